@@ -1,0 +1,196 @@
+"""YAML in which every value knows its file, line and column. Strings only: `NO`, `0101` and `12:30` stay text.
+
+Mapping files come from people and from pull requests, so the loader refuses everything that is not plain data: tags,
+anchors, aliases and merge keys (a few lines of aliases can hang a loader), duplicate keys, more than 1 MB, more than
+50 levels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from converter.errors import MappingError
+from converter.issues import Issue, IssueKind, IssueLog, Location, Severity, declare
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 50
+
+SYNTAX = declare(
+    "LNT001",
+    "yaml-syntax",
+    Severity.ERROR,
+    "not readable as YAML: {problem}",
+    why="Nothing of the file can be used.",
+    help="Look at the place named; a missing quote or a wrong indentation just before it is the usual cause.",
+)
+REFUSED = declare(
+    "LNT002",
+    "yaml-construct-refused",
+    Severity.ERROR,
+    "{construct} is not allowed in mapping files",
+    why="Tags can run code and aliases can grow without limit; a mapping file is plain data.",
+    help="Write the value out, or use a shared part (`uses`, `apply`).",
+)
+DUPLICATE = declare(
+    "LNT003",
+    "duplicate-key",
+    Severity.ERROR,
+    "the key {key!r} stands twice in one mapping (first in line {first})",
+    why="One of the two would silently win.",
+    help="Rename or remove one of them.",
+)
+TOO_LARGE = declare(
+    "LNT004",
+    "yaml-too-large",
+    Severity.ERROR,
+    "the file has more than {limit} {unit}",
+    why="A limit guards against files that are made to exhaust memory.",
+    help="Split the file.",
+)
+
+
+class Str(str):
+    """A YAML scalar: its text, and where it stands."""
+
+    at: Location
+
+    def __new__(cls, text: str, at: Location) -> Str:
+        new = super().__new__(cls, text)
+        new.at = at
+        return new
+
+
+class Seq(list[Any]):
+    """A YAML sequence, and where it starts."""
+
+    at: Location
+
+
+class Map(dict[Any, Any]):
+    """A YAML mapping, and where it starts. Keys are `Str`."""
+
+    at: Location
+
+
+def place(value: object) -> Location:
+    """Where a loaded value stands; an empty location for anything that was not loaded."""
+    at = getattr(value, "at", None)
+    return at if isinstance(at, Location) else Location()
+
+
+def fault(kind: IssueKind, value: object, **facts: Any) -> Issue:
+    """An issue of that kind at the place of a loaded value."""
+    log = IssueLog()
+    log.add(kind, place(value), **facts)
+    return log.issues[0]
+
+
+def load(path: Path, *, name: str | None = None) -> Map:
+    """Load a file whose top level is a mapping. Raises `MappingError` with the issue otherwise, `OSError` if unread."""
+    return loads(path.read_bytes(), name=name or str(path))
+
+
+def loads(data: bytes, *, name: str) -> Map:
+    """Load YAML from bytes; `name` stands for the file in locations. Raises `MappingError` with the issue."""
+    top = Location(name, 1, 1)
+    if len(data) > MAX_BYTES:
+        raise _error(TOO_LARGE, top, limit=MAX_BYTES, unit="bytes")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _error(SYNTAX, top, problem=f"byte {error.start} is not UTF-8") from None
+    loaded = _build(_events(text, name), name)
+    if not isinstance(loaded, Map):
+        raise _error(SYNTAX, top, problem="the top level is not a mapping")
+    return loaded
+
+
+def _error(kind: IssueKind, at: Location, **facts: Any) -> MappingError:
+    log = IssueLog()
+    log.add(kind, at, **facts)
+    return MappingError(f"{at}: {log.issues[0].message}", log)
+
+
+def _at(event: Any, name: str) -> Location:
+    mark = event.start_mark
+    return Location(name, mark.line + 1, mark.column + 1)
+
+
+def _events(text: str, name: str) -> list[Any]:
+    events = []
+    depth = documents = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            documents += isinstance(event, yaml.DocumentStartEvent)
+            _refuse(event, name, depth, documents)
+            events.append(event)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        at = Location(name, mark.line + 1, mark.column + 1) if mark else Location(name, 1, 1)
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "malformed"
+        raise _error(SYNTAX, at, problem=problem) from None
+    except RecursionError:
+        raise _error(TOO_LARGE, Location(name, 1, 1), limit=MAX_DEPTH, unit="levels") from None
+    return events
+
+
+def _refuse(event: Any, name: str, depth: int, documents: int) -> None:
+    if depth > MAX_DEPTH:
+        raise _error(TOO_LARGE, _at(event, name), limit=MAX_DEPTH, unit="levels")
+    if documents > 1:
+        raise _error(REFUSED, _at(event, name), construct="a second document")
+    if isinstance(event, yaml.AliasEvent):
+        raise _error(REFUSED, _at(event, name), construct="an alias")
+    if getattr(event, "anchor", None):
+        raise _error(REFUSED, _at(event, name), construct="an anchor")
+    if getattr(event, "tag", None):
+        raise _error(REFUSED, _at(event, name), construct="a tag")
+    if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
+        raise _error(REFUSED, _at(event, name), construct="a merge key")
+
+
+def _build(events: list[Any], name: str) -> Any:
+    stream = iter(events)
+
+    def value(event: Any) -> Any:
+        at = _at(event, name)
+        if isinstance(event, yaml.ScalarEvent):
+            return Str(event.value, at)
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = Seq()
+            items.at = at
+            while not isinstance(event := next(stream), yaml.SequenceEndEvent):
+                items.append(value(event))
+            return items
+        entries = Map()
+        entries.at = at
+        while not isinstance(event := next(stream), yaml.MappingEndEvent):
+            _insert(entries, value(event), value(next(stream)))
+        return entries
+
+    def _insert(entries: Map, key: Any, item: Any) -> None:
+        if not isinstance(key, Str):
+            raise _error(SYNTAX, place(key), problem="a key must be plain text")
+        if key in entries:
+            first = next(k for k in entries if k == key)
+            raise _error(DUPLICATE, key.at, key=str(key), first=first.at.line)
+        entries[key] = item
+
+    for event in stream:
+        if isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent):
+            return value(event)
+    return None
+
+
+def key_of(entries: Mapping[Any, Any], key: str) -> Str:
+    """The key itself with its place, for messages about a whole entry; `KeyError` if it is not there."""
+    for have in entries:
+        if have == key:
+            return have if isinstance(have, Str) else Str(key, place(entries))
+    raise KeyError(key)
