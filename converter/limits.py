@@ -9,7 +9,11 @@ _UNITS = {"": 1, "k": 1024, "kb": 1024, "m": 1024**2, "mb": 1024**2, "g": 1024**
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one run: sizes in bytes, depths and numbers as counts."""
+    """Limits of one run: sizes in bytes, depths and numbers as counts.
+
+    `input` is one file or archive member, `archive` all that comes out of one archive, `ratio` how many times larger
+    than its packed form that may be, `members` how many an archive may list.
+    """
 
     text: int = 10 * 1024**2
     attachment: int = 100 * 1024**2
@@ -18,6 +22,10 @@ class Limits:
     xml_depth: int = 100
     xml_elements: int = 100_000
     json_depth: int = 150
+    input: int = 2 * 1024**3
+    archive: int = 20 * 1024**3
+    ratio: int = 100
+    members: int = 1_000_000
 
     def with_setting(self, setting: str) -> Limits:
         """A copy changed by one `NAME=SIZE` (`segment=4MB`, `json-depth=200`). Raises `ValueError` naming the fault."""

@@ -1,0 +1,151 @@
+"""Where inputs come from: files, folders, archives, NDJSON, standard input. All are handed on as bytes with a label.
+
+Whatever is wrong with one input is an issue, and the others are still read (threats Z3, Z6); only a path that does not
+exist is wrong use.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from converter.archives import NOT_A_FILE, TOO_LARGE, LimitError, is_archive, kind_of_file, members, read_whole
+from converter.errors import InterchangeError
+from converter.issues import IssueLog, Location, Severity, declare
+from converter.limits import Limits
+
+UNREADABLE = declare(
+    "BAT001",
+    "input-unreadable",
+    Severity.ERROR,
+    "cannot be read: {reason}",
+    why="The messages in it are not read.",
+    help="Check that the file is still there and that you may read it, then run the same command for it again.",
+)
+NOTHING = declare(
+    "BAT010",
+    "no-inputs",
+    Severity.WARNING,
+    "holds no files",
+    why="Nothing was read, which is rarely what was wanted.",
+    help="Check the path.",
+)
+
+STDIN = "stdin"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """Some bytes to read messages from.
+
+    `name` is the label that outputs are named after: the path below the folder or archive that the user named, or the
+    file's own name; never a path to open. `display` is what findings call it. `explicit`: the user named it, so it is
+    a finding if it is no message. `line` is the line of the file in which `data` starts (NDJSON).
+    """
+
+    name: str
+    display: str
+    data: bytes
+    explicit: bool
+    line: int = 1
+
+
+def inputs(paths: Sequence[str], log: IssueLog, limits: Limits | None = None) -> Iterator[Input]:
+    """All inputs that these arguments stand for, in their order; folders in the order of names.
+
+    Faults of single inputs are added to `log` before the next input is yielded. Raises `InterchangeError` before
+    anything is read if a path does not exist.
+    """
+    missing = [p for p in paths if p != "-" and not os.path.lexists(p)]
+    if missing:
+        raise InterchangeError(f"no such file or folder: {', '.join(missing)}")
+    return _all(paths, log, limits or Limits())
+
+
+def _all(paths: Iterable[str], log: IssueLog, limits: Limits) -> Iterator[Input]:
+    for path in paths:
+        if path == "-":
+            yield from _stdin(log, limits)
+        elif Path(path).is_dir():
+            yield from _folder(Path(path), log, limits)
+        else:
+            yield from _file(Path(path), Path(path).name, path, log, limits, explicit=True)
+
+
+def _stdin(log: IssueLog, limits: Limits) -> Iterator[Input]:
+    try:
+        data = read_whole(sys.stdin.buffer, limits)
+    except LimitError as refusal:
+        refusal.report(log, Location(STDIN))
+    except OSError as error:
+        _unreadable(log, STDIN, error)
+    else:
+        yield Input(STDIN, STDIN, data, explicit=True)
+
+
+def _folder(top: Path, log: IssueLog, limits: Limits) -> Iterator[Input]:
+    # A stack and not recursion: folders may be nested deeper than Python's own stack.
+    pending, found = [top], False
+    while pending:
+        path = pending.pop()
+        try:
+            mode = stat.S_IFDIR if path is top else path.lstat().st_mode
+            if stat.S_ISDIR(mode):
+                pending.extend(sorted(path.iterdir(), key=lambda p: p.name, reverse=True))
+                continue
+        except OSError as error:
+            found = True
+            _unreadable(log, str(path), error)
+            continue
+        found = True
+        if stat.S_ISREG(mode):
+            yield from _file(path, path.relative_to(top).as_posix(), str(path), log, limits, explicit=False)
+        else:
+            log.add(NOT_A_FILE, Location(str(path)), found=kind_of_file(mode))
+    if not found:
+        log.add(NOTHING, Location(str(top)))
+
+
+def _file(path: Path, name: str, display: str, log: IssueLog, limits: Limits, *, explicit: bool) -> Iterator[Input]:
+    try:
+        if is_archive(name):
+            # Labels start at the archive if the user named it, at the folder that it was found in otherwise.
+            above = "" if explicit else f"{name}/"
+            for label, data in members(path, display, log, limits):
+                yield Input(above + label, f"{display}/{label}", data, explicit=False)
+        elif name.lower().endswith(".ndjson"):
+            yield from _lines(path, name, display, log, limits, explicit=explicit)
+        else:
+            with path.open("rb") as file:
+                data = read_whole(file, limits)
+            yield Input(name, display, data, explicit)
+    except LimitError as refusal:
+        refusal.report(log, Location(display))
+    except OSError as error:
+        _unreadable(log, display, error)
+
+
+def _lines(path: Path, name: str, display: str, log: IssueLog, limits: Limits, *, explicit: bool) -> Iterator[Input]:
+    """A Bundle a line; empty lines are nothing. A line above the limit `message` is an issue, the next are read."""
+    ceiling, number, empty = limits.message, 0, True
+    with path.open("rb") as file:
+        while line := file.readline(ceiling + 1):
+            number += 1
+            if len(line) > ceiling and not line.endswith(b"\n"):
+                empty = False
+                log.add(TOO_LARGE, Location(display, number, 1), limit="message", allowed=ceiling)
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(ceiling)
+            elif line.strip():
+                empty = False
+                yield Input(name, display, line, explicit, number)
+    if empty:
+        yield Input(name, display, b"", explicit)
+
+
+def _unreadable(log: IssueLog, display: str, error: OSError) -> None:
+    log.add(UNREADABLE, Location(display), reason=error.strerror or type(error).__name__)
