@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -254,6 +255,7 @@ class Directory:
         self._by_gln: dict[str, list[_Row]] = {}
         self._by_sor: dict[str, list[_Row]] = {}
         self._length = len(rows)
+        self._built: dict[int, Organisation] = {}
         for row in rows:
             if gln := row.cells["gln"]:
                 self._by_gln.setdefault(gln, []).append(row)
@@ -275,7 +277,7 @@ class Directory:
 
     def rows(self, gln: str, on: str) -> tuple[Organisation, ...]:
         """All rows for a GLN that are valid on an ISO date. Of several none may be chosen; the caller reports."""
-        return _valid(self._by_gln.get(gln, ()), on)
+        return self._valid(self._by_gln.get(gln, ()), on)
 
     def find(self, gln: str, on: str) -> Organisation | None:
         """The row for a GLN on an ISO date; None if there is none, or more than one (ask `rows`)."""
@@ -284,15 +286,20 @@ class Directory:
 
     def by_sor(self, sor: str, on: str) -> Organisation | None:
         """The row with a SOR id on an ISO date; None if there is none, or more than one."""
-        found = _valid(self._by_sor.get(sor, ()), on)
+        found = self._valid(self._by_sor.get(sor, ()), on)
         return found[0] if len(found) == 1 else None
 
     def __len__(self) -> int:
         return self._length
 
+    def _valid(self, rows: Sequence[_Row], on: str) -> tuple[Organisation, ...]:
+        return tuple(found for found in map(self._organisation, rows) if found.valid(on))
 
-def _valid(rows: Sequence[_Row], on: str) -> tuple[Organisation, ...]:
-    return tuple(found for found in map(_organisation, rows) if found.valid(on))
+    def _organisation(self, row: _Row) -> Organisation:
+        found = self._built.get(row.line)
+        if found is None:
+            found = self._built[row.line] = _organisation(row)
+        return found
 
 
 def _organisation(row: _Row) -> Organisation:
@@ -349,7 +356,7 @@ class _Table:
                 return
             if not any(map(str.strip, cells)):
                 continue
-            if any(map(str.strip, cells[len(columns) :])):
+            if len(cells) > len(columns) and any(map(str.strip, cells[len(columns) :])):
                 problem = f"it has {len(cells)} cells, the header {len(columns)}"
                 log.add(BROKEN, self.at(line), problem=problem)
                 continue
@@ -374,6 +381,7 @@ class _Table:
             self.faults.add(HEADER, top, problem=f"has the column {twice[0]} twice")
 
 
+@lru_cache(maxsize=4096)  # a table has many rows and few dates
 def _iso(text: str) -> bool:
     if len(text) != 10:
         return False
