@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from converter.issues import IssueLog
+
+if TYPE_CHECKING:
+    from converter.directory import Directory
+    from converter.engine import Engine
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("MEDCOM_SHARED", ROOT.parent / "shared"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="write the golden files anew instead of comparing")
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +35,45 @@ def shared() -> Path:
     if not (SHARED / "samples").is_dir():
         pytest.skip(f"third-party samples are absent ({SHARED}); set MEDCOM_SHARED to their folder")
     return SHARED
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[Path, str | bytes | None], None]:
+    """Compare with a file, or write it under `--rewrite`. None: there must be no such file."""
+    rewrite = request.config.getoption("--rewrite")
+
+    def check(path: Path, content: str | bytes | None) -> None:
+        wanted = content.encode() if isinstance(content, str) else content
+        if rewrite:
+            if wanted is None:
+                path.unlink(missing_ok=True)
+            else:
+                path.write_bytes(wanted)
+            return
+        have = path.read_bytes() if path.exists() else None
+        if isinstance(content, str) and have is not None:
+            assert content.splitlines() == have.decode().splitlines(), (
+                f"{path}: run pytest --rewrite and review the diff"
+            )
+        assert wanted == have, f"{path}: run pytest --rewrite and review the diff"
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def organisations() -> Directory:
+    """The organisation table of the invented letters."""
+    from converter.directory import Directory
+
+    log = IssueLog()
+    directory = Directory.load(ROOT / "fixtures" / "organisations.csv", log)
+    assert not list(log)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def engine(organisations: Directory) -> Engine:
+    """An engine with the project's own mappings and the table of the invented letters."""
+    module = pytest.importorskip("converter.engine")
+    made: Engine = module.Engine(directory=organisations)
+    return made

@@ -1,0 +1,130 @@
+"""Every folder under fixtures/letters is a case: both syntaxes give one Bundle, and the way back is exact or declared.
+
+Golden files (bundle.json, issues.txt, ledger.txt, back.txt, edifact.xml) change only by `pytest --rewrite`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cases import (
+    Case,
+    canonical,
+    convert,
+    differences,
+    issue_lines,
+    ledger_lines,
+    letter_cases,
+    losses_by_leaf,
+    on_one_line,
+    only,
+)
+
+if TYPE_CHECKING:
+    from converter.engine import Engine, Outcome
+
+Golden = Callable[[Path, str | bytes | None], None]
+CASES = letter_cases()
+TWINS = letter_cases(twins=True)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_case_gives_its_bundle_issues_and_ledger(case: Case, engine: Engine, golden: Golden) -> None:
+    outcomes = [convert(engine, path, "fhir") for path in case.messages]
+    for outcome in outcomes:
+        assert outcome.ledger is not None
+        golden(case.folder / "bundle.json", outcome.output)
+        golden(case.folder / "issues.txt", issue_lines(outcome.issues))
+        golden(case.folder / "ledger.txt", ledger_lines(outcome.ledger))
+    assert len({o.output for o in outcomes}) == 1, "the two syntaxes give different Bundles"
+
+
+@pytest.mark.parametrize("case", TWINS, ids=lambda c: c.name)
+def test_twins_are_the_same_letter(case: Case, engine: Engine) -> None:
+    edifact, oioxml = case.messages
+    from_edifact, from_oioxml = (convert(engine, path, "fhir").letter for path in case.messages)
+    assert from_edifact is not None
+    assert from_oioxml is not None
+    assert from_edifact.values == from_oioxml.values
+    assert from_edifact.counts == from_oioxml.counts
+
+    as_xml = convert(engine, edifact, "oioxml").output
+    assert as_xml is not None
+    assert canonical(as_xml) == canonical(oioxml.read_bytes())
+    as_edifact = convert(engine, oioxml, "edifact").output
+    assert as_edifact is not None
+    assert on_one_line(as_edifact) == on_one_line(edifact.read_bytes())
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if not c.twins], ids=lambda c: c.name)
+def test_what_edifact_cannot_say_is_shown(case: Case, engine: Engine, golden: Golden) -> None:
+    """A letter without an EDIFACT twin: edifact.xml is what comes back after a detour through EDIFACT, if any can."""
+    (message,) = case.messages
+    detour = convert(engine, message, "edifact")
+    if detour.output is None:
+        assert detour.issues, "no EDIFACT, and nobody is told why"
+        golden(case.folder / "edifact.xml", None)
+        return
+    back = only(engine.convert(detour.output, to="oioxml", name="detour.edi"))
+    assert back.output is not None
+    assert canonical(back.output) != canonical(message.read_bytes()), "add the EDIFACT twin to this case"
+    golden(case.folder / "edifact.xml", back.output)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_way_back_is_exact_or_declared(case: Case, engine: Engine, golden: Golden) -> None:
+    """back.txt lists each leaf that does not survive letter → Bundle → letter, with the catalogue id that says so."""
+    message = case.messages[-1]
+    forward = convert(engine, message, "fhir")
+    if forward.output is None:
+        golden(case.folder / "back.txt", None)
+        return
+    back = only(engine.convert(forward.output, to="oioxml", name="bundle.json"))
+    golden(case.folder / "back.txt", _declared(forward, back))
+    again = only(engine.convert(forward.output, to="edifact", name="bundle.json"))
+    exact = not differences(forward.letter.values, back.letter.values)  # type: ignore[union-attr]
+    if exact:
+        assert canonical(back.output or b"") == canonical(message.read_bytes())
+    if exact and case.twins:
+        assert on_one_line(again.output or b"") == on_one_line(case.messages[0].read_bytes())
+
+
+def _declared(forward: Outcome, back: Outcome) -> str | None:
+    assert forward.letter is not None
+    assert back.letter is not None, [i.message for i in back.issues]
+    assert forward.ledger is not None
+    assert back.ledger is not None
+    changes = differences(forward.letter.values, back.letter.values)
+    losses = losses_by_leaf(forward.ledger, back.ledger)
+    undeclared = sorted(set(changes) - set(losses))
+    assert not undeclared, f"changed on the way, and no ledger line names a loss: {undeclared}"
+    return "".join(f"{losses[leaf]} {change} {leaf}\n" for leaf, change in changes.items()) or None
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_ledger_balances(case: Case, engine: Engine) -> None:
+    for message in case.messages:
+        forward = convert(engine, message, "fhir")
+        assert forward.ledger is not None
+        assert forward.letter is not None
+        assert sum(forward.ledger.totals().values()) == forward.ledger.leaves == len(forward.letter.values)
+        assert not [i for i in forward.issues if i.code == "SYS001"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_forward_after_back_is_the_same_bundle(case: Case, engine: Engine) -> None:
+    """forward(back(t)) == t exactly, for a letter-born Bundle; times that do not exist or exist twice aside."""
+    forward = convert(engine, case.messages[0], "fhir")
+    if forward.output is None or "hour" in case.folder.name:
+        return
+    back = only(engine.convert(forward.output, to="oioxml", name="bundle.json"))
+    assert back.output is not None
+    assert only(engine.convert(back.output, to="fhir", name="back.xml")).output == forward.output
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(TWINS) >= 12
