@@ -1,0 +1,96 @@
+"""House rules that no linter knows: names, lengths, what files may speak of, lock files that agree."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.test_privacy import repository_files
+
+LONGEST_MODULE = 600
+EMPTY_WORDS = {
+    *("utils", "helpers", "manager", "common", "core", "base", "misc"),
+    *("handler", "processor", "service", "data", "info"),
+}
+# Whoever clones the repository has neither the workplace's folders nor the folder of third-party truth beside it.
+ELSEWHERE = re.compile(r"(?<![\w.])/work/|(?<![\w.])/tmp/|\.\./shared|\bTODO\b|\bFIXME\b")
+
+
+def modules(root: Path) -> list[Path]:
+    return [p for p in repository_files(root) if p.suffix == ".py"]
+
+
+def last_word(name: str) -> str:
+    """The last word of a CamelCase or snake_case name, in lower case."""
+    words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)
+    return words[-1].lower() if words else name.lower()
+
+
+def test_modules_are_not_long(root: Path) -> None:
+    lengths = {str(p.relative_to(root)): len(p.read_text(encoding="utf-8").splitlines()) for p in modules(root)}
+    assert {name: n for name, n in lengths.items() if n > LONGEST_MODULE} == {}
+
+
+def test_modules_and_classes_say_what_they_are(root: Path) -> None:
+    for path in modules(root):
+        assert path.stem not in EMPTY_WORDS, path
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                assert last_word(node.name) not in EMPTY_WORDS, f"{path}: {node.name}"
+
+
+def test_name_rule_finds_an_empty_name() -> None:
+    assert last_word("MessageHandler") in EMPTY_WORDS
+    assert last_word("string_utils") in EMPTY_WORDS
+    assert last_word("Definition") not in EMPTY_WORDS
+
+
+def test_nothing_speaks_of_places_outside_the_repository(root: Path) -> None:
+    found = {}
+    for path in repository_files(root):
+        name = path.relative_to(root).as_posix()
+        if name.startswith(("tests/", ".gitignore")) or path.suffix in {".lock", ".edi"}:
+            continue
+        if hits := ELSEWHERE.findall(path.read_text(encoding="latin-1")):
+            found[name] = hits
+    assert found == {}
+
+
+def test_every_module_tells_its_purpose(root: Path) -> None:
+    for path in modules(root):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert not tree.body or ast.get_docstring(tree), f"{path}: no docstring"
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Package and version of every line of a lock file."""
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def test_lock_files_agree(root: Path) -> None:
+    """The development environment is the run-time environment and more, so one .venv serves for both."""
+    runtime, development, build = (locked(root / f"requirements{kind}.lock") for kind in ("", "-dev", "-build"))
+    assert runtime.items() <= development.items()
+    assert {name: version for name, version in build.items() if development.get(name, version) != version} == {}
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_lock_files_hold_every_dependency(root: Path, lock: str) -> None:
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = list(project["dependencies"])
+    if lock == "requirements-dev.lock":
+        wanted += project["optional-dependencies"]["dev"]
+    names = {re.split(r"[<>=!~ \[]", w)[0].lower().replace(".", "-").replace("_", "-") for w in wanted}
+    assert names <= locked(root / lock).keys()
+
+
+def test_lock_files_have_hashes(root: Path) -> None:
+    for path in root.glob("requirements*.lock"):
+        text = path.read_text(encoding="utf-8")
+        packages = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
+        assert packages
+        assert [p for p in packages if "--hash=sha256:" not in p] == []
