@@ -1,0 +1,597 @@
+"""Interchanges (UNB..UNZ) and messages (UNH..UNT): reading them with all their counts and references, and writing them.
+
+Nothing is repaired: a count or reference that does not fit gives an error at its segment, and the message is handed on
+as it stands. `Message.broken` marks those of which a part is missing or untrustworthy.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date as Date  # noqa: N812 - `date` is a field
+from typing import Any
+
+from converter.edifact.segments import Origin, Segment
+from converter.edifact.syntax import Findings, read_segments, write_segments
+from converter.errors import InterchangeError
+from converter.issues import IssueKind, IssueLog, Severity, declare
+from converter.limits import Limits
+
+NO_HEADER = declare(
+    "EDI030",
+    "interchange-header-missing",
+    Severity.ERROR,
+    "UNB is missing: the interchange starts with {found}",
+    why="Sender, receiver and reference of the interchange are unknown, and so is its character set.",
+    help="Check whether the file was cut at its start.",
+    source="ISO 9735, 6.1; CONTRL 0085",
+    contrl=13,
+)
+NO_TRAILER = declare(
+    "EDI031",
+    "interchange-trailer-missing",
+    Severity.ERROR,
+    "UNZ is missing: the interchange was not closed",
+    why="It cannot be known whether all of its messages arrived.",
+    help="Fetch the file again; if it was sent so, the sender's system is at fault.",
+    source="ISO 9735, 6.1; CONTRL 0085",
+    contrl=13,
+)
+NO_MESSAGE_HEADER = declare(
+    "EDI032",
+    "message-header-missing",
+    Severity.ERROR,
+    "UNH is missing: {number} segment(s) stand outside any message",
+    why="They were not converted: without UNH it is unknown what message they belong to.",
+    help="Check whether a segment was lost or two messages were joined.",
+    source="ISO 9735, 6.3; CONTRL 0085",
+    contrl=13,
+)
+NO_MESSAGE_TRAILER = declare(
+    "EDI033",
+    "message-trailer-missing",
+    Severity.ERROR,
+    "UNT is missing: the message that starts with segment {ordinal} was not closed",
+    why="It cannot be known how much of the message is missing, so it is not converted.",
+    help="Fetch the file again; if it was sent so, the sender's system is at fault.",
+    source="ISO 9735, 6.3; CONTRL 0085",
+    contrl=13,
+)
+REFERENCES = declare(
+    "EDI034",
+    "references-differ",
+    Severity.ERROR,
+    "the references of {head} and {tail} differ",
+    why="Head and tail may belong to two different messages with a part missing between them. Both places are marked.",
+    help="Fetch the file again; if it was sent so, the sender's system is at fault.",
+    source="ISO 9735, 0062, 0020; CONTRL 0085",
+    contrl=28,
+)
+COUNT = declare(
+    "EDI035",
+    "control-count-differs",
+    Severity.ERROR,
+    "{tag} counts another number of {things} than the {found} there are",
+    why="Something was lost, added or doubled on the way; the count exists to show just that.",
+    help="Fetch the file again. A sender that counts wrongly must be corrected: the converter never does.",
+    source="ISO 9735, 0074, 0036; CONTRL 0085",
+    contrl=29,
+)
+MISSING = declare(
+    "EDI036",
+    "service-element-missing",
+    Severity.ERROR,
+    "{tag} has no {name}",
+    why="The envelope cannot be checked, or the receipt cannot refer to it, without this element.",
+    help="The sender must fill it in.",
+    source="ISO 9735, service segments; CONTRL 0085",
+    contrl=13,
+)
+INVALID = declare(
+    "EDI037",
+    "service-element-invalid",
+    Severity.ERROR,
+    "the {name} of {tag} must be {expected}",
+    why="The envelope cannot be checked with it.",
+    help="The sender must correct it.",
+    source="ISO 9735, service segments; CONTRL 0085",
+    contrl=12,
+)
+TWICE = declare(
+    "EDI038",
+    "message-reference-twice",
+    Severity.ERROR,
+    "a message of this interchange already has this reference (segment {first})",
+    why="The message is sent twice, or a receipt cannot tell the two apart.",
+    help="Compare the two messages; the sender must number them differently.",
+    source="ISO 9735, 0062; CONTRL 0085",
+    contrl=26,
+)
+INTERCHANGE_TWICE = declare(
+    "EDI039",
+    "interchange-reference-twice",
+    Severity.WARNING,
+    "an interchange of this file already has this reference from the same sender",
+    why="It is probably the same interchange twice.",
+    help="Compare the two; a receiver must refuse the second one.",
+    source="ISO 9735, 0020; CONTRL 0085",
+    contrl=26,
+)
+GROUP = declare(
+    "EDI040",
+    "functional-group-refused",
+    Severity.ERROR,
+    "functional groups (UNG, UNE) are not used in MedCom's messages",
+    why="A group may change sender, receiver and message type; its messages are not converted.",
+    help="The sender must send the messages without groups.",
+    source="ISO 9735, 6.2; MedCom uses none; CONTRL 0085",
+    contrl=47,
+)
+MIXED = declare(
+    "EDI041",
+    "groups-and-messages-mixed",
+    Severity.ERROR,
+    "a message stands outside of the groups of its interchange",
+    why="An interchange holds either messages or groups, or its count means nothing.",
+    help="The sender must send the messages without groups.",
+    source="ISO 9735, 6; CONTRL 0085",
+    contrl=30,
+)
+OUT_OF_PLACE = declare(
+    "EDI042",
+    "service-segment-out-of-place",
+    Severity.ERROR,
+    "{tag} stands where it is not allowed",
+    why="Segments before or after it are probably lost.",
+    help="Check whether the file was cut or joined.",
+    source="ISO 9735, 6; CONTRL 0085",
+    contrl=33,
+)
+EXTRA = declare(
+    "EDI043",
+    "service-segment-too-long",
+    Severity.ERROR,
+    "{tag} has more elements or components than the standard gives it",
+    why="A separator is wrong, so that values may stand in the wrong place.",
+    help="The sender must correct it.",
+    source="ISO 9735, service segments; CONTRL 0085",
+    contrl=16,
+)
+NO_MESSAGES = declare(
+    "EDI044",
+    "interchange-empty",
+    Severity.ERROR,
+    "the interchange holds no message",
+    why="Nothing can be converted.",
+    help="Ask the sender what was meant to be sent.",
+    source="ISO 9735, 6.1; CONTRL 0085",
+    contrl=32,
+)
+SYNTAX_VERSION = declare(
+    "EDI045",
+    "syntax-version-unexpected",
+    Severity.WARNING,
+    "the syntax version of UNB is not 3",
+    why="MedCom's letters follow version 3; others have further rules that are not checked.",
+    help="The sender must write UNOC:3.",
+    source="ISO 9735, 0002; CONTRL 0085",
+    contrl=2,
+)
+TOO_LARGE = declare(
+    "EDI046",
+    "message-too-large",
+    Severity.ERROR,
+    "the message has more than {limit} {things}",
+    why="It was not read on, so that one message cannot fill the memory.",
+    help="A greater limit can be set with --limit {name}=SIZE.",
+    source="limits `message` and `constituents`",
+    contrl=35,
+)
+
+_SERVICE = frozenset(["UNA", "UNB", "UNG", "UNH", "UNT", "UNE", "UNZ"])
+# How many components each element of a service segment has at most (ISO 9735 version 3, annex B).
+_SHAPES = {
+    "UNB": (2, 3, 3, 2, 1, 2, 1, 1, 1, 1, 1),
+    "UNH": (1, 5, 1, 2),
+    "UNT": (1, 1),
+    "UNZ": (1, 1),
+}
+
+
+@dataclass(slots=True, eq=False)
+class Interchange:
+    """One interchange. `date` and `time` are as written (`yymmdd`, `hhmm`); `sent` gives them as ISO.
+
+    `header` is None when UNB is missing, `trailer` None when UNZ is. `acknowledgement` is `1`, `0` or empty (CONTRL).
+    """
+
+    header: Segment | None
+    origin: Origin
+    charset: str = ""
+    syntax_version: str = ""
+    sender: str = ""
+    sender_qualifier: str = ""
+    receiver: str = ""
+    receiver_qualifier: str = ""
+    date: str = ""
+    time: str = ""
+    reference: str = ""
+    acknowledgement: str = ""
+    messages: list[Message] = field(default_factory=list)
+    trailer: Segment | None = None
+
+    @property
+    def sent(self) -> tuple[str, str]:
+        """Date `CCYY-MM-DD` and time `HH:MM`, each empty if the wire holds none that exists."""
+        return iso_date(self.date), iso_time(self.time)
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """One message. `segments` are UNH..UNT (UNT as far as it is there), with objects as pseudo segments `OBJ`.
+
+    `type` is MedCom's own (`DIS91`, from UNH element 3, else the standard's from element 2), `association` the
+    version (`D9134L`), `agency` `UN` or, in receipts, `ZZ`. `broken`: a part is missing or cannot be trusted, the log
+    says why; `segments` may be incomplete then.
+    """
+
+    header: Segment
+    interchange: Interchange
+    reference: str = ""
+    type: str = ""
+    standard_type: str = ""
+    agency: str = ""
+    association: str = ""
+    segments: list[Segment] = field(default_factory=list)
+    broken: bool = False
+
+
+def iso_date(text: str) -> str:
+    """`CCYY-MM-DD` for `yymmdd`, empty if no such day exists. 90-99 are 1990-1999, 00-89 are 2000-2089."""
+    if len(text) != 6 or not (text.isascii() and text.isdigit()):
+        return ""
+    year, month, day = int(text[:2]), int(text[2:4]), int(text[4:])
+    try:
+        return Date(year + (1900 if year >= 90 else 2000), month, day).isoformat()
+    except ValueError:
+        return ""
+
+
+def iso_time(text: str) -> str:
+    """`HH:MM` for `hhmm`, empty if no such time exists (24:00 does not)."""
+    if len(text) != 4 or not (text.isascii() and text.isdigit()) or text[:2] > "23" or text[2:] > "59":
+        return ""
+    return f"{text[:2]}:{text[2:]}"
+
+
+def read_interchanges(
+    data: bytes, log: IssueLog, *, file: str = "", limits: Limits | None = None, encoding: str = ""
+) -> Iterator[Interchange]:
+    """Yield every interchange with its messages, after all issues about it were logged.
+
+    Holds one interchange in memory; `read_messages` holds one message.
+    """
+    messages: list[Message] = []
+    for item in _Reader(data, log, file, limits or Limits(), encoding).items():
+        if isinstance(item, Message):
+            messages.append(item)
+        else:
+            item.messages, messages = messages, []
+            yield item
+
+
+def read_messages(
+    data: bytes, log: IssueLog, *, file: str = "", limits: Limits | None = None, encoding: str = ""
+) -> Iterator[Message]:
+    """Yield every message, each as soon as it was read, after all issues about it were logged.
+
+    Issues about the end of an interchange come after its last message. `Message.interchange.messages` stays empty.
+    """
+    for item in _Reader(data, log, file, limits or Limits(), encoding).items():
+        if isinstance(item, Message):
+            yield item
+
+
+def write_interchange(
+    messages: Sequence[Sequence[Segment]],
+    *,
+    sender: str,
+    receiver: str,
+    date: str,
+    time: str,
+    reference: str,
+    acknowledgement: str = "",
+    charset: str = "UNOC",
+) -> bytes:
+    """The bytes of one interchange: UNA, UNB, the messages with a new UNT each, UNZ.
+
+    Each message is its segments from UNH on, without UNT: count and reference of UNT and UNZ are made here. `date` is
+    `yymmdd`, `time` `hhmm`. Without `acknowledgement` UNB ends after the reference, as in receipts. Raises
+    `InterchangeError` for a message that does not start with UNH, and for what `write_segments` refuses.
+    """
+    header = [[charset, "3"], [sender, "14"], [receiver, "14"], [date, time], [reference]]
+    if acknowledgement:
+        header += [[], [], [], [acknowledgement]]
+    segments = [Segment("UNB", header)]
+    for message in messages:
+        if not message or message[0].tag != "UNH" or message[-1].tag == "UNT":
+            raise InterchangeError("a message to be written starts with UNH and has no UNT yet")
+        count = 1 + sum(1 for segment in message if segment.binary is None)
+        segments += message
+        segments.append(Segment("UNT", [[str(count)], [message[0].get(1)]]))
+    segments.append(Segment("UNZ", [[str(len(messages))], [reference]]))
+    return write_segments(segments, charset=charset)
+
+
+class _Reader:
+    """Groups segments into messages and interchanges, and checks the envelopes."""
+
+    def __init__(self, data: bytes, log: IssueLog, file: str, limits: Limits, encoding: str) -> None:
+        self.findings = Findings(log)
+        self.limits = limits
+        self.stretches = read_segments(data, log, file=file, limits=limits, encoding=encoding, findings=self.findings)
+        self.interchange: Interchange | None = None
+        self.message: Message | None = None
+        self.orphans: list[Segment] = []
+        self.number_of_orphans = 0
+        self.messages = 0
+        self.groups = 0
+        self.in_group = False
+        self.references: dict[str, int] = {}
+        self.seen: set[tuple[str, str]] = set()
+        self.last: Segment | None = None
+        self.pieces = 0
+        self.overflow = False
+
+    def items(self) -> Iterator[Message | Interchange]:
+        """Messages, and each interchange after its last message."""
+        origin: Origin | None = None
+        for origin_now, segments in self.stretches:
+            if origin_now is not origin:
+                yield from self._close(segments[0])
+                origin = origin_now
+                self._open(segments[0], origin)
+            for segment in segments:
+                if segment.tag in _SERVICE:
+                    yield from self._service(segment)
+                elif self.message is not None:
+                    self.message.segments.append(segment)
+                else:
+                    self._orphan(segment)
+                self.last = segment
+            self._weigh(segments)
+        yield from self._close(None)
+
+    # -- interchange -------------------------------------------------------------------------------------------------
+
+    def _open(self, first: Segment, origin: Origin) -> None:
+        self.messages = self.groups = 0
+        self.in_group = False
+        self.references = {}
+        if first.tag != "UNB":
+            self._report(NO_HEADER, first, found=first.tag if first.tag in _SERVICE else "another segment")
+            self.interchange = Interchange(None, origin, charset=origin.charset)
+            return
+        self.interchange = Interchange(
+            first,
+            origin,
+            charset=origin.charset,
+            syntax_version=first.get(1, 2),
+            sender=first.get(2),
+            sender_qualifier=first.get(2, 2),
+            receiver=first.get(3),
+            receiver_qualifier=first.get(3, 2),
+            date=first.get(4),
+            time=first.get(4, 2),
+            reference=first.get(5),
+            acknowledgement=first.get(9),
+        )
+        self._check_header(first, self.interchange)
+
+    def _check_header(self, unb: Segment, interchange: Interchange) -> None:
+        self._shape(unb)
+        self._required(unb, 1, "character set")
+        self._required(unb, 1, "syntax version", 2)
+        self._required(unb, 2, "sender")
+        self._required(unb, 3, "receiver")
+        self._required(unb, 5, "interchange reference")
+        if interchange.syntax_version not in ("", "3"):
+            self._report(SYNTAX_VERSION, unb, 1, 2)
+        if self._required(unb, 4, "date") and not iso_date(interchange.date):
+            self._report(INVALID, unb, 4, 1, tag="UNB", name="date", expected="a day that exists, as yymmdd")
+        if self._required(unb, 4, "time", 2) and not iso_time(interchange.time):
+            self._report(INVALID, unb, 4, 2, tag="UNB", name="time", expected="a time that exists, as hhmm")
+        if interchange.acknowledgement not in ("", "0", "1"):
+            self._report(INVALID, unb, 9, 1, tag="UNB", name="acknowledgement request", expected="1 or 0")
+        key = (interchange.sender, interchange.reference)
+        if interchange.reference and key in self.seen:
+            self._report(INTERCHANGE_TWICE, unb, 5, 1)
+        self.seen.add(key)
+
+    def _close(self, following: Segment | None) -> Iterator[Message | Interchange]:
+        """End the interchange that is open; without UNZ, `following` is what came instead."""
+        interchange = self.interchange
+        if interchange is None:
+            return
+        place = following or self.last
+        yield from self._cut_off(place)
+        self._flush_orphans()
+        if interchange.trailer is None and place is not None:
+            self._report(NO_TRAILER, place)
+        elif not self.messages:
+            self._report(NO_MESSAGES, interchange.trailer or interchange.header)
+        if place is not None:
+            self.findings.close(place.locate())
+        self.interchange = None
+        yield interchange
+
+    def _trailer(self, unz: Segment) -> None:
+        interchange = self.interchange
+        if interchange is None or interchange.trailer is not None:
+            self._report(OUT_OF_PLACE, unz, tag="UNZ")
+            return
+        interchange.trailer = unz
+        self._shape(unz)
+        things, number = ("groups", self.groups) if self.groups else ("messages", self.messages)
+        self._count(unz, things, number)
+        self._same_reference(interchange.header, 5, unz, "interchange reference")
+
+    # -- message -----------------------------------------------------------------------------------------------------
+
+    def _service(self, segment: Segment) -> Iterator[Message]:
+        tag = segment.tag
+        if tag == "UNH":
+            yield from self._cut_off(segment)
+            self._flush_orphans()
+            self._begin(segment)
+        elif tag == "UNT":
+            yield from self._end(segment)
+        elif tag == "UNZ":
+            yield from self._cut_off(segment)
+            self._flush_orphans()
+            self._trailer(segment)
+        elif tag in ("UNG", "UNE"):
+            yield from self._cut_off(segment)
+            self._flush_orphans()
+            self._group(segment)
+        elif self.interchange is None or segment is not self.interchange.header:
+            self._report(OUT_OF_PLACE, segment, tag=tag)
+
+    def _begin(self, unh: Segment) -> None:
+        assert self.interchange is not None
+        self.messages += 1
+        message = Message(
+            unh,
+            self.interchange,
+            reference=unh.get(1),
+            type=unh.get(3) or unh.get(2),
+            standard_type=unh.get(2),
+            agency=unh.get(2, 4),
+            association=unh.get(2, 5),
+            segments=[unh],
+        )
+        self.message = message
+        self.pieces = 0
+        self._shape(unh)
+        named = self._required(unh, 1, "message reference")
+        if not self._required(unh, 2, "message type"):
+            message.broken = True
+        if named:
+            first = self.references.setdefault(message.reference, unh.ordinal)
+            if first != unh.ordinal:
+                self._report(TWICE, unh, 1, 1, first=first)
+        if self.in_group:
+            message.broken = True
+        elif self.groups:
+            message.broken = True
+            self._report(MIXED, unh)
+
+    def _end(self, unt: Segment) -> Iterator[Message]:
+        message = self.message
+        if message is None:
+            self._orphan(unt)
+            self._flush_orphans()
+            return
+        message.segments.append(unt)
+        self._shape(unt)
+        # Ordinals count every segment, also those that were left out, and no object: just what UNT counts.
+        self._count(unt, "segments", unt.ordinal - message.header.ordinal + 1)
+        self._same_reference(message.header, 1, unt, "message reference")
+        yield from self._finish(unt.start)
+
+    def _finish(self, end: int) -> Iterator[Message]:
+        message = self.message
+        assert message is not None
+        damage = message.interchange.origin.damage
+        index = bisect_left(damage, message.header.start)
+        if index < len(damage) and damage[index] <= end:
+            message.broken = True
+        self.message = None
+        yield message
+
+    def _cut_off(self, place: Segment | None) -> Iterator[Message]:
+        """Hand out the open message as broken, because something other than its UNT came."""
+        message = self.message
+        if message is None or place is None:
+            return
+        self._report(NO_MESSAGE_TRAILER, place, ordinal=message.header.ordinal)
+        message.broken = True
+        yield from self._finish(place.start)
+
+    def _group(self, segment: Segment) -> None:
+        self._report(GROUP, segment)
+        if segment.tag == "UNG":
+            self.groups += 1
+            if self.messages and self.groups == 1:
+                self._report(MIXED, segment)
+        self.in_group = segment.tag == "UNG"
+
+    def _weigh(self, segments: list[Segment]) -> None:
+        """Keep one message from filling the memory, whatever it is made of."""
+        message = self.message
+        if message is None or not segments:
+            return
+        end = segments[-1].end
+        if end - message.header.start > self.limits.message:
+            self._drop(message, "message", "bytes", self.limits.message)
+
+    def _drop(self, message: Message, name: str, things: str, limit: int) -> None:
+        self._report(TOO_LARGE, message.header, name=name, things=things, limit=limit)
+        message.broken = True
+        del message.segments[1:]
+
+    # -- checks ------------------------------------------------------------------------------------------------------
+
+    def _shape(self, segment: Segment) -> None:
+        shape = _SHAPES[segment.tag]
+        for number, components in enumerate(segment.elements, 1):
+            if number > len(shape):
+                self._report(EXTRA, segment, number, tag=segment.tag)
+                return
+            if len(components) > shape[number - 1]:
+                self._report(EXTRA, segment, number, shape[number - 1] + 1, tag=segment.tag)
+
+    def _required(self, segment: Segment, element: int, name: str, component: int = 1) -> bool:
+        if segment.get(element, component).strip():
+            return True
+        self._report(MISSING, segment, element, component, tag=segment.tag, name=name)
+        return False
+
+    def _count(self, trailer: Segment, things: str, number: int) -> None:
+        """Element 1 of UNT and UNZ (0074, 0036: at most six digits)."""
+        stated = trailer.get(1)
+        if not self._required(trailer, 1, "count"):
+            return
+        if not (stated.isascii() and stated.isdigit() and len(stated) <= 6):
+            self._report(
+                INVALID, trailer, 1, 1, tag=trailer.tag, name="count", expected="a number of one to six digits"
+            )
+        elif int(stated) != number:
+            self._report(COUNT, trailer, 1, 1, tag=trailer.tag, things=things, found=number, value=stated)
+
+    def _same_reference(self, head: Segment | None, element: int, tail: Segment, name: str) -> None:
+        """Compare the reference at both ends. Either may be the wrong one, so both places are marked."""
+        there = self._required(tail, 2, name)
+        if head is None or not there:
+            return
+        reference = head.get(element)
+        if reference.strip() and reference != tail.get(2):
+            self._report(REFERENCES, head, element, 1, head=head.tag, tail=tail.tag)
+            self._report(REFERENCES, tail, 2, 1, head=head.tag, tail=tail.tag)
+
+    def _orphan(self, segment: Segment) -> None:
+        if not self.number_of_orphans:
+            self.orphans = [segment]
+        self.number_of_orphans += 1
+
+    def _flush_orphans(self) -> None:
+        if self.number_of_orphans:
+            self._report(NO_MESSAGE_HEADER, self.orphans[0], number=self.number_of_orphans)
+            self.orphans, self.number_of_orphans = [], 0
+
+    def _report(
+        self, kind: IssueKind, segment: Segment | None, element: int = 0, component: int = 0, **facts: Any
+    ) -> None:
+        if segment is not None and self.findings.room(kind):
+            self.findings.log.add(kind, segment.locate(element, component), **facts)

@@ -1,0 +1,230 @@
+"""A segment, where it stands, and the separators of its interchange.
+
+Values are kept unescaped in plain lists; places are not kept but found again in the bytes when somebody asks, because
+almost nobody does and a position for every component would cost more than reading the message.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from converter.issues import Location
+
+_STEP = 1 << 16
+_CONTINUATION = bytes(range(0x80, 0xC0))
+
+
+@dataclass(frozen=True, slots=True)
+class Separators:
+    """The service characters of one interchange, in the order of the service string advice (UNA).
+
+    `release` is empty when the UNA names a blank there: nothing can be escaped then (ISO 9735, 7.1).
+    """
+
+    component: str = ":"
+    element: str = "+"
+    decimal: str = "."
+    release: str = "?"
+    terminator: str = "'"
+
+
+DEFAULT = Separators()
+
+
+class Lines:
+    """Lines and columns of byte offsets, found without scanning from the top each time.
+
+    A line ends with LF (so also with CR LF). Every 64 KB one mark is kept: the line ends before it, the offset of the
+    last of them, and the UTF-8 continuation bytes since.
+    """
+
+    __slots__ = ("_marks", "data")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._marks: list[tuple[int, int, int]] = [(0, -1, 0)]
+
+    def place(self, offset: int, *, wide: bool = False) -> tuple[int, int]:
+        """Line and column of a byte, both from 1. Columns count characters: bytes, or with `wide` those of UTF-8."""
+        marks = self._marks
+        while len(marks) <= offset // _STEP:
+            marks.append(self._advance(marks[-1], (len(marks) - 1) * _STEP, len(marks) * _STEP))
+        index = offset // _STEP
+        lines, last, hidden = self._advance(marks[index], index * _STEP, offset)
+        return lines + 1, offset - last - (hidden if wide else 0)
+
+    def _advance(self, mark: tuple[int, int, int], start: int, end: int) -> tuple[int, int, int]:
+        lines, last, hidden = mark
+        found = self.data.rfind(b"\n", start, end)
+        tail = self.data[max(found + 1, start) : end]
+        continuations = len(tail) - len(tail.translate(None, _CONTINUATION))
+        if found < 0:
+            return lines, last, hidden + continuations
+        return lines + self.data.count(b"\n", start, end), found, continuations
+
+
+class Origin:
+    """What the segments of one interchange share: the bytes, the file's name, the separators and the character set.
+
+    `charset` is the label of UNB (`UNOC`), `codec` the codec that values were decoded with. `damage` lists the offsets
+    of segments that had to be left out or cannot be trusted: a message that holds one is unusable.
+    """
+
+    __slots__ = ("charset", "codec", "damage", "data", "file", "lines", "separators")
+
+    def __init__(self, data: bytes, file: str, separators: Separators, lines: Lines) -> None:
+        self.data = data
+        self.file = file
+        self.separators = separators
+        self.lines = lines
+        self.charset = ""
+        self.codec = "latin-1"
+        self.damage: list[int] = []
+
+    def location(
+        self, offset: int, *, segment: str = "", ordinal: int = 0, element: int = 0, component: int = 0
+    ) -> Location:
+        """The location of a byte."""
+        line, column = self.lines.place(offset, wide=self.codec == "utf-8")
+        return Location(self.file, line, column, offset, segment, ordinal, element, component)
+
+
+class Segment:
+    """One segment.
+
+    `elements[0]` is the first element after the tag, `elements[0][0]` its first component: plain lists, counted from 0.
+    Values are unescaped and hold no line ends. `get`, `locate` and `span` count from 1, as the standard and `Location`
+    do. `ordinal` is the number of the segment in the file, from 1. `origin.data[start:end]` are its bytes without the
+    terminator; `start` is -1 for a segment that was not read.
+    """
+
+    __slots__ = ("elements", "end", "ordinal", "origin", "start", "tag")
+
+    def __init__(  # noqa: PLR0917 - positional because it is called for every segment
+        self,
+        tag: str,
+        elements: list[list[str]],
+        ordinal: int = 0,
+        start: int = -1,
+        end: int = -1,
+        origin: Origin | None = None,
+    ) -> None:
+        self.tag = tag
+        self.elements = elements
+        self.ordinal = ordinal
+        self.start = start
+        self.end = end
+        self.origin = origin
+
+    @property
+    def binary(self) -> bytes | None:
+        """The bytes of an object (the pseudo segment `OBJ` after UNO); None for every real segment."""
+        return None
+
+    def get(self, element: int, component: int = 1) -> str:
+        """The value of a component, counted from 1; empty when it is absent."""
+        if element > len(self.elements) or component > len(self.elements[element - 1]):
+            return ""
+        return self.elements[element - 1][component - 1]
+
+    def locate(self, element: int = 0, component: int = 0) -> Location:
+        """Where a component stands, counted from 1; 0 means the whole element or segment.
+
+        For something absent, the place where it would have to be added.
+        """
+        if self.origin is None or self.start < 0:
+            return Location(segment=self.tag, ordinal=self.ordinal, element=element, component=component)
+        offset = self.span(element, component)[0]
+        return self.origin.location(
+            offset, segment=self.tag, ordinal=self.ordinal, element=element, component=component
+        )
+
+    def span(self, element: int = 0, component: int = 0) -> tuple[int, int]:
+        """First and last-plus-one byte offset of what `locate` names, as written, without line ends around it."""
+        if element <= 0:
+            return self.start, self.end
+        spans = self._spans()
+        if element >= len(spans):
+            return self.end, self.end
+        parts = spans[element]
+        if component > len(parts):
+            return parts[-1][1], parts[-1][1]
+        return parts[component - 1] if component > 0 else (parts[0][0], parts[-1][1])
+
+    def holder(self, offset: int) -> tuple[int, int]:
+        """Element and component (from 1; 0, 0 in the tag) that a byte of this segment belongs to."""
+        for element, parts in enumerate(self._spans()):
+            for component, (_, end) in enumerate(parts, 1):
+                if offset < end or (offset == end and component == len(parts)):
+                    return (element, component) if element else (0, 0)
+        return 0, 0
+
+    def _spans(self) -> list[list[tuple[int, int]]]:
+        """The byte spans of the tag and of every component, found again with the reader's rules for escapes."""
+        origin = self.origin
+        if origin is None or self.start < 0:
+            return [[(self.start, self.start)]]
+        element = ord(origin.separators.element)
+        spans: list[list[tuple[int, int]]] = [[]]
+        start = self.start
+        for match in _marks(origin.separators).finditer(origin.data, self.start, self.end):
+            mark = match.group()
+            if len(mark) == 1 and not mark.isspace():
+                spans[-1].append(_trim(origin.data, start, match.start()))
+                start = match.end()
+                if mark[0] == element:
+                    spans.append([])
+        spans[-1].append(_trim(origin.data, start, self.end))
+        return spans
+
+    def __repr__(self) -> str:
+        # No values: a repr ends up in tracebacks and logs.
+        return f"Segment({self.tag!r}, ordinal={self.ordinal}, start={self.start})"
+
+
+class ObjectSegment(Segment):
+    """The bytes between UNO and UNP as a pseudo segment `OBJ`: not counted by UNT, same ordinal as its UNO.
+
+    Read, it is a view of the input (`start`..`end`) and `binary` copies on request; to write one, pass `content`.
+    """
+
+    __slots__ = ("_content",)
+
+    def __init__(
+        self,
+        content: bytes | None = None,
+        ordinal: int = 0,
+        start: int = -1,
+        end: int = -1,
+        origin: Origin | None = None,
+    ) -> None:
+        super().__init__("OBJ", [], ordinal, start, end, origin)
+        self._content = content
+
+    @property
+    def binary(self) -> bytes:
+        """The object's bytes."""
+        if self._content is not None:
+            return self._content
+        return self.origin.data[self.start : self.end] if self.origin is not None else b""
+
+    def _spans(self) -> list[list[tuple[int, int]]]:
+        return [[(self.start, self.end)]]
+
+
+@lru_cache(maxsize=64)
+def _marks(separators: Separators) -> re.Pattern[bytes]:
+    """Finds separators and skips escaped characters; a line end between release and character does not count."""
+    split = re.escape((separators.element + separators.component).encode())
+    skip = re.escape(separators.release.encode()) + rb"[\r\n]*+[^\r\n]|" if separators.release else b""
+    return re.compile(skip + b"[" + split + b"]", re.DOTALL)
+
+
+def _trim(data: bytes, start: int, end: int) -> tuple[int, int]:
+    while start < end and data[start] in b"\r\n":
+        start += 1
+    while start < end and data[end - 1] in b"\r\n":
+        end -= 1
+    return start, end
