@@ -1,0 +1,82 @@
+"""One letter type in one version, expanded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+
+from converter.definitions.tree import Element
+
+_STEP = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
+
+
+class Definition:
+    """One letter type in one version: its element tree and, where it is known, its EDIFACT layout.
+
+    `elements` are the children of the letter in XML order; the first is `Envelope`, which in OIOXML stands before the
+    letter's root element. `namespace` is written; all of `namespaces` are read. `params` are the definition's own
+    parameters (`assoc`, `type`, `unh` …).
+    """
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002 - the word of the field
+        version: str,
+        *,
+        root: str,
+        namespaces: tuple[str, ...],
+        tree: Element,
+        params: Mapping[str, str],
+    ) -> None:
+        self.type = type
+        self.version = version
+        self.root = root
+        self.namespaces = namespaces
+        self.tree = tree
+        self.params = dict(params)
+        self.leaves: Mapping[str, Element] = {e.path: e for e in tree.walk() if e.is_leaf}
+        self._elements = {e.path: e for e in tree.walk()}
+        self._positions = {path: n for n, path in enumerate(self._elements)}
+
+    def __repr__(self) -> str:
+        return f"<Definition {self.type} {self.version}>"
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the OIOXML form."""
+        return self.namespaces[0]
+
+    @property
+    def elements(self) -> tuple[Element, ...]:
+        """The children of the letter in XML order, `Envelope` first."""
+        return self.tree.children
+
+    @property
+    def version_code(self) -> str:
+        """OIOXML's VersionCode: the EDIFACT association code with an X before it."""
+        return f"X{self.version}"
+
+    @cached_property
+    def edifact(self) -> bool:
+        """Whether its EDIFACT layout is known."""
+        return False
+
+    def element(self, path: str) -> Element | None:
+        """The element with that pattern path; the nameless root for an empty path."""
+        return self._elements.get(path)
+
+    def repeats(self, path: str) -> bool:
+        """Whether the element with that pattern path may occur more than once. `KeyError` if there is none."""
+        return self._elements[path].repeats
+
+    def in_order(self, leaf_ids: Iterable[str]) -> list[str]:
+        """The leaf ids sorted as they stand in OIOXML; unknown ones last, by name."""
+        return sorted(leaf_ids, key=self._order)
+
+    def _order(self, leaf: str) -> tuple[tuple[int, int], ...]:
+        path, order = "", []
+        for match in _STEP.finditer(leaf):
+            path = f"{path}.{match[1]}" if path else match[1]
+            order.append((self._positions.get(path, len(self._positions)), int(match[2] or 0)))
+        return tuple(order)
