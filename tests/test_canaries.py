@@ -1,0 +1,197 @@
+"""No command tells a value of a message to anything but the converted output and the sidecar.
+
+Twenty letters carry canaries in every field, whole and with faults laid around them; everything that the commands print
+or write is searched. With `--show-values` the same search must find them, else it would prove nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.canaries import (
+    WEIGHTS,
+    Canary,
+    broken_edifact,
+    broken_json,
+    broken_xml,
+    canaries,
+    edifact_letter,
+    xml_letter,
+)
+
+pytest.importorskip("converter.cli")
+
+FLOCK = canaries(20)
+FORMATS = ("text", "json", "sarif", "junit", "github")
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = ROOT / "fixtures" / "organisations.csv"
+
+
+def run(*arguments: str | Path, cwd: Path, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Run the command line as its users do; whatever happens, it must not end in a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "converter", *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "300"},
+    )
+    assert b"Traceback" not in done.stderr, done.stderr.decode("utf-8", "replace")[-2000:]
+    assert done.returncode in (0, 1), (arguments, done.returncode, done.stderr[-2000:])
+    return done
+
+
+def leaks(*places: bytes | str | Path, flock: Iterable[Canary] = FLOCK) -> list[str]:
+    """Which canaries are found where; a path stands for its file's bytes and its name."""
+    found = []
+    for place in places:
+        name = str(place) if isinstance(place, Path) else "output"
+        lowered = _bytes(place).lower()
+        found += [f"{c.name} in {name}" for c in flock if any(t.encode() in lowered for t in c.traces())]
+    return found
+
+
+def _bytes(place: bytes | str | Path) -> bytes:
+    if isinstance(place, Path):
+        return str(place).encode() + b"\0" + place.read_bytes()
+    return place.encode() if isinstance(place, str) else place
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with whole and broken letters in both syntaxes."""
+    folder = tmp_path_factory.mktemp("letters")
+    for index, canary in enumerate(FLOCK):
+        edi, xml = edifact_letter(canary, index), xml_letter(canary, index)
+        (folder / f"{index}.edi").write_bytes(edi)
+        (folder / f"{index}.xml").write_bytes(xml)
+        # Faults are laid around a few canaries each, so that every kind of fault is met without running for minutes.
+        for fault, data in _some(broken_edifact(edi, canary), index).items():
+            (folder / f"{index}-{fault}.edi").write_bytes(data)
+        for fault, data in _some(broken_xml(xml, canary), index).items():
+            (folder / f"{index}-{fault}.xml").write_bytes(data)
+    return folder
+
+
+def _some(faults: dict[str, bytes], index: int) -> dict[str, bytes]:
+    return {name: data for n, (name, data) in enumerate(faults.items()) if n % 5 == index % 5}
+
+
+@pytest.fixture(scope="module")
+def bundles(letters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the Bundles of the whole letters, and broken copies of them."""
+    folder = tmp_path_factory.mktemp("bundles")
+    for index, canary in enumerate(FLOCK):
+        whole = run("convert", letters / f"{index}.edi", "--sor", TABLE, cwd=folder).stdout
+        assert canary.number.encode() in whole
+        (folder / f"{index}.json").write_bytes(whole)
+        for fault, data in _some(broken_json(whole, canary), index).items():
+            (folder / f"{index}-{fault}.json").write_bytes(data)
+    return folder
+
+
+@cache
+def _names(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(str(p.relative_to(folder)) for p in folder.rglob("*")))
+
+
+@pytest.mark.parametrize("to", ["fhir", "oioxml", "edifact"])
+def test_convert(to: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
+    source = bundles if to == "oioxml" else letters
+    files = {name: tmp_path / name for name in ("ledger.ndjson", "sidecar.json", "state.db")}
+    done = run(
+        *("convert", source, "--to", to, "-o", tmp_path / "out", "--sor", TABLE, "--verbose"),
+        *("--ledger", files["ledger.ndjson"], "--sidecar", files["sidecar.json"], "--state", files["state.db"]),
+        cwd=tmp_path,
+    )
+    written = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert len(written) > len(FLOCK)
+    told = [files["ledger.ndjson"], files["state.db"], tmp_path / "out" / "summary.json"]
+    assert leaks(done.stdout, done.stderr, *(p for p in told if p.exists()), "\n".join(map(str, written))) == []
+    assert leaks(*(p for p in written if p.name != "summary.json")), "the converted output should hold the values"
+    assert files["ledger.ndjson"].stat().st_size > 0
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_formats(form: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
+    for source in (letters, bundles):
+        judged = run("validate", source, "--format", form, cwd=tmp_path)
+        assert judged.stdout
+        options = ("--format", form, "--sor", TABLE, "-o", tmp_path / source.name)
+        converted = run("convert", source, *options, cwd=tmp_path)
+        assert converted.stderr
+        assert leaks(judged.stdout, judged.stderr, converted.stdout, converted.stderr) == []
+
+
+def test_single_messages_and_standard_input(letters: Path, bundles: Path, tmp_path: Path) -> None:
+    for path in (letters / "3.edi", letters / "4.xml", bundles / "5.json"):
+        done = run("convert", "-", "--cross-check", "--verbose", "--sor", TABLE, cwd=tmp_path, stdin=path.read_bytes())
+        assert leaks(done.stdout)
+        assert leaks(done.stderr) == []
+
+
+def test_explain(letters: Path, bundles: Path, tmp_path: Path) -> None:
+    broken = sorted(letters.glob("*-*.edi"))[:6] + sorted(letters.glob("*-*.xml"))[:6]
+    for path in (letters / "0.edi", letters / "1.xml", bundles / "2.json", *broken):
+        done = run("explain", path, cwd=tmp_path)
+        page = tmp_path / "page.html"
+        drawn = run("explain", path, "-o", page, cwd=tmp_path)
+        places = [page] if page.exists() else []
+        assert leaks(done.stdout, done.stderr, drawn.stdout, drawn.stderr, *places) == []
+        page.unlink(missing_ok=True)
+
+
+def test_values_are_shown_on_request(letters: Path, tmp_path: Path) -> None:
+    """The negative control: the same letters, the same search."""
+    done = run("convert", letters, "-o", tmp_path / "out", "--show-values", "--sor", TABLE, cwd=tmp_path)
+    assert leaks(done.stderr)
+    explained = run("explain", letters / "0.edi", "--show-values", cwd=tmp_path)
+    assert leaks(explained.stdout, flock=FLOCK[:1])
+
+
+def test_nothing_that_leaves_is_computed_from_the_patient(letters: Path, tmp_path: Path) -> None:
+    """Ids, keys and hashes stay the same when only the patient changes: a hash of a number is reversed in minutes."""
+    one, other = FLOCK[:2]
+    letter = (letters / "0.edi").read_bytes()
+    changed = letter
+    for a, b in zip(one.traces()[:2], other.traces()[:2], strict=True):
+        changed = changed.replace(a.encode(), b.encode())
+    changed = changed.replace(one.name.encode(), other.name.encode())
+    results = []
+    for folder, data in (("a", letter), ("b", changed)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "letter.edi").write_bytes(data)
+        options = ("--sor", TABLE, "--ledger", "ledger.ndjson", "-o", "out")
+        run("convert", "letter.edi", *options, cwd=tmp_path / folder)
+        bundle = (tmp_path / folder / "out" / "letter.edi.json").read_bytes()
+        bundle = bundle.replace(other.number.encode(), one.number.encode()).replace(
+            other.name.encode(), one.name.encode()
+        )
+        results.append(
+            (bundle.replace(other.traces()[1].encode(), one.traces()[1].encode()), _names(tmp_path / folder))
+        )
+        results[-1] += ((tmp_path / folder / "ledger.ndjson").read_bytes(),)
+    assert results[0] == results[1]
+
+
+def test_search_finds_what_it_looks_for(tmp_path: Path) -> None:
+    planted = tmp_path / "x.txt"
+    planted.write_bytes(b"..." + FLOCK[7].traces()[1].encode())
+    assert leaks(planted) == [f"{FLOCK[7].name} in {planted}"]
+    assert leaks(FLOCK[3].name.upper()) == [f"{FLOCK[3].name} in output"]
+    assert leaks("nothing") == []
+
+
+def test_canaries_are_twenty_numbers_that_nobody_has() -> None:
+    assert len({c.number for c in FLOCK}) == len({c.name for c in FLOCK}) == 20
+    sums = [sum(w * int(d) for w, d in zip(WEIGHTS, c.number, strict=True)) for c in FLOCK]
+    assert all(s % 11 for s in sums)
+    assert all(9989 <= int(c.number[6:]) <= 9999 for c in FLOCK)

@@ -1,0 +1,73 @@
+"""Same input, same bytes: whatever the hash seed, the locale, the time zone or the folder of the run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("converter.cli")
+
+ROOT = Path(__file__).resolve().parents[1]
+WORLDS = {
+    "here": {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
+    "there": {"PYTHONHASHSEED": "4242", "LC_ALL": "C.UTF-8", "TZ": "Pacific/Auckland", "LANG": "da_DK.UTF-8"},
+}
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def convert_in(world: dict[str, str], source: Path, folder: Path, *options: str) -> tuple[dict[str, bytes], bytes]:
+    """Convert with every output that there is; all files, and what was said."""
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "converter", "convert", source, "-o", "out", "--ledger", "ledger.ndjson"]
+        + ["--sidecar", "sidecar.json", "--sor", ROOT / "fixtures" / "organisations.csv", *options],
+        cwd=folder,
+        capture_output=True,
+        check=False,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **world},
+    )
+    assert done.returncode in (0, 1), done.stderr
+    return written(folder), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("to", ["fhir", "oioxml", "edifact"])
+def test_two_worlds_give_the_same_bytes(to: str, tmp_path: Path) -> None:
+    runs = {
+        name: convert_in(world, ROOT / "fixtures" / "letters", tmp_path / name, "--to", to)
+        for name, world in WORLDS.items()
+    }
+    (files, said), (other_files, other_said) = runs.values()
+    assert files == other_files
+    assert said == other_said
+    assert len(files) > 30
+
+
+def test_way_back_is_the_same_too(tmp_path: Path) -> None:
+    convert_in(WORLDS["here"], ROOT / "fixtures" / "letters", tmp_path / "bundles")
+    source = tmp_path / "bundles" / "out"
+    (source / "summary.json").unlink()
+    here, there = (convert_in(world, source, tmp_path / f"back-{name}") for name, world in WORLDS.items())
+    assert here == there
+
+
+def test_generated_code_is_the_same(tmp_path: Path) -> None:
+    shown = [
+        subprocess.run(
+            [sys.executable, "-m", "converter", "show", "dis91-carecommunication"],
+            cwd=tmp_path,
+            capture_output=True,
+            check=True,
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **world},
+        ).stdout
+        for world in WORLDS.values()
+    ]
+    assert shown[0] == shown[1]
+    assert shown[0].count(b"def ") >= 2
