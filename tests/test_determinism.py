@@ -16,6 +16,8 @@ WORLDS = {
     "here": {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     "there": {"PYTHONHASHSEED": "4242", "LC_ALL": "C.UTF-8", "TZ": "Pacific/Auckland", "LANG": "da_DK.UTF-8"},
 }
+OUTPUTS = ("-o", "out", "--ledger", "ledger.ndjson", "--sidecar", "sidecar.json")
+OUTPUTS += ("--sor", str(ROOT / "fixtures" / "organisations.csv"))
 
 
 def written(folder: Path) -> dict[str, bytes]:
@@ -27,8 +29,7 @@ def convert_in(world: dict[str, str], source: Path, folder: Path, *options: str)
     """Convert with every output that there is; all files, and what was said."""
     folder.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "converter", "convert", source, "-o", "out", "--ledger", "ledger.ndjson"]
-        + ["--sidecar", "sidecar.json", "--sor", ROOT / "fixtures" / "organisations.csv", *options],
+        [sys.executable, "-m", "converter", "convert", source, *OUTPUTS, *options],
         cwd=folder,
         capture_output=True,
         check=False,
