@@ -1,10 +1,11 @@
-"""Converts every letter under fixtures/letters into out/ and prints what became of each message, one row a message.
+"""Converts every letter under fixtures/letters into out/ (or the folder named) and prints one row a message.
 
 Also a first look at the library: an `Engine` is made once, and `convert` yields an outcome a message.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def table(rows: list[tuple[str, ...]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def main() -> int:
+def main(out: Path = OUT) -> int:
     """Convert, write and print. Returns 0 when every message was built or refused with an error that says why."""
     log = IssueLog()
     engine = Engine(directory=Directory.load(ROOT / "fixtures" / "organisations.csv", log))
@@ -87,16 +88,16 @@ def main() -> int:
         if outcome.output is None:
             silent += not any(issue.severity is Severity.ERROR for issue in outcome.issues)
             continue
-        path = OUT / name.with_name(f"{name.name}.json")
+        path = out / name.with_name(f"{name.name}.json")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(outcome.output)
         written.append(path)
     print(table(rows))
     print(f"\n{len(rows)} messages, {len(written)} Bundles written. Look at one:")
-    shown = next((p for p in written if p.parent.name == "plain"), written[0] if written else OUT)
-    print(f"  {shown.relative_to(ROOT)}")
+    shown = next((p for p in written if p.parent.name == "plain"), written[0] if written else out)
+    print(f"  {os.path.relpath(shown)}")
     return 1 if silent or not written else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*map(Path, sys.argv[1:])))
