@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from converter.issues import Issue, IssueLog, Severity, declare
+from converter.issues import IssueLog, Severity, declare
 from converter.letter import Letter
 
 UNBALANCED = declare(
@@ -48,35 +48,54 @@ class Entry(NamedTuple):
     loss: str = ""
 
 
+Raw = tuple[str, str, str, str, str]
+"""An entry as generated code makes it: a plain tuple of the fields of `Entry`, in their order."""
+
+
 @dataclass(slots=True)
 class Ledger:
-    """The ledger of one message: `entries` for the source leaves, `defaulted` for what the rules had to make up."""
+    """The ledger of one message: `entries` for the source leaves, `defaulted` for what the rules had to make up.
+
+    The hot path hands over plain tuples; `entries` and `defaulted` name their fields when somebody asks.
+    """
 
     leaves: int = 0
-    entries: list[Entry] = field(default_factory=list)
-    defaulted: list[Entry] = field(default_factory=list)
+    raw: list[Raw] = field(default_factory=list)
+    raw_defaulted: list[Raw] = field(default_factory=list)
     target_leaves: int = 0
+
+    @property
+    def entries(self) -> list[Entry]:
+        """One entry for each source leaf."""
+        return [_entry(raw) for raw in self.raw]
+
+    @property
+    def defaulted(self) -> list[Entry]:
+        """What stands in the target without a source."""
+        return [_entry(raw) for raw in self.raw_defaulted]
 
     def totals(self) -> dict[str, int]:
         """Number of leaves by disposition; only dispositions that occur."""
-        return dict(sorted(Counter(str(e.disposition) for e in self.entries).items()))
+        return dict(sorted(Counter(raw[1] for raw in self.raw).items()))
 
     def check(self, leaves: Iterable[str], log: IssueLog) -> None:
         """Compare the entries with the leaf ids of the source; add `SYS001` if they do not balance."""
         wanted = Counter(leaves)
-        have = Counter(e.leaf for e in self.entries)
+        have = Counter([raw[0] for raw in self.raw])
         if wanted != have:
             missing, twice = sum((wanted - have).values()), sum((have - wanted).values())
-            log.add(UNBALANCED, leaves=sum(wanted.values()), entries=len(self.entries), missing=missing, twice=twice)
+            log.add(UNBALANCED, leaves=sum(wanted.values()), entries=len(self.raw), missing=missing, twice=twice)
 
     def losses(self) -> dict[str, int]:
         """How often each id of the loss catalogue stands in the ledger."""
-        return dict(sorted(Counter(e.loss for e in (*self.entries, *self.defaulted) if e.loss).items()))
+        return dict(sorted(Counter(raw[4] for raw in (*self.raw, *self.raw_defaulted) if raw[4]).items()))
+
+
+def _entry(raw: Raw) -> Entry:
+    leaf, disposition, rule, target, loss = raw
+    return Entry(leaf, Disposition(disposition), rule, target, loss)
 
 
 def leaves_of(letter: Letter) -> list[str]:
     """All leaf ids of a letter, those without a place in its definition included."""
     return [*letter.values, *(e.path for e in letter.extras)]
-
-
-__all__ = ["Disposition", "Entry", "Issue", "Ledger", "leaves_of"]

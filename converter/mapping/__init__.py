@@ -1,0 +1,270 @@
+"""Declarative mapping between letters and FHIR Bundles, both directions from one file (design: mapping files)."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as Dict
+from pathlib import Path
+from typing import Any
+
+from converter.errors import MappingError
+from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.ledger import Ledger, leaves_of
+from converter.letter import Letter, pattern
+from converter.mapping import backward, forward
+from converter.mapping.codes import CodeMap, Loss, load_codes, load_losses
+from converter.mapping.document import UNDECLARED_LEAF, UNKNOWN_LEAF, Document, Each, Reader, Rule
+from converter.mapping.ids import Minter
+from converter.mapping.paths import Node, walk
+from converter.mapping.running import Context, Raw, claim, origin_value
+from converter.mapping.taking import Taking
+from converter.yamlfile import fault, load
+
+__all__ = ["Context", "Mapping", "Mappings"]
+
+REFUSED_BY_LOSS = declare(
+    "MAP001",
+    "refused-by-loss",
+    Severity.ERROR,
+    "not converted: {what} ({loss})",
+    why="The loss is of a kind that could hurt somebody, so the message is not written.",
+    help="Handle the message by hand, or convert it knowingly with `--accept-loss {loss}`.",
+)
+LOSS = declare(
+    "MAP002",
+    "loss",
+    Severity.WARNING,
+    "{what} ({loss})",
+    why="The receiver does not get this as the sender wrote it.",
+    help="See the loss catalogue mappings/losses.yaml for who orders it; --sidecar keeps what can be kept.",
+)
+KEY_MISSING = declare(
+    "MAP003",
+    "id-key-missing",
+    Severity.ERROR,
+    "not converted: {path} is missing, which the ids of the FHIR message are built from",
+    why="Without it, two letters would get the same ids.",
+    help="The letter breaks its format; ask its sender to correct it.",
+)
+NOT_ITS_OWN = declare(
+    "MAP004",
+    "letter-mark-of-another-message",
+    Severity.WARNING,
+    "Bundle.identifier names a letter, but this message is not the one that was made from it",
+    why="Values of another letter would be restored into this one; the message is taken as written in FHIR.",
+    help="A system that writes a new message must not copy Bundle.identifier.",
+)
+UNREADABLE = declare(
+    "MAP005",
+    "bundle-without-parts",
+    Severity.ERROR,
+    "not converted: the Bundle has no {what} that the mapping can find",
+    why="A letter cannot be made without it.",
+    help="Validate the Bundle against its profile, and correct it.",
+)
+
+
+class Mapping:
+    """One compiled mapping. `source_forward` and `source_backward` are the generated Python of the two directions."""
+
+    def __init__(self, document: Document, codes: Dict[str, CodeMap], losses: Dict[str, Loss]) -> None:
+        self.document, self.losses = document, losses
+        self.name, self.letter, self.bundle = document.name, document.letter, document.bundle
+        there, back = forward.generate(document, codes), backward.generate(document, codes)
+        self.source_forward = "def to_fhir(letter, ctx):\n" + "\n".join(there.lines) + "\n"
+        self.source_backward = "def from_fhir(b):\n" + "\n".join(back.lines) + "\n"
+        known = {
+            **there.objects,
+            "Minter": Minter,
+            "claim": claim,
+            "origin_value": origin_value,
+            "walk": walk,
+            "Node": Node,
+        }
+        self._forward = _compiled(self.source_forward, "to_fhir", f"{self.name} to FHIR", known)
+        self._backward = _compiled(self.source_backward, "from_fhir", f"{self.name} from FHIR", back.objects)
+        self._sections = backward.compile_back(document, codes)
+        self._declared = {d.leaf: (d.keep, d.loss) for d in reversed(document.declared)}
+
+    def to_fhir(self, letter: Letter, context: Context, log: IssueLog) -> tuple[dict[str, Any] | None, Ledger]:
+        """The Bundle of a letter (without narratives) and its ledger; None for the Bundle when it is refused.
+
+        Adds `MAP` and `DIR` issues: one for each kind of loss of severity warn, `MAP001` or `MAP003` when refused.
+        """
+        context.log = log
+        missing = next((p for p in self.document.key if not p.startswith("$") and p not in letter.values), None)
+        if missing:
+            log.add(KEY_MISSING, path=missing)
+            entries = [(leaf, "lost", "", "", "C91-22") for leaf in leaves_of(letter)]
+            return None, Ledger(len(entries), entries)
+        bundle, led, defaulted = self._forward(letter, context)
+        if len(led) < len(letter.values):
+            for leaf in letter.values:
+                if leaf not in led:
+                    led[leaf] = self._unclaimed(leaf, letter, context)
+        for extra in letter.extras:
+            led[extra.path] = (extra.path, "lost", "", "", "C91-20")
+        ledger = Ledger(len(led), list(led.values()), defaulted)
+        refused = self._report(ledger, letter.locate, context, log)
+        return (None if refused else bundle), ledger
+
+    def _unclaimed(self, leaf: str, letter: Letter, context: Context) -> Raw:
+        """A leaf that no rule carried: kept, ignored as declared, or lost."""
+        keep, loss = self._declared.get(pattern(leaf), (False, "C91-22"))
+        if not keep:
+            return (leaf, "ignored" if pattern(leaf) in self._declared else "lost", "", "", loss)
+        if context.sidecar:
+            context.keeping[leaf] = letter.values[leaf]
+        return (leaf, "kept" if context.sidecar else "lost", "", "", loss)
+
+    def _report(
+        self, ledger: Ledger, locate: Callable[[str], tuple[Location, ...]], context: Context, log: IssueLog
+    ) -> bool:
+        """One issue for each loss that is not mere information. Whether a loss refuses the message."""
+        first: dict[str, list[Any]] = {}
+        for raw in (*ledger.raw, *ledger.raw_defaulted):
+            if raw[4]:
+                first.setdefault(raw[4], [0, raw])[0] += 1
+        refused = False
+        for loss_id, (count, raw) in first.items():
+            loss = self.losses[loss_id]
+            if loss.severity == "info" or raw[1] == "kept":
+                continue
+            at = locate(raw[0]) if raw[0] else ()
+            where = at[0] if at else Location(path=raw[0])
+            if loss.severity == "block" and loss_id not in context.accept:
+                refused = True
+                log.add(REFUSED_BY_LOSS, where, target=raw[3], rule=self._rule(raw), what=loss.what, loss=loss_id)
+            else:
+                rule = self._rule(raw)
+                log.add(LOSS, where, target=raw[3], rule=rule, count=count, what=loss.what, loss=loss_id)
+        return refused
+
+    def _rule(self, raw: Raw) -> str:
+        return f"{self.name}.{raw[2]}" if raw[2] else self.name
+
+    def from_fhir(
+        self,
+        bundle: dict[str, Any],
+        context: Context,
+        log: IssueLog,
+        leaves: Callable[[], Iterator[tuple[str, Any, bool]]],
+    ) -> tuple[Letter | None, Ledger]:
+        """The letter of a Bundle and its ledger. `leaves` yields pointer, value and whether it is rebuilt by nature.
+
+        Adds `MAP` and `DIR` issues as `to_fhir` does.
+        """
+        b = self._taken(bundle, context)
+        if b.born == "letter" and not b.is_own():
+            log.add(NOT_ITS_OWN, Location(path="/identifier"))
+            context.born = "fhir"
+            b = self._taken(bundle, context)
+        log.extend(context.log)
+        entries = b.sweep(leaves())
+        ledger = Ledger(len(entries), entries, b.dfl)
+        missing = next((n for n, r in b.resources.items() if r is None and n in self._needed()), None)
+        if missing:
+            log.add(UNREADABLE, what=self.document.resources[missing].type)
+            return None, ledger
+        refused = self._report(ledger, lambda leaf: (Location(line=1, column=1, path=leaf),), context, log)
+        return (None if refused else b.letter(context.version or self.document.version)), ledger
+
+    def _taken(self, bundle: dict[str, Any], context: Context) -> Taking:
+        context.log = IssueLog()
+        b = Taking(self.document, self._sections, bundle, context)
+        self._backward(b)
+        return b
+
+    def _needed(self) -> list[str]:
+        """Resources without which no letter can be made: those whose ids or text the letter is built from."""
+        return list(self.document.resources)[:3]
+
+
+def _compiled(source: str, name: str, title: str, known: Dict[str, Any]) -> Callable[..., Any]:
+    """Execute generated source under a name that tracebacks can show."""
+    file = f"<generated {title}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
+    scope: dict[str, Any] = dict(known)
+    exec(compile(source, file, "exec"), scope)  # noqa: S102 - printed by us from a checked plan
+    function: Callable[..., Any] = scope[name]
+    return function
+
+
+class Mappings:
+    """All mappings of a folder, compiled."""
+
+    def __init__(self, mappings: list[Mapping], losses: Dict[str, Loss], codes: Dict[str, CodeMap]) -> None:
+        self.mappings, self.losses, self.codes = mappings, losses, codes
+
+    @classmethod
+    def load(cls, folder: Path, leaves: Callable[[str, str], set[str] | None]) -> Mappings:
+        """Load and compile `fhir/*.yaml`, `codes/` and `losses.yaml` of a folder.
+
+        `leaves(type, version)` gives the letter paths of a type, for the checks. Raises `MappingError` with all faults.
+        """
+        names = {str(p): p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml")}
+        codes = load_codes(folder / "codes", {Path(p): n for p, n in names.items()})
+        losses = load_losses(folder / "losses.yaml", "losses.yaml")
+        mappings, faults = [], []
+        for path in sorted((folder / "fhir").glob("*.yaml")):
+            try:
+                reader = Reader(folder / "fhir", names, codes, losses)
+                document = reader.read(load(path, name=names[str(path)]), names[str(path)])
+                faults.extend(_unaccounted(document, leaves))
+                mappings.append(Mapping(document, codes, losses))
+            except MappingError as error:
+                faults.extend(error.issues)
+        if faults:
+            raise MappingError("mapping files do not load", faults)
+        return cls(mappings, losses, codes)
+
+    def for_letter(self, type_: str) -> Mapping | None:
+        """The mapping of a letter type."""
+        return next((m for m in self.mappings if m.letter == type_), None)
+
+    def for_bundle(self, profiles: list[str]) -> Mapping | None:
+        """The mapping whose Bundle profile is among these (versions after `|` do not matter)."""
+        bare = {p.partition("|")[0] for p in profiles}
+        return next((m for m in self.mappings if m.bundle in bare), None)
+
+    def named(self, name: str) -> Mapping | None:
+        """The mapping with that name."""
+        return next((m for m in self.mappings if m.name == name), None)
+
+
+def _unaccounted(document: Document, leaves: Callable[[str, str], set[str] | None]) -> list[Issue]:
+    """Letter paths that rules name and the letter lacks, and elements of the letter that no rule names."""
+    known = leaves(document.letter, document.version)
+    if known is None:
+        return []
+    issues: list[Issue] = []
+    used = set(document.origin)
+    for rule in _all_rules(document):
+        for path in (*rule.sources, *rule.claims, *rule.letter_columns.values()):
+            if path in known:
+                used.add(path)
+            elif not path.startswith("$") and rule not in document.back_rules:
+                log = IssueLog()
+                log.add(UNKNOWN_LEAF, rule.at, path=path, rule=f"{document.name}.{rule.name}")
+                issues.extend(log)
+    for declared in document.declared:
+        if declared.leaf not in known:
+            issues.append(fault(UNKNOWN_LEAF, declared, path=declared.leaf))
+        used.add(declared.leaf)
+    for path in sorted(known - used):
+        log = IssueLog()
+        log.add(UNDECLARED_LEAF, Location(document.file, 1, 1), path=path)
+        issues.extend(log)
+    return issues
+
+
+def _all_rules(document: Document) -> Iterator[Rule]:
+    yield from document.bundle_rules
+    yield from document.back_rules
+    for resource in document.resources.values():
+        for rule in resource.rules:
+            if isinstance(rule, Each):
+                yield from rule.rules
+            elif isinstance(rule, Rule):
+                yield rule

@@ -1,0 +1,312 @@
+"""Named pairs of functions between a letter's value and a FHIR value; mapping files call them by name.
+
+Each pair states its law, which a property test runs (`tests/mapping/test_codecs.py`):
+
+- `iso`: `back(there(x)) == x` for every x that is carried;
+- `lens`: the same, except where `there` says that something was lost;
+- `oneway`: only one direction exists.
+
+`there` takes the letter's values (one argument a source) and then the rule's arguments; it returns None when the rule
+does not apply to the value. A lossy codec returns the value and whether something was lost. `back` takes the FHIR value
+and the arguments and returns one value a source (a tuple where there are several), None for a value that stays absent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from converter.letter import Text, Value, plain
+from converter.mapping import local_time
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One registered pair. `lossy` says in which directions it returns `(value, lost)`: "", "back" or "both"."""
+
+    name: str
+    law: str
+    there: Callable[..., Any] | None
+    back: Callable[..., Any] | None
+    lossy: str = ""
+    sources: int = 1
+    doc: str = ""
+
+
+CODECS: dict[str, Codec] = {}
+
+
+def codec(name: str, law: str, *, lossy: str = "", sources: int = 1) -> Callable[[type], type]:
+    """Register the static functions `there` and `back` of a class as the codec `name`."""
+
+    def register(pair: type) -> type:
+        doc = (pair.__doc__ or "").strip()
+        there, back = getattr(pair, "there", None), getattr(pair, "back", None)
+        CODECS[name] = Codec(name, law, there, back, lossy, sources, doc)
+        return pair
+
+    return register
+
+
+@codec("copy", "iso")
+class Copy:
+    """The value as it is."""
+
+    @staticmethod
+    def there(value: str) -> str:
+        return value
+
+    @staticmethod
+    def back(value: Any) -> str:
+        return str(value)
+
+
+@codec("cut", "lens", lossy="back")
+class Cut:
+    """The value as it is towards FHIR; cut to the letter's length on the way back."""
+
+    @staticmethod
+    def there(value: str, size: str) -> str:
+        return value
+
+    @staticmethod
+    def back(value: Any, size: str) -> tuple[str, bool]:
+        text = " ".join(str(value).split("\n"))
+        return text[: int(size)].rstrip(" ") if len(text) > int(size) else text, text[: int(size)] != value
+
+
+@codec("local_time", "lens", lossy="both", sources=2)
+class LocalTime:
+    """A letter's Danish date and time of day, and an instant with offset (doubtful hours: `local_time.py`)."""
+
+    @staticmethod
+    def there(date: str, time: str) -> tuple[str | None, bool]:
+        return local_time.to_instant(date, time)
+
+    @staticmethod
+    def back(value: Any) -> tuple[tuple[str, str] | None, bool]:
+        return local_time.from_instant(str(value))
+
+
+@codec("prefix", "iso")
+class Prefix:
+    """A fixed beginning before the value."""
+
+    @staticmethod
+    def there(value: str, start: str) -> str:
+        return start + value
+
+    @staticmethod
+    def back(value: Any, start: str) -> str | None:
+        return str(value)[len(start) :] if str(value).startswith(start) else None
+
+
+@codec("plain_text", "lens", lossy="both")
+class PlainText:
+    """Formatted text as plain lines: CareCommunication keeps line breaks only (ALL-09), and no blanks at the edges.
+
+    The way back gives plain text that ends in a line break, as every text of an EDIFACT letter does.
+    """
+
+    @staticmethod
+    def there(value: Text) -> tuple[str | None, bool]:
+        if len(value) == 1 and value[0][0] == "P00":
+            text = value[0][1]
+        else:
+            text = _blocks(value)
+        trimmed = text.strip(" \n")
+        return (trimmed or None), trimmed + "\n" != plain(value) or len(value) != 1 or value[0][0] != "P00"
+
+    @staticmethod
+    def back(value: Any) -> tuple[Text, bool]:
+        text = str(value).replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
+        return (("P00", text + "\n"),), text != value
+
+
+def _blocks(value: Text) -> str:
+    """The lines of formatted text; centred and right-aligned runs stand on lines of their own."""
+    out: list[str] = []
+    block = False
+    for code, text in value:
+        is_block = code[2:] in ("H", "M")
+        if (is_block or block) and out and not out[-1].endswith("\n") and not text.startswith("\n"):
+            out.append("\n")
+        out.append(text)
+        block = is_block
+    return "".join(out)
+
+
+@codec("same_as", "iso")
+class SameAs:
+    """Carried only where the value equals another one that is carried already (a GLN in both places)."""
+
+    @staticmethod
+    def there(value: str, other: str | None) -> str | None:
+        return value if value == other else None
+
+    @staticmethod
+    def back(value: Any, other: str | None) -> str:
+        return str(value)
+
+
+_ECPR_DATE = (
+    r"((0[1-9]|1[0-9]|2[0-9]|3[01])(0[13578]|1[02])|(0[1-9]|1[0-9]|2[0-9]|30)(0[469]|11)|(0[1-9]|1[0-9]|2[0-9])02)"
+)
+_SHAPES = {
+    "xecpr": re.compile(_ECPR_DATE + r"[0-9]{2}[17][A-Z]{2}[0-9]\Z"),
+    "decpr": re.compile(_ECPR_DATE + r"[0-9]{2}[056][A-Z]{2}[0-9]\Z"),
+}
+
+
+@codec("only", "iso")
+class Only:
+    """Carried only where the value has the named shape: `xecpr`, `decpr` (patterns of dk-core 3.4.0) or `neither`."""
+
+    @staticmethod
+    def there(value: str, shape: str) -> str | None:
+        if shape == "neither":
+            return None if any(s.match(value) for s in _SHAPES.values()) else value
+        return value if _SHAPES[shape].match(value) else None
+
+    @staticmethod
+    def back(value: Any, shape: str) -> str:
+        return str(value)
+
+
+@codec("municipality", "lens", lossy="both")
+class Municipality:
+    """A municipality number: three digits in letters, four in FHIR (required value set); others are not carried."""
+
+    @staticmethod
+    def there(value: str, known: Mapping[str, Any]) -> tuple[str | None, bool]:
+        padded = value.zfill(4) if value.isascii() and value.isdigit() else ""
+        return (padded, not (padded.startswith("0") and len(value) == 3)) if padded in known else (None, False)
+
+    @staticmethod
+    def back(value: Any, known: Mapping[str, Any]) -> tuple[str, bool]:
+        text = str(value)
+        return (text[1:] if len(text) == 4 and text.startswith("0") else text), False
+
+
+@codec("joined_names", "lens", lossy="back")
+class JoinedNames:
+    """All given names as one string, which is how letters hold them."""
+
+    @staticmethod
+    def there(value: str, size: str) -> list[str]:
+        return [value]
+
+    @staticmethod
+    def back(value: Any, size: str) -> tuple[str, bool]:
+        names = [str(name) for name in value] if isinstance(value, list) else [str(value)]
+        text = " ".join(names)
+        return text[: int(size)].rstrip(" ") if len(text) > int(size) else text, len(names) > 1 or len(text) > int(size)
+
+
+@codec("joined_parts", "lens", lossy="both", sources=3)
+class JoinedParts:
+    """Organisation, department and unit as one name with single blanks between (MAP rows 24-26).
+
+    The way back knows the organisation's own name from the author of a letter-born Bundle and splits the rest at a
+    blank so that every part fits; only where department and unit meet can be lost (ALL-06).
+    """
+
+    @staticmethod
+    def there(organisation: str | None, department: str | None, unit: str | None, size: str) -> tuple[str | None, bool]:
+        joined = " ".join(part for part in (organisation, department, unit) if part)
+        return joined or None, JoinedParts.back(joined, size, organisation)[0] != (organisation, department, unit)
+
+    @staticmethod
+    def back(value: Any, size: str, first: str | None = None) -> tuple[tuple[str, str | None, str | None], bool]:
+        text, limit = str(value), int(size)
+        if first and text.startswith(first + " "):
+            rest = text[len(first) + 1 :]
+            if len(rest) <= limit:
+                return (first, rest, None), False
+            at = next((i for i in range(limit, 0, -1) if rest[i] == " " and len(rest) - i - 1 <= limit), 0)
+            if at:
+                return (first, rest[:at], rest[at + 1 :]), False
+        return (text[:limit].rstrip(" ") if len(text) > limit else text, None, None), len(text) > limit
+
+
+_HEX32 = re.compile(r"[0-9a-fA-F]{32}\Z")
+_UUID = re.compile(r"([0-9a-zA-Z]{8})-([0-9a-zA-Z]{4})-([0-9a-zA-Z]{4})-([0-9a-zA-Z]{4})-([0-9a-zA-Z]{12})\Z")
+
+
+@codec("hyphens", "lens", lossy="both")
+class Hyphens:
+    """An episode id: 32 characters in letters, with hyphens in FHIR; other values stay as they are."""
+
+    @staticmethod
+    def there(value: str) -> tuple[str, bool]:
+        if _HEX32.match(value):
+            return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}", False
+        return value, Hyphens.back(value)[0] != value
+
+    @staticmethod
+    def back(value: Any) -> tuple[str, bool]:
+        return NoHyphens.back(value), False
+
+
+@codec("no_hyphens", "oneway")
+class NoHyphens:
+    """An episode id of FHIR as a letter holds it: no `urn:uuid:`, no hyphens."""
+
+    @staticmethod
+    def back(value: Any) -> str:
+        text = str(value).removeprefix("urn:uuid:")
+        match = _UUID.match(text)
+        return "".join(match.groups()) if match else text
+
+
+@codec("object_id", "lens", lossy="both")
+class ObjectId:
+    """The key of an attachment: 32 hexadecimal digits in letters, `urn:uuid:` in lower case with hyphens in FHIR."""
+
+    @staticmethod
+    def there(value: str) -> tuple[str, bool]:
+        bare = value.replace("-", "")
+        if not _HEX32.match(bare):
+            return value, True
+        low = bare.lower()
+        return f"urn:uuid:{low[:8]}-{low[8:12]}-{low[12:16]}-{low[16:20]}-{low[20:]}", low != value
+
+    @staticmethod
+    def back(value: Any) -> tuple[str, bool]:
+        return NoHyphens.back(value), False
+
+
+@codec("number", "iso")
+class Number:
+    """A whole number: digits in letters, a JSON number in FHIR."""
+
+    @staticmethod
+    def there(value: str) -> int | None:
+        return (
+            int(value) if value.isascii() and value.isdigit() and len(value) < 16 and str(int(value)) == value else None
+        )
+
+    @staticmethod
+    def back(value: Any) -> str:
+        return str(value)
+
+
+@codec("decoded_size", "oneway")
+class DecodedSize:
+    """The number of bytes behind base64 content (conversion service AT-4: the decoded size)."""
+
+    @staticmethod
+    def back(value: Any) -> str | None:
+        try:
+            return str(len(base64.b64decode("".join(str(value).split()), validate=True)))
+        except (binascii.Error, ValueError):
+            return None
+
+
+def text_of(value: Value) -> str:
+    """The characters of a value, for codecs that take either kind."""
+    return plain(value)

@@ -1,0 +1,534 @@
+"""Mapping files as written: rules with their places, shared parts applied, every fault of form found (design: 6)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from converter.errors import MappingError
+from converter.issues import Issue, Location, Severity, declare
+from converter.mapping import codecs, guards, paths
+from converter.mapping.codes import CodeMap, Loss
+from converter.yamlfile import Map, Seq, Str, fault, load, place
+
+BAD_FORM = declare(
+    "LNT063",
+    "mapping-form",
+    Severity.ERROR,
+    "{problem}",
+    why="The rule cannot be understood, so the mapping cannot be used.",
+    help="See the section about mapping files in README.md, and `medcom-fhir show` for what is understood.",
+)
+UNKNOWN_NAME = declare(
+    "LNT064",
+    "unknown-name",
+    Severity.ERROR,
+    "{what} {name!r} is not known",
+    why="The rule would never do anything.",
+    help="Correct the name: codecs, code maps, losses, parts, slices and resources must exist before they are used.",
+)
+UNKNOWN_LEAF = declare(
+    "LNT065",
+    "unknown-letter-path",
+    Severity.ERROR,
+    "the letter has no element {path!r}",
+    why="The rule would never find a value.",
+    help="Compare with `medcom-fhir explain TYPE`, which lists the elements of a letter.",
+)
+NO_REASON = declare(
+    "LNT066",
+    "one-way-without-reason",
+    Severity.ERROR,
+    "a rule for one direction needs `because`",
+    why="What does not come back is lost; a reader must learn why.",
+    help="Say in `because` what makes the other direction unnecessary or impossible.",
+)
+UNDECLARED_LEAF = declare(
+    "LNT067",
+    "element-not-accounted-for",
+    Severity.ERROR,
+    "no rule uses the element {path!r} and neither `ignore` nor `keep` names it",
+    why="A value of that element would be lost without anybody having decided so.",
+    help="Add a rule, or a line under `ignore` with the id of a loss.",
+)
+PATIENT_IN_ID = declare(
+    "LNT068",
+    "patient-in-id",
+    Severity.ERROR,
+    "{path!r} must not take part in an id",
+    why="There are so few CPR numbers that even a hash of one can be reversed in minutes.",
+    help="Build ids from the envelope and the letter's own id only.",
+)
+
+_RULE_KEYS = frozenset(
+    {
+        "from",
+        "to",
+        "codec",
+        "when",
+        "when_fhir",
+        "born",
+        "default",
+        "loss",
+        "lossy",
+        "direction",
+        "because",
+        "also",
+        "claims",
+        "claims_fhir",
+        "defaulted",
+        "const",
+        "ref",
+        "id",
+        "map",
+        "letter",
+        "fhir",
+        "otherwise",
+        "keep",
+        "value",
+        "each",
+        "anchor",
+        "at_least",
+        "rules",
+        "first",
+        "hint",
+        "each_of",
+        "at",
+        "line",
+    }
+)
+_ARROW = re.compile(r"^(?P<left>.+?)\s*(?P<arrow><->|->|<-)\s*(?P<right>[^|]+?)\s*(?:\|\s*(?P<codec>.+))?$", re.S)
+_CALL = re.compile(r"(?P<name>[a-z_]+)\s*(?:\((?P<arguments>.*)\))?\s*\Z", re.S)
+_ARGUMENT = re.compile(r'\s*(?:(?P<key>[a-z_]+)\s*=\s*)?(?:"(?P<quoted>[^"]*)"|(?P<word>[^,"]+?))\s*(?:,|\Z)')
+
+
+@dataclass(slots=True)
+class Rule:
+    """One rule. `sources` are letter paths (absolute, no indices), `target` a FHIR path below the resource or item."""
+
+    name: str
+    at: Location
+    sources: tuple[str, ...] = ()
+    target: str = ""
+    codec: codecs.Codec = codecs.CODECS["copy"]
+    arguments: tuple[str, ...] = ()
+    when: str = ""
+    when_fhir: str = ""
+    born: str = ""
+    default: str | None = None
+    loss: str = ""
+    lossy: str = ""
+    back_loss: str = ""
+    forward: bool = True
+    back: bool = True
+    also: bool = False
+    defaulted: bool = False
+    claims: tuple[str, ...] = ()
+    const: Any = None
+    ref: str = ""
+    id: str = ""
+    keep: bool = False
+    map: str = ""
+    letter_columns: dict[str, str] = field(default_factory=dict)
+    fhir_columns: dict[str, str] = field(default_factory=dict)
+    otherwise: dict[str, str] = field(default_factory=dict)
+    value: str = ""
+    sentence: str = ""
+    sentence_when: str = ""
+    sentence_loss: str = ""
+    hint: str = ""
+    line: str = ""
+    claims_fhir: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Each:
+    """Rules for every repetition of a letter group and item of a FHIR list, order kept."""
+
+    name: str
+    at: Location
+    group: str
+    target: str
+    rules: list[Rule]
+    anchor: str = ""
+    born: str = ""
+    when_fhir: str = ""
+    at_least: tuple[str, str, str] | None = None
+
+
+@dataclass(slots=True)
+class Derived:
+    """A list of items made from the values of another list (Provenance entities from the payloads' ids)."""
+
+    name: str
+    at: Location
+    of: str
+    value: str
+    target: str
+    position: str
+
+
+@dataclass(slots=True)
+class Resource:
+    """One resource of the Bundle: how it comes to be (`anchor`) and how the way back finds it (`found`)."""
+
+    name: str
+    at: Location
+    type: str
+    profile: str
+    anchor: str
+    found: str
+    found_target: str
+    rules: list[Rule | Each | Derived]
+
+
+@dataclass(slots=True)
+class Declared:
+    """A leaf that is ignored or kept, with the id of the loss."""
+
+    leaf: str
+    loss: str
+    keep: bool
+    at: Location
+
+
+@dataclass(slots=True)
+class Document:
+    """A mapping file with its parts applied."""
+
+    name: str
+    file: str
+    letter: str
+    version: str
+    bundle: str
+    fullurl: str
+    key: list[str]
+    bundle_key: list[str]
+    origin_system: str
+    origin: list[str]
+    origin_lossy: list[tuple[str, str, str]]
+    tables: dict[str, tuple[str, str]]
+    bundle_rules: list[Rule]
+    resources: dict[str, Resource]
+    declared: list[Declared]
+    back: Map
+    back_rules: list[Rule]
+    not_carried: list[Mapping[str, str]]
+    slices: dict[str, paths.Slice]
+    examples: list[Map]
+    resource_of: dict[str, str] = field(default_factory=dict)
+
+
+class Reader:
+    """Reads one mapping file. Collects every fault, and raises once at the end."""
+
+    def __init__(
+        self, folder: Path, names: Mapping[str, str], codes: Mapping[str, CodeMap], losses: Mapping[str, Loss]
+    ):
+        self.folder, self.names, self.codes, self.losses = folder, names, codes, losses
+        self.faults: list[Issue] = []
+        self.slices: dict[str, paths.Slice] = {}
+        self.parts: dict[str, Map] = {}
+        self.declared: list[Declared] = []
+
+    def complain(self, kind: Any, value: object, **facts: object) -> None:
+        """Note a fault at the place of a loaded value."""
+        self.faults.append(fault(kind, value, **facts))
+
+    def read(self, document: Map, file: str) -> Document:
+        """Read a loaded file. Raises `MappingError` with all its faults."""
+        for name in document.get("uses", ()):
+            self._use(name)
+        result = self._document(document, file)
+        if self.faults:
+            raise MappingError(f"{file} does not load", self.faults)
+        return result
+
+    def _use(self, name: Str) -> None:
+        path = self.folder / "parts" / f"{name}.yaml"
+        if not re.fullmatch(r"[a-z0-9-]+", name) or not path.is_file():
+            self.complain(UNKNOWN_NAME, name, what="the part file", name=str(name))
+            return
+        part = load(path, name=self.names.get(str(path), str(path)))
+        for key, entry in part.get("slices", {}).items():
+            self.slices[str(key)] = _slice(str(key), entry)
+        self.parts.update({str(key): entry for key, entry in part.get("parts", {}).items()})
+
+    def _document(self, document: Map, file: str) -> Document:
+        for key in ("mapping", "letter", "version", "bundle", "fullurl", "ids", "resources"):
+            if key not in document:
+                self.complain(BAD_FORM, document, problem=f"`{key}` is needed")
+                raise MappingError(f"{file} does not load", self.faults)
+        ids, origin, back = document["ids"], document.get("origin", Map()), document.get("back", Map())
+        resources = {str(n): self._resource(n, entry) for n, entry in document["resources"].items()}
+        result = Document(
+            name=str(document["mapping"]),
+            file=file,
+            letter=str(document["letter"]),
+            version=str(document["version"]),
+            bundle=str(document["bundle"]),
+            fullurl=str(document["fullurl"]),
+            key=list(ids.get("key", ())),
+            bundle_key=list(ids.get("bundle", ())),
+            origin_system=str(origin.get("system", "")),
+            origin=[str(v) for v in origin.get("values", ())],
+            origin_lossy=[(str(e["when"]), str(e["leaf"]), self._loss(e["loss"])) for e in origin.get("lossy", ())],
+            tables={str(n): (str(t["gln"]), str(t["on"])) for n, t in document.get("tables", {}).items()},
+            bundle_rules=[self.rule(n, e, "") for n, e in document.get("bundle_rules", {}).items()],
+            resources=resources,
+            declared=self.declared,
+            back=back,
+            back_rules=[self.rule(n, e, "", one_way=True) for n, e in back.get("rules", {}).items()],
+            not_carried=[self._not_carried(e) for e in document.get("not_carried", ())],
+            slices=self.slices,
+            examples=list(document.get("examples", ())),
+        )
+        for path in (*result.key, *result.bundle_key):
+            if path.startswith("Patient."):
+                self.complain(PATIENT_IN_ID, path, path=str(path))
+        return result
+
+    def _not_carried(self, entry: Map) -> Mapping[str, str]:
+        if "loss" in entry:
+            self._loss(entry["loss"])
+        elif "constant" not in entry:
+            self.complain(BAD_FORM, entry, problem="`loss` or `constant` is needed")
+        return {str(k): str(v) for k, v in entry.items()}
+
+    def _loss(self, value: Str) -> str:
+        if value and value not in self.losses:
+            self.complain(UNKNOWN_NAME, value, what="the loss", name=str(value))
+        return str(value)
+
+    def _resource(self, name: Str, entry: Map) -> Resource:
+        rules: list[Rule | Each | Derived] = []
+        applied = entry.get("apply")
+        sections = [entry]
+        if applied is not None:
+            sections.insert(0, self._apply(applied))
+        for section in sections:
+            rules.extend(self._entry(n, e) for n, e in section.get("rules", {}).items())
+            for kind in ("ignore", "keep"):
+                for line in section.get(kind, ()):
+                    self.declared.append(
+                        Declared(str(line["from"]), self._loss(line["loss"]), kind == "keep", place(line))
+                    )
+        found = entry.get("found", "")
+        target = str(found["target"]) if isinstance(found, Map) else ""
+        return Resource(
+            str(name),
+            place(name),
+            str(entry.get("type", "")),
+            str(entry.get("profile", "")),
+            str(entry.get("anchor", "")),
+            "" if target else str(found),
+            target,
+            rules,
+        )
+
+    def _apply(self, applied: Map) -> Map:
+        part = self.parts.get(str(applied.get("part", "")))
+        if part is None:
+            self.complain(UNKNOWN_NAME, applied, what="the part", name=str(applied.get("part", "")))
+            return Map()
+        given = {str(k): str(v) for k, v in applied.get("with", {}).items()}
+        wanted = [str(p) for p in part.get("params", ())]
+        if sorted(given) != sorted(wanted):
+            self.complain(BAD_FORM, applied, problem=f"the part takes {', '.join(wanted) or 'no parameters'}")
+            return Map()
+        result: Map = _substitute(part, given)
+        return result
+
+    def _entry(self, name: Str, entry: Any) -> Rule | Each | Derived:
+        if isinstance(entry, Map) and "each_of" in entry:
+            return Derived(
+                str(name), place(name), str(entry["each_of"]), str(entry["value"]), str(entry["to"]), str(entry["at"])
+            )
+        if isinstance(entry, Map) and "each" in entry:
+            return self._each(name, entry)
+        return self.rule(name, entry, "")
+
+    def _each(self, name: Str, entry: Map) -> Each:
+        group = str(entry["each"])
+        least = entry.get("at_least")
+        return Each(
+            str(name),
+            place(name),
+            group,
+            str(entry.get("to", "")),
+            [self.rule(n, e, group) for n, e in entry.get("rules", {}).items()],
+            str(entry.get("anchor", "")),
+            str(entry.get("born", "")),
+            self._guard(entry.get("when_fhir", Str("", place(entry)))),
+            (str(least["value"]), str(least["to"]), self._loss(least["loss"])) if least else None,
+        )
+
+    def _guard(self, text: Str) -> str:
+        if text:
+            try:
+                guards.guard_paths(str(text))
+            except ValueError as error:
+                self.complain(BAD_FORM, text, problem=str(error))
+                return ""
+        return str(text)
+
+    def rule(self, name: Str, entry: Any, group: str, *, one_way: bool = False) -> Rule:
+        """Read one rule, in its short form `a <-> b | codec(x)` or as a mapping."""
+        if isinstance(entry, Str):
+            entry = self._short(entry)
+            one_way = one_way or "direction" in entry
+        rule = Rule(str(name), place(name))
+        if not isinstance(entry, Map):
+            self.complain(BAD_FORM, name, problem="a rule is `a <-> b` or a mapping")
+            return rule
+        for key in entry:
+            if key not in _RULE_KEYS:
+                self.complain(BAD_FORM, key, problem=f"a rule has no key {str(key)!r}")
+        self._sides(rule, entry, group)
+        self._codec(rule, entry)
+        self._conditions(rule, entry, group)
+        if not (rule.forward and rule.back) and not one_way and "because" not in entry:
+            self.complain(NO_REASON, name)
+        return rule
+
+    def _short(self, text: Str) -> Map:
+        match = _ARROW.match(text)
+        entry = Map()
+        entry.at = text.at
+        if match is None:
+            self.complain(BAD_FORM, text, problem="expected `letter path <-> FHIR path | codec`")
+            return entry
+        entry["from"], entry["to"] = Str(match["left"].strip(), text.at), Str(match["right"].strip(), text.at)
+        if match["codec"]:
+            entry["codec"] = Str(match["codec"].strip(), text.at)
+        if match["arrow"] != "<->":
+            entry["direction"] = Str("forward" if match["arrow"] == "->" else "back", text.at)
+        return entry
+
+    def _sides(self, rule: Rule, entry: Map, group: str) -> None:
+        left, right = entry.get("from", Str("", place(entry))), entry.get("to", Str("", place(entry)))
+        rule.keep = "keep" in entry
+        rule.target = str(entry["keep"] if rule.keep else right)
+        rule.sources = tuple(self._letter_path(p, group) for p in _list(left))
+        rule.const, rule.ref, rule.id = _plain(entry.get("const")), str(entry.get("ref", "")), str(entry.get("id", ""))
+        rule.value, rule.line = str(entry.get("value", "")), str(entry.get("line", ""))
+        rule.claims = tuple(self._letter_path(p, group) for p in _many(entry.get("claims")))
+        rule.claims_fhir = tuple(str(p) for p in _many(entry.get("claims_fhir")))
+        rule.hint = str(entry.get("hint", ""))
+        if "map" in entry:
+            rule.map = str(entry["map"])
+            if rule.map not in self.codes:
+                self.complain(UNKNOWN_NAME, entry["map"], what="the code map", name=rule.map)
+            rule.letter_columns = {str(k): self._letter_path(v, group) for k, v in entry.get("letter", {}).items()}
+            rule.fhir_columns = {str(k): str(v) for k, v in entry.get("fhir", {}).items()}
+            rule.otherwise = {str(k): str(v) for k, v in entry.get("otherwise", {}).items()}
+
+    def _letter_path(self, path: str, group: str) -> str:
+        text = str(path).strip()
+        if text.startswith("/"):
+            return text[1:]
+        return f"{group}.{text}" if group and not text.startswith("$") else text
+
+    def _codec(self, rule: Rule, entry: Map) -> None:
+        text = entry.get("codec")
+        rule.loss, rule.lossy = self._loss(entry.get("loss", Str("", place(entry)))), ""
+        rule.lossy = self._loss(entry.get("lossy", Str("", place(entry))))
+        if text is None:
+            return
+        match = _CALL.match(text)
+        found = codecs.CODECS.get(match["name"]) if match else None
+        if match is None or found is None:
+            self.complain(UNKNOWN_NAME, text, what="the codec", name=str(text))
+            return
+        rule.codec = found
+        arguments = []
+        for key, value in _arguments(match["arguments"] or ""):
+            if key == "loss":
+                rule.lossy = self._loss(Str(value, text.at))
+            elif key == "back_loss":
+                rule.back_loss = self._loss(Str(value, text.at))
+            elif key:
+                self.complain(BAD_FORM, text, problem=f"a codec has no setting {key!r}")
+            else:
+                arguments.append(value)
+        rule.arguments = tuple(arguments)
+
+    def _conditions(self, rule: Rule, entry: Map, group: str) -> None:
+        nothing = Str("", place(entry))
+        rule.when, rule.when_fhir = (
+            self._guard(entry.get("when", nothing)),
+            self._guard(entry.get("when_fhir", nothing)),
+        )
+        rule.born = str(entry.get("born", ""))
+        if rule.born not in ("", "letter", "fhir"):
+            self.complain(BAD_FORM, entry["born"], problem="`born` is letter or fhir")
+        rule.default = str(entry["default"]) if "default" in entry else None
+        direction = entry.get("direction", "")
+        rule.forward, rule.back = direction != "back", direction != "forward"
+        rule.also, rule.defaulted = entry.get("also") == "yes", entry.get("defaulted") == "yes"
+        first = entry.get("first")
+        if first is not None:
+            rule.sentence, rule.sentence_when = str(first["sentence"]), self._guard(first["when"])
+            rule.sentence_loss = self._loss(first["loss"])
+
+
+def _slice(name: str, entry: Map) -> paths.Slice:
+    if "has" in entry:
+        return paths.Slice(name, has=str(entry["has"]))
+    key = next(k for k in entry if k not in ("also", "otherwise"))
+    values = (str(entry[key]), *(str(v) for v in entry.get("also", ())))
+    return paths.Slice(name, str(key), values, otherwise_first=entry.get("otherwise") == "first")
+
+
+def _substitute(value: Any, given: Mapping[str, str]) -> Any:
+    """A copy of a loaded value with every `$name` replaced, places kept."""
+    if isinstance(value, Str):
+        text = str(value)
+        for name, replacement in given.items():
+            text = re.sub(rf"\${name}\b", replacement.replace("\\", r"\\"), text)
+        return Str(text, value.at)
+    if isinstance(value, Map):
+        copy = Map({key: _substitute(item, given) for key, item in value.items()})
+        copy.at = value.at
+        return copy
+    if isinstance(value, Seq):
+        items = Seq(_substitute(item, given) for item in value)
+        items.at = value.at
+        return items
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A loaded constant as plain data; `true` and `false` are booleans in FHIR."""
+    if isinstance(value, Map):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Str):
+        return {"true": True, "false": False}.get(value, str(value))
+    return value
+
+
+def _list(text: Str) -> list[str]:
+    inner = text.strip()
+    if inner.startswith("[") and inner.endswith("]"):
+        return [part.strip() for part in inner[1:-1].split(",")]
+    return [inner] if inner else []
+
+
+def _many(value: Any) -> list[str]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, Seq) else [value]
+
+
+def _arguments(text: str) -> list[tuple[str, str]]:
+    found, at = [], 0
+    while at < len(text):
+        match = _ARGUMENT.match(text, at)
+        if match is None:
+            break
+        found.append((match["key"] or "", match["quoted"] if match["quoted"] is not None else match["word"]))
+        at = match.end()
+    return found

@@ -1,0 +1,609 @@
+"""Letter -> Bundle: a mapping document printed as Python source, one straight function without per-message decisions.
+
+Every statement follows from a rule and names it with file and line. The ledger is written while the Bundle is built:
+`led` maps a leaf id to its one entry (the first rule that carries a leaf owns it), `dfl` lists what had to be made up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.mapping import guards, paths
+from converter.mapping.codes import CodeMap
+from converter.mapping.document import Derived, Document, Each, Resource, Rule
+
+MAPPED, LOSSY, FOLDED, DEFAULTED = "mapped", "mapped-lossy", "folded-to-text", "defaulted"
+
+
+@dataclass(slots=True)
+class Slot:
+    """One value to be written: its variable, the rules that may fill it, in order, and whether it is always there."""
+
+    var: str
+    rules: list[Rule] = field(default_factory=list)
+    column: str = ""
+    constant: Any = None
+    always: bool = False
+    default: Rule | None = None
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the value comes from the letter (constants alone never create an object that also holds values)."""
+        return self.constant is None
+
+
+@dataclass(slots=True)
+class Tree:
+    """An object to be built: properties in the order of the rules; lists hold their items by selector."""
+
+    properties: dict[str, Any] = field(default_factory=dict)
+    start: tuple[str, str] | None = None
+
+
+class Source:
+    """Gathers lines of generated source and the objects that they need."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.objects: dict[str, Any] = {}
+        self.depth = 1
+        self._serial = 0
+
+    def put(self, line: str) -> None:
+        """Add a line at the present depth."""
+        self.lines.append("    " * self.depth + line)
+
+    def name(self, letter: str) -> str:
+        """A fresh variable name."""
+        self._serial += 1
+        return f"{letter}{self._serial}"
+
+    def keep(self, name: str, value: Any) -> str:
+        """Make an object available to the generated code."""
+        self.objects[name] = value
+        return name
+
+
+def generate(document: Document, codes: Mapping[str, CodeMap]) -> Source:
+    """The source of `to_fhir(letter, ctx, Minter) -> (bundle, led, dfl)`, without its header line, and its objects."""
+    return _Writer(document, codes).write()
+
+
+class _Writer:
+    def __init__(self, document: Document, codes: Mapping[str, CodeMap]) -> None:
+        self.document, self.codes = document, codes
+        self.out = Source()
+        self.put = self.out.put
+        self.owners = _owners(document)
+        self.group = ""
+        self.entry = ""
+        self.names: dict[int, str] = {}
+        self.defaults: dict[str, str] = {}
+        self.rows: dict[str, str] = {}
+
+    def write(self) -> Source:
+        put, doc = self.put, self.document
+        put("V = letter.values; g = V.get; count = letter.counts.get; led = {}; dfl = []")
+        put(f"m = Minter(({', '.join(self._key(p) for p in doc.key)},))")
+        for name, (gln, on) in doc.tables.items():
+            put(f"t_{name} = ctx.row({gln!r}, g({gln!r}), g({on!r}))")
+        exists = {name: self._exists(resource) for name, resource in doc.resources.items()}
+        for name, condition in exists.items():
+            if condition:
+                put(f"x_{name} = {condition}")
+            put(f"i_{name} = m.v5({doc.resources[name].type!r}, {name!r})")
+        self._bundle()
+        number, flags = 0, ""
+        for name, resource in doc.resources.items():
+            self.entry = f"{{{number}{flags}}}" if flags else str(number)
+            self._resource(resource, exists[name])
+            number, flags = (number, flags + f" + x_{name}") if exists[name] else (number + 1, flags)
+        put("return bundle, led, dfl")
+        return self.out
+
+    def _key(self, path: str) -> str:
+        if path == "$type":
+            return repr(self.document.letter)
+        return "str(ctx.attempt)" if path == "$attempt" else f"V[{path!r}]"
+
+    def _exists(self, resource: Resource) -> str:
+        anchor = resource.anchor
+        return "" if not anchor or anchor in self.document.key else f"{anchor!r} in V"
+
+    def _bundle(self) -> None:
+        put, doc = self.put, self.document
+        key = ", ".join(self._key(p) if p == "$attempt" else f"g({p!r}, '')" for p in doc.bundle_key)
+        put(f"bundle = {{'resourceType': 'Bundle', 'id': m.v5('Bundle', {key}),")
+        put(f"    'meta': {{'profile': [{doc.bundle!r}]}},")
+        if doc.origin:
+            values = ", ".join(f"g({p!r}, '')" for p in doc.origin)
+            put(f"    'identifier': {{'system': {doc.origin_system!r}, 'value': origin_value(({values},))}},")
+        put("    'type': 'message'}")
+        for path in doc.origin:
+            self._claim(path, "origin", "'/identifier/value'", doc)
+        slot_tree = self._tree(doc.bundle_rules, "bundle")
+        self._fill(slot_tree)
+        self._object(slot_tree, "bundle", "")
+        put("entries = bundle['entry'] = []")
+
+    def _claim(self, path: str, rule: str, pointer: str, doc: Document) -> None:
+        for when, leaf, loss in doc.origin_lossy:
+            if leaf == path:
+                self.put(f"if {self._guard(when)}:")
+                self.put(f"    led[{path!r}] = ({path!r}, {LOSSY!r}, {rule!r}, {pointer}, {loss!r})")
+                self.put("else:")
+                self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
+                return
+        self.put(f"if {path!r} in V: led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
+
+    def _guard(self, text: str) -> str:
+        return guards.compile_guard(text, self._value_of)
+
+    def _value_of(self, path: str) -> str:
+        if path == "$index":
+            return "str(i)"
+        if path.startswith("$"):
+            table, _, column = path[1:].partition(".")
+            return f"(t_{table}.{column} or None if t_{table} is not None else None)"
+        if path.startswith("/"):
+            return f"g({path[1:]!r})"
+        if self.group and path.startswith(self.group + "."):
+            return f"g(p + {path[len(self.group) + 1 :]!r})"
+        if self.group and "." not in path.partition(".")[0] and self._is_relative(path):
+            return f"g(p + {path!r})"
+        return f"g({path!r})"
+
+    def _is_relative(self, path: str) -> bool:
+        return path.partition(".")[0] not in self.roots
+
+    @property
+    def roots(self) -> set[str]:
+        """First names of absolute paths: everything the key and origin use, and the sources of rules outside groups."""
+        return {p.partition(".")[0] for p in (*self.document.key, *self.document.origin)}
+
+    def _leaf(self, path: str) -> str:
+        """Expression for a leaf's id."""
+        if self.group and path.startswith(self.group + "."):
+            return f"p + {path[len(self.group) + 1 :]!r}"
+        return repr(path)
+
+    def _resource(self, resource: Resource, condition: str) -> None:
+        put, name = self.put, resource.name
+        put(f"# resource {name} ({self.document.file}:{resource.at.line})")
+        if condition:
+            put(f"if x_{name}:")
+            self.out.depth += 1
+        var = f"o_{name}"
+        put(f"{var} = {{'resourceType': {resource.type!r}, 'id': i_{name},")
+        put(f"    'meta': {{'profile': [{resource.profile!r}]}}}}")
+        tree = self._tree(resource.rules, name)
+        self._fill(tree)
+        self._object(tree, var, f"/entry/{self.entry}/resource")
+        url = f"{self.document.fullurl}/{resource.type}/"
+        put(f"entries.append({{'fullUrl': {url!r} + i_{name}, 'resource': {var}}})")
+        if condition:
+            self.out.depth -= 1
+
+    # -- the tree of targets ---------------------------------------------------------------------------------------
+
+    def _tree(self, rules: list[Any], scope: str) -> Tree:
+        tree = Tree()
+        for rule in rules:
+            if isinstance(rule, Each | Derived):
+                step = paths.parse(rule.target, self.document.slices)[-1]
+                tree.properties.setdefault(step.name, {})[f"each {rule.name}"] = (rule, step, scope)
+            elif rule.forward:
+                rule_name = f"{scope}.{rule.name}" if scope else rule.name
+                targets = rule.fhir_columns or {"": rule.target}
+                for column, target in targets.items():
+                    slot = self._slot(tree, paths.parse(target, self.document.slices))
+                    self._assign(slot, rule, rule_name, column)
+        return tree
+
+    def _slot(self, tree: Tree, path: paths.Path) -> Slot:
+        for step in path[:-1]:
+            tree = self._child(tree, step)
+        last = path[-1]
+        if last.selector is not None:
+            items = tree.properties.setdefault(last.name, {})
+            slot = items.setdefault(last.selector, None) or Slot(self.out.name("s"))
+            items[last.selector] = slot
+        else:
+            slot = tree.properties.setdefault(last.name, None) or Slot(self.out.name("s"))
+            tree.properties[last.name] = slot
+        found: Slot = slot
+        return found
+
+    def _child(self, tree: Tree, step: paths.Step) -> Tree:
+        if step.selector is None:
+            child = tree.properties.setdefault(step.name, None) or Tree()
+            tree.properties[step.name] = child
+        else:
+            items = tree.properties.setdefault(step.name, {})
+            child = items.setdefault(step.selector, None) or Tree()
+            items[step.selector] = child
+            if step.slice is not None and step.slice.key:
+                child.start = (step.slice.key, step.slice.values[0])
+        found: Tree = child
+        return found
+
+    def _assign(self, slot: Slot, rule: Rule, rule_name: str, column: str) -> None:
+        if rule.const is not None and not rule.when:
+            slot.constant = rule.const
+        slot.rules.append(rule)
+        slot.column = column
+        if rule.default is not None:
+            slot.default = rule
+            slot.always = True
+        if rule.id and not rule.when:
+            slot.always = True
+        if rule.ref:
+            slot.always = not self._exists(self.document.resources[rule.ref])
+        self.names[id(rule)] = rule_name
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def _fill(self, tree: Tree) -> None:
+        """Evaluate all slots of a tree into variables; lists made by `each` evaluate theirs inside their loop."""
+        done: set[int] = set()
+        for slot in _slots(tree):
+            if slot.constant is None:
+                self._evaluate(slot, done)
+
+    def _evaluate(self, slot: Slot, done: set[int]) -> None:
+        put, var = self.put, slot.var
+        put(f"{var} = None")
+        inline = self._is_inline(slot)
+        if not inline:
+            put(f"r{var} = ()")
+        for number, rule in enumerate(slot.rules):
+            put(f"# {self.names[id(rule)]} ({self.document.file}:{rule.at.line})")
+            depth = self.out.depth
+            if number:
+                put(f"if {var} is None:")
+                self.out.depth += 1
+            self._rule(slot, rule, done, inline)
+            self.out.depth = depth
+        if slot.default is not None:
+            name = self.names[id(slot.default)]
+            put(f"if {var} is None: {var} = {slot.default.default!r}; r{var} = None")
+            slot.always = True
+            self._note_default(slot, name)
+
+    def _note_default(self, slot: Slot, name: str) -> None:
+        self.defaults[slot.var] = name
+
+    def _rule(self, slot: Slot, rule: Rule, done: set[int], inline: bool) -> None:
+        put, var = self.put, slot.var
+        if rule.when:
+            put(f"if {self._guard(rule.when)}:")
+            self.out.depth += 1
+        claims = "" if inline else f"r{var} = {self._claims(rule, False)}"
+        if rule.const is not None:
+            put(f"{var} = {rule.const!r}; {claims}")
+        elif rule.id:
+            index = "str(i)" if self.group else "''"
+            put(f"{var} = m.urn({rule.id!r}, {rule.name!r}, {index})")
+        elif rule.ref:
+            target = self.document.resources[rule.ref]
+            condition = f" if x_{rule.ref} else None" if self._exists(target) else ""
+            put(f"{var} = {{'reference': {target.type + '/'!r} + i_{rule.ref}}}{condition}")
+        elif rule.map:
+            self._map(slot, rule, done, claims)
+        elif rule.keep:
+            put(f"{var} = ctx.kept.get({self._kept_key(rule)})")
+        else:
+            self._carry(slot, rule, inline)
+
+    def _kept_key(self, rule: Rule) -> str:
+        return f"p + {rule.target!r}" if self.group else repr(rule.target)
+
+    def _map(self, slot: Slot, rule: Rule, done: set[int], claims: str) -> None:
+        put = self.put
+        row = f"row_{id(rule)}"
+        row = self.rows.setdefault(row, self.out.name("row"))
+        first = id(rule) not in done
+        if first:
+            done.add(id(rule))
+            columns = tuple(rule.letter_columns)
+            table = self.out.keep(f"MAP_{row}", self.codes[rule.map].table(columns, back=False))
+            keys = ", ".join(self._value_of(p) for p in rule.letter_columns.values())
+            put(f"{row} = {table}.get(({keys},))")
+            if rule.otherwise:
+                other = self.out.keep(f"ELSE_{row}", {**rule.otherwise, "relation": "narrower"})
+                put(f"if {row} is None: {row} = {other}")
+        put(f"if {row} is not None:")
+        self.out.depth += 1
+        put(f"{slot.var} = {row}[{slot.column!r}]")
+        if first:
+            put(f"r{slot.var} = {self._claims(rule, True)} if 'relation' in {row} else {self._claims(rule, False)}")
+
+    def _carry(self, slot: Slot, rule: Rule, inline: bool) -> None:
+        put, var = self.put, slot.var
+        values = [self.out.name("a") for _ in rule.sources]
+        for value, source in zip(values, rule.sources, strict=True):
+            put(f"{value} = {self._value_of(source) if source.startswith('$') else self._get(source)}")
+        put(f"if {' or '.join(f'{v} is not None' for v in values)}:")
+        self.out.depth += 1
+        codec = rule.codec
+        if codec.name == "copy":
+            put(f"{var} = {values[0]}")
+        else:
+            function = self.out.keep(f"{codec.name}_there", codec.there)
+            arguments = ", ".join((*values, *(self._argument(a) for a in rule.arguments)))
+            lost = ", lost" if codec.lossy == "both" else ""
+            put(f"{var}{lost} = {function}({arguments})")
+        if rule.sentence:
+            self._sentence(slot, rule)
+        if not inline and not rule.also:
+            lossy = f"{self._claims(rule, True)} if lost else " if codec.lossy == "both" else ""
+            put(f"if {var} is not None: r{var} = {lossy}{self._claims(rule, False)}")
+
+    def _get(self, source: str) -> str:
+        if self.group and source.startswith(self.group + "."):
+            return f"g(p + {source[len(self.group) + 1 :]!r})"
+        return f"g({source!r})"
+
+    def _sentence(self, slot: Slot, rule: Rule) -> None:
+        """A literal before the first item's text that stands for a code."""
+        leaf = guards.guard_paths(rule.sentence_when)[0].removeprefix("/")
+        self.put(f"if {slot.var} is not None and i == 1 and {self._guard(rule.sentence_when)}:")
+        self.put(f"    {slot.var} = {rule.sentence!r} + {slot.var}")
+        entry = (leaf, FOLDED, self.names[id(rule)], "", rule.sentence_loss)
+        self.put(f"    led.setdefault({leaf!r}, {entry!r})")
+
+    def _argument(self, argument: str) -> str:
+        if argument in self.codes:
+            return self.out.keep(f"CODES_{argument}", self.codes[argument].keys())
+        if "." in argument and not argument.startswith("http"):
+            return f"g({argument!r})"
+        return repr(argument)
+
+    def _claims(self, rule: Rule, lost: bool) -> str:
+        """The ledger entries that a rule makes when it fires, without their pointer."""
+        if rule.also:
+            return "()"
+        always = rule.loss if rule.default is None else ""
+        loss = (rule.lossy or always) if lost else always
+        disposition = LOSSY if lost or always else MAPPED
+        leaves = [*rule.letter_columns.values(), *(s for s in rule.sources if not s.startswith("$")), *rule.claims]
+        name = self.names[id(rule)]
+        entries = [f"({self._leaf(leaf)}, {disposition!r}, {name!r}, {loss!r})" for leaf in leaves]
+        if rule.defaulted or (any(s.startswith("$") for s in rule.sources) and rule.loss):
+            entries.append(f"('', {DEFAULTED!r}, {name!r}, {loss!r})")
+        return f"({', '.join(entries)},)" if entries else "()"
+
+    def _is_inline(self, slot: Slot) -> bool:
+        """Whether the one rule, with its one leaf, is the leaf's only owner: its entry needs no look-up."""
+        if len(slot.rules) != 1 or slot.default is not None or slot.column:
+            return False
+        rule = slot.rules[0]
+        if rule.id or rule.ref or rule.keep:
+            return True
+        plain = len(rule.sources) == 1 and not rule.claims and rule.codec.lossy != "both" and not rule.also
+        return (
+            plain and not rule.defaulted and not rule.sources[0].startswith("$") and self.owners[rule.sources[0]] == 1
+        )
+
+    # -- building ----------------------------------------------------------------------------------------------------
+
+    def _object(self, tree: Tree, var: str, pointer: str) -> None:
+        for name, child in tree.properties.items():
+            here = f"{pointer}/{name}"
+            if isinstance(child, Slot):
+                self._put_slot(child, f"{var}[{name!r}] = {{}}", here)
+            elif isinstance(child, Tree):
+                self._when(_condition(child))
+                if _all_constant(child):
+                    self.put(f"{var}[{name!r}] = {_constant(child)!r}")
+                else:
+                    inner = self.out.name("o")
+                    self.put(f"{inner} = {var}[{name!r}] = {_start(child)}")
+                    self._object(child, inner, here)
+                self.out.depth -= bool(_condition(child))
+            else:
+                self._list(child, var, name, here)
+
+    def _when(self, condition: str) -> None:
+        if condition:
+            self.put(f"if {condition}:")
+            self.out.depth += 1
+
+    def _put_slot(self, slot: Slot, assign: str, pointer: str) -> None:
+        if slot.constant is not None:
+            self.put(assign.format(repr(slot.constant)))
+            self._constant_entries(slot, pointer)
+            return
+        condition = "" if slot.always else f"{slot.var} is not None"
+        self._when(condition)
+        self.put(assign.format(slot.var))
+        self._entries(slot, pointer)
+        self.out.depth -= bool(condition)
+
+    def _constant_entries(self, slot: Slot, pointer: str) -> None:
+        rule = slot.rules[0]
+        name = self.names[id(rule)]
+        for leaf in rule.claims:
+            entry = f"({leaf!r}, {MAPPED!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
+            self.put(f"if {leaf!r} in V: led.setdefault({leaf!r}, {entry})")
+        if rule.defaulted:
+            self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {rule.loss!r}))")
+
+    def _entries(self, slot: Slot, pointer: str) -> None:
+        rule = slot.rules[0]
+        if self._is_inline(slot):
+            if rule.sources:
+                leaf, name = self._leaf(rule.sources[0]), self.names[id(rule)]
+                disposition = LOSSY if rule.loss else MAPPED
+                entry = f"({leaf}, {disposition!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
+                self.put(f"led[{leaf}] = {entry}")
+            return
+        if slot.default is not None:
+            name = self.defaults[slot.var]
+            entry = f"('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {slot.default.loss!r})"
+            self.put(f"if r{slot.var} is None: dfl.append({entry})")
+            self.put(f"else: claim(led, dfl, V, r{slot.var}, {_text(pointer)})")
+        elif not all(r.also and not r.defaulted for r in slot.rules):
+            self.put(f"claim(led, dfl, V, r{slot.var}, {_text(pointer)})")
+        elif any(r.defaulted for r in slot.rules):
+            name = self.names[id(rule)]
+            self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {rule.loss!r}))")
+
+    def _list(self, items: dict[str, Any], var: str, name: str, pointer: str) -> None:
+        values = self.out.name("l")
+        self.put(f"{values} = []")
+        for selector, child in items.items():
+            here = f"{pointer}/{{len({values})}}"
+            if isinstance(child, Slot):
+                if selector == "*":
+                    self._put_slot(child, f"{values} = {{}}", f"{pointer}/0")
+                else:
+                    self._put_item(child, values, here)
+            elif isinstance(child, Tree):
+                self._item(child, values, here)
+            elif isinstance(child[0], Each):
+                self._each(child, values, here)
+            else:
+                self._derived(child, values)
+        self.put(f"if {values}: {var}[{name!r}] = {values}")
+
+    def _put_item(self, slot: Slot, values: str, pointer: str) -> None:
+        condition = "" if slot.always or slot.constant is not None else f"{slot.var} is not None"
+        self._when(condition)
+        if slot.constant is not None:
+            self._constant_entries(slot, pointer)
+            self.put(f"{values}.append({slot.constant!r})")
+        else:
+            self._entries(slot, pointer)
+            self.put(f"{values}.append({slot.var})")
+        self.out.depth -= bool(condition)
+
+    def _item(self, child: Tree, values: str, pointer: str) -> None:
+        self._when(_condition(child))
+        if _all_constant(child):
+            self._claims_below(child, pointer)
+            self.put(f"{values}.append({_constant(child)!r})")
+        else:
+            inner = self.out.name("o")
+            self.put(f"{inner} = {_start(child)}")
+            self._object(child, inner, pointer)
+            self.put(f"{values}.append({inner})")
+        self.out.depth -= bool(_condition(child))
+
+    def _claims_below(self, tree: Tree, pointer: str) -> None:
+        for slot in _slots(tree):
+            self._constant_entries(slot, pointer)
+
+    def _each(self, child: tuple[Each, paths.Step, str], values: str, pointer: str) -> None:
+        put, (each, step, scope) = self.put, child
+        put(f"# {scope}.{each.name} ({self.document.file}:{each.at.line})")
+        if each.at_least:
+            made = self.out.name("n")
+            put(f"{made} = len({values})")
+            put(f"for i in (*range(1, count({each.group!r}, 0) + 1), 0):")
+            put(f"    if not i and len({values}) > {made}: break")
+        else:
+            put(f"for i in range(1, count({each.group!r}, 0) + 1):")
+        self.out.depth += 1
+        put(f"p = f'{each.group}[{{i}}].'")
+        self.group = each.group
+        tree = self._tree(each.rules, f"{scope}.{each.name}")
+        if step.slice is not None and step.slice.key:
+            tree.start = (step.slice.key, step.slice.values[0])
+        self._fill(tree)
+        if each.at_least:
+            self._at_least(each, tree, scope, pointer)
+        anchor = self._slot(tree, paths.parse(each.anchor, self.document.slices)) if each.anchor else None
+        self._when(f"{anchor.var} is not None" if anchor else "")
+        inner = self.out.name("o")
+        put(f"{inner} = {_start(tree)}")
+        self._object(tree, inner, pointer)
+        put(f"{values}.append({inner})")
+        self.out.depth -= 1 + bool(anchor)
+        self.group = ""
+
+    def _at_least(self, each: Each, tree: Tree, scope: str, pointer: str) -> None:
+        value, target, loss = each.at_least or ("", "", "")
+        slot = self._slot(tree, paths.parse(target, self.document.slices))
+        self.put(f"if not i: {slot.var} = {value!r}")
+        entry = f"('', {DEFAULTED!r}, {scope + '.' + each.name!r}, {_text(pointer + '/' + target)}, {loss!r})"
+        self.put(f"if not i: dfl.append({entry})")
+
+    def _derived(self, child: tuple[Derived, paths.Step, str], values: str) -> None:
+        derived, step, scope = child
+        of, _, rest = derived.of.partition(".")
+        walker = self.out.keep(f"W_{derived.name}", paths.parse(f"{rest}[*].{derived.value}", self.document.slices))
+        position = derived.position.split(".")
+        value: Any = "VALUE"
+        for part in reversed(position):
+            value = {part: value}
+        start = {step.slice.key: step.slice.values[0]} if step.slice is not None else {}
+        shape = repr({**start, **value}).replace("'VALUE'", "n.value")
+        self.put(f"# {scope}.{derived.name} ({self.document.file}:{derived.at.line})")
+        self.put(f"for n in walk(Node('', o_{of}), {walker}, {{}}): {values}.append({shape})")
+
+
+def _owners(document: Document) -> Counter[str]:
+    """How many rules may carry a letter path."""
+    owners: Counter[str] = Counter()
+    rules: list[Rule] = list(document.bundle_rules)
+    for resource in document.resources.values():
+        for rule in resource.rules:
+            rules.extend(rule.rules if isinstance(rule, Each) else [rule] if isinstance(rule, Rule) else [])
+    for rule in rules:
+        if rule.forward and not rule.also:
+            owners.update((*rule.sources, *rule.claims, *rule.letter_columns.values()))
+    owners.update(document.origin)
+    return owners
+
+
+def _slots(tree: Tree) -> list[Slot]:
+    """All slots of a tree in order, those of `each` lists left out."""
+    found: list[Slot] = []
+    for child in tree.properties.values():
+        for one in child.values() if isinstance(child, dict) else (child,):
+            if isinstance(one, Slot):
+                found.append(one)
+            elif isinstance(one, Tree):
+                found.extend(_slots(one))
+    return found
+
+
+def _all_constant(tree: Tree) -> bool:
+    slots = _slots(tree)
+    return bool(slots) and all(s.constant is not None for s in slots) and not _has_each(tree)
+
+
+def _has_each(tree: Tree) -> bool:
+    return any(isinstance(c, dict) and any(isinstance(i, tuple) for i in c.values()) for c in tree.properties.values())
+
+
+def _condition(tree: Tree) -> str:
+    """When an object is written: always if it holds constants only or a value that is always there, else if any is."""
+    dynamic = [s for s in _slots(tree) if s.dynamic]
+    if not dynamic or any(s.always for s in dynamic) or _has_each(tree):
+        return ""
+    return " or ".join(f"{s.var} is not None" for s in dynamic)
+
+
+def _constant(tree: Tree) -> dict[str, Any]:
+    value: dict[str, Any] = dict([tree.start]) if tree.start else {}
+    for name, child in tree.properties.items():
+        if isinstance(child, Slot):
+            value[name] = child.constant
+        elif isinstance(child, Tree):
+            value[name] = _constant(child)
+        else:
+            value[name] = [i.constant if isinstance(i, Slot) else _constant(i) for i in child.values()]
+    return value
+
+
+def _start(tree: Tree) -> str:
+    return repr(dict([tree.start]) if tree.start else {})
+
+
+def _text(pointer: str) -> str:
+    return f"f{pointer!r}" if "{" in pointer else repr(pointer)

@@ -1,0 +1,51 @@
+"""Ids that are the same in every run: version-5 UUIDs over netstrings of the message key, never from patient data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from uuid import NAMESPACE_URL, uuid5
+
+NAMESPACE = uuid5(NAMESPACE_URL, "https://medcom-fhir.org/ids/v1")
+"""Fixed for ever: another namespace would give every resent letter new ids."""
+
+_BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def netstrings(parts: Iterable[str]) -> bytes:
+    """Each part with its length before it, so that ("1", "23") and ("12", "3") differ."""
+    return "".join([f"{len(p)}:{p}," for p in parts]).encode()
+
+
+class Minter:
+    """Makes the ids of one message. The hash state after the message key is kept and copied for every id."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, key: Iterable[str]) -> None:
+        self._state = hashlib.sha1(NAMESPACE.bytes + netstrings(key), usedforsecurity=False)
+
+    def v5(self, *parts: str) -> str:
+        """The version-5 UUID of the message key followed by these parts."""
+        state = self._state.copy()
+        state.update("".join([f"{len(p)}:{p}," for p in parts]).encode())
+        h = state.hexdigest()
+        return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
+
+    def urn(self, *parts: str) -> str:
+        """The same bits stamped as version 4, with `urn:uuid:`, where a profile speaks of version 4."""
+        u = self.v5(*parts)
+        return f"urn:uuid:{u[:14]}4{u[15:]}"
+
+
+_VARIANT = {c: "89ab"[int(c, 16) & 3] for c in "0123456789abcdef"}
+
+
+def short(kind: str, header: str) -> str:
+    """A letter's id of 14 characters for a FHIR message: base36 of a hash of the kind and MessageHeader.id."""
+    number = int.from_bytes(hashlib.sha256((kind + header).encode()).digest(), "big")
+    digits = []
+    while number:
+        number, digit = divmod(number, 36)
+        digits.append(_BASE36[digit])
+    return "".join(reversed(digits))[:14]

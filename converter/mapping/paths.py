@@ -1,0 +1,127 @@
+"""Paths into FHIR resources, as mapping files write them: `payload[string].extension[date].valueDateTime`.
+
+A step is a name with an optional selector: a number counted from 0, `*` for all items, the name of a slice of
+`parts/slices.yaml`, or `not SLICE`. `resolve()` follows a reference inside the Bundle. Reading gives nodes: the values
+with their JSON pointers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+_STEP = re.compile(r"([A-Za-z]+)(?:\[([^\]]*)\])?\Z|resolve\(\)\Z")
+
+
+class Node(NamedTuple):
+    """A value in a Bundle and its JSON pointer."""
+
+    pointer: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """How an item of a list is recognised: `key` has one of `values` (the first is written), or `has` is there."""
+
+    name: str
+    key: str = ""
+    values: tuple[str, ...] = ()
+    has: str = ""
+    otherwise_first: bool = False
+
+    def holds(self, item: Any) -> bool:
+        """Whether the item belongs to the slice."""
+        if not isinstance(item, dict):
+            return False
+        return self.has in item if self.has else item.get(self.key) in self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step. `selector` is None, "*", a number as text, or a slice's name (`slice` set, `negated` for `not`)."""
+
+    name: str
+    selector: str | None = None
+    slice: Slice | None = None
+    negated: bool = False
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the element is written as a list."""
+        return self.selector is not None
+
+
+Path = tuple[Step, ...]
+
+
+def parse(text: str, slices: Mapping[str, Slice]) -> Path:
+    """Parse a path. Raises `ValueError` that names the step at fault."""
+    steps: list[Step] = []
+    for part in _split(text):
+        match = _STEP.match(part)
+        if match is None:
+            raise ValueError(f"not a step of a path: {part!r}")
+        if match[1] is None:
+            steps.append(Step("resolve()"))
+            continue
+        steps.append(_step(match[1], match[2], slices))
+    return tuple(steps)
+
+
+def _split(text: str) -> list[str]:
+    parts, depth, current = [], 0, ""
+    for char in text:
+        depth += (char == "[") - (char == "]")
+        if char == "." and not depth:
+            parts.append(current)
+            current = ""
+        else:
+            current += char
+    return [*parts, current]
+
+
+def _step(name: str, selector: str | None, slices: Mapping[str, Slice]) -> Step:
+    if selector is None or selector == "*" or selector.isdigit():
+        return Step(name, selector)
+    negated = selector.startswith("not ")
+    slice_name = f"{name}[{selector.removeprefix('not ')}]"
+    if slice_name not in slices:
+        raise ValueError(f"no slice {slice_name!r} is defined")
+    return Step(name, selector, slices[slice_name], negated)
+
+
+def walk(node: Node, path: Path, follow: Mapping[str, Node]) -> Iterator[Node]:
+    """All nodes that a path leads to, in document order. `follow` finds the resource behind a reference string."""
+    if not path:
+        yield node
+        return
+    step, rest = path[0], path[1:]
+    if step.name == "resolve()":
+        target = follow.get(node.value.get("reference", "")) if isinstance(node.value, dict) else None
+        if target is not None:
+            yield from walk(target, rest, follow)
+        return
+    if not isinstance(node.value, dict):
+        return
+    child = node.value.get(step.name)
+    if child is None:
+        return
+    pointer = f"{node.pointer}/{step.name}"
+    if not isinstance(child, list):
+        if step.slice is None or step.slice.holds(child) != step.negated:
+            yield from walk(Node(pointer, child), rest, follow)
+        return
+    for i in _chosen(step, child):
+        yield from walk(Node(f"{pointer}/{i}", child[i]), rest, follow)
+
+
+def _chosen(step: Step, items: list[Any]) -> list[int]:
+    if step.slice is not None:
+        found = [i for i, item in enumerate(items) if step.slice.holds(item) != step.negated]
+        return [0] if not found and step.slice.otherwise_first and items else found
+    if step.selector is None or step.selector == "*":
+        return list(range(len(items)))
+    return [int(step.selector)] if int(step.selector) < len(items) else []

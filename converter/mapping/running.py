@@ -1,0 +1,90 @@
+"""What generated mapping code calls while it runs, and the context that is handed in: nothing here reads a clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.directory import Directory, Organisation
+from converter.issues import IssueLog, Severity, declare
+from converter.letter import Value
+
+Raw = tuple[str, str, str, str, str]
+"""A ledger entry as generated code makes it: leaf, disposition, rule, target, loss."""
+
+UNKNOWN_ORGANISATION = declare(
+    "DIR050",
+    "organisation-unknown",
+    Severity.ERROR,
+    "the organisation table has no row for the location number of {party} on the message's date",
+    why="The SOR id stays missing: the FHIR message breaks its profile and may not be deliverable.",
+    help="Add the organisation to the table given with --sor, with dates that cover the message.",
+    source="MedCom conversion service UC 3.1.0, S1 step 3",
+)
+SEVERAL_ORGANISATIONS = declare(
+    "DIR051",
+    "organisation-ambiguous",
+    Severity.ERROR,
+    "the organisation table has {rows} rows for the location number of {party} on the message's date; none is chosen",
+    why="A guess could send the message to another department.",
+    help="Give the rows dates (`valid_from`, `valid_to`) that do not overlap, or remove all but one.",
+)
+GLN_IN_PLACE = declare(
+    "DIR052",
+    "address-by-location-number",
+    Severity.WARNING,
+    "neither the organisation table nor the message has an identifier of {party}; its location number stands instead",
+    why="The receiving system may expect its own kind of identifier.",
+    help="Add `id` and `id_kind` of the organisation to the table given with --sor.",
+)
+
+
+@dataclass(slots=True)
+class Context:
+    """Everything impure that a conversion needs. `kept` came with a sidecar, `keeping` goes into one."""
+
+    directory: Directory | None = None
+    attempt: int = 1
+    accept: frozenset[str] = frozenset()
+    version: str | None = None
+    born: str = ""
+    kept: Mapping[str, Value] = field(default_factory=dict)
+    sidecar: bool = False
+    keeping: dict[str, Any] = field(default_factory=dict)
+    log: IssueLog = field(default_factory=IssueLog)
+
+    def row(self, path: str, gln: Any, on: Any) -> Organisation | None:
+        """The table's row for a location number on a date; adds an issue where there is none or more than one."""
+        if self.directory is None or not gln:
+            return None
+        rows = self.directory.rows(str(gln), str(on or ""))
+        party = path.partition(".")[0]
+        if len(rows) == 1:
+            return rows[0]
+        if rows:
+            self.log.add(SEVERAL_ORGANISATIONS, target=path, rows=len(rows), party=party)
+        else:
+            self.log.add(UNKNOWN_ORGANISATION, target=path, party=party)
+        return None
+
+
+def claim(
+    led: dict[str, Raw], dfl: list[Raw], present: Mapping[str, Value], entries: tuple[Any, ...], pointer: str
+) -> None:
+    """Write the entries of a rule that fired: a leaf belongs to the first rule that carries it."""
+    for leaf, disposition, rule, loss in entries:
+        if not leaf:
+            dfl.append(("", disposition, rule, pointer, loss))
+        elif leaf in present and leaf not in led:
+            led[leaf] = (leaf, disposition, rule, pointer, loss)
+
+
+def origin_value(values: tuple[Any, ...]) -> str:
+    """The values that make a Bundle letter-born, as one identifier; `#` and `%` in them are written as in URLs."""
+    return "#".join([v.replace("%", "%25").replace("#", "%23") if "%" in v or "#" in v else v for v in values])
+
+
+def origin_values(text: str) -> list[str]:
+    """The values of `origin_value`, restored."""
+    return [part.replace("%23", "#").replace("%25", "%") for part in text.split("#")]
