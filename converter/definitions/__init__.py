@@ -8,6 +8,9 @@ from pathlib import Path
 from converter.definitions.build import CodeLists, TreeBuilder
 from converter.definitions.definition import Definition
 from converter.definitions.drafts import Draft, Library
+from converter.definitions.faults import check_layout
+from converter.definitions.layout import Item
+from converter.definitions.templates import LayoutBuilder
 from converter.definitions.tree import Choice, CodeList, Element
 from converter.errors import MappingError
 from converter.issues import Severity, declare
@@ -71,6 +74,10 @@ class Definitions:
 def _built(library: Library, draft: Draft) -> Definition:
     codes = CodeLists(library, draft)
     tree = TreeBuilder(library, draft, codes).root()
+    layout: tuple[Item, ...] = ()
+    if draft.edifact is not None:
+        layout = LayoutBuilder(library, tree, codes).items(draft.edifact)
+        check_layout(library, tree, layout, draft.unwired)
     version = draft.params.get("assoc", draft.letter)
     return Definition(
         str(draft.letter),
@@ -78,6 +85,7 @@ def _built(library: Library, draft: Draft) -> Definition:
         root=str(draft.root or ""),
         namespaces=tuple(str(n) for n in draft.namespaces) or ("",),
         tree=tree,
+        layout=layout,
         params={k: str(v) for k, v in draft.params.items()},
     )
 

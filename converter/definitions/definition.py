@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 
+from converter.definitions.layout import Item
+from converter.definitions.table import Row, table
 from converter.definitions.tree import Element
 
 _STEP = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
@@ -27,6 +28,7 @@ class Definition:
         root: str,
         namespaces: tuple[str, ...],
         tree: Element,
+        layout: tuple[Item, ...] = (),
         params: Mapping[str, str],
     ) -> None:
         self.type = type
@@ -34,6 +36,7 @@ class Definition:
         self.root = root
         self.namespaces = namespaces
         self.tree = tree
+        self.layout = layout
         self.params = dict(params)
         self.leaves: Mapping[str, Element] = {e.path: e for e in tree.walk() if e.is_leaf}
         self._elements = {e.path: e for e in tree.walk()}
@@ -57,10 +60,14 @@ class Definition:
         """OIOXML's VersionCode: the EDIFACT association code with an X before it."""
         return f"X{self.version}"
 
-    @cached_property
+    @property
     def edifact(self) -> bool:
-        """Whether its EDIFACT layout is known."""
-        return False
+        """Whether its EDIFACT layout is known; without one it is read and written as OIOXML only."""
+        return bool(self.layout)
+
+    def table(self) -> list[Row]:
+        """One row a leaf, in OIOXML order: leaf, type, cardinality, EDIFACT position, XML path."""
+        return table(self.root, self.tree, self.layout)
 
     def element(self, path: str) -> Element | None:
         """The element with that pattern path; the nameless root for an empty path."""

@@ -16,8 +16,8 @@ from converter.errors import MappingError
 from converter.issues import Issue, IssueKind, Severity, declare
 from converter.yamlfile import Map, Seq, Str, fault, load, place
 
-KEYS = {"letter", "extends", "root", "namespace", "params", "uses", "codes", "types", "elements", "edifact", "versions"}
-VERSION_KEYS = {"namespace", "root", "params", "codes", "types", "elements", "edifact"}
+VERSION_KEYS = {"namespace", "root", "params", "codes", "types", "elements", "edifact", "unwired"}
+KEYS = VERSION_KEYS | {"letter", "extends", "uses", "versions"}
 PART_KEYS = {"params", "types", "elements", "segments"}
 UNPUBLISHED = "unpublished"
 """Value of `edifact:` of a version whose EDIFACT layout nobody has published: it is read and written as OIOXML only."""
@@ -79,6 +79,7 @@ class Draft:
     types: dict[str, Any] = field(default_factory=dict)
     elements: Map = field(default_factory=Map)
     edifact: Seq | None = None
+    unwired: list[Str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -196,6 +197,8 @@ class Library:
         draft.params.update(self.mapping(changes.get("params"), "params"))
         draft.codes.update(self.mapping(changes.get("codes"), "codes"))
         draft.types.update(self.mapping(changes.get("types"), "types"))
+        if "unwired" in changes:
+            draft.unwired = list(self.sequence(changes["unwired"], "unwired"))
         elements = self._inlined(self.mapping(changes.get("elements"), "elements"), parts, 0)
         draft.elements = self._merged(base.elements, elements)
         if "edifact" in changes:
