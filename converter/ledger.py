@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -85,6 +85,11 @@ class Ledger:
         if wanted != have:
             missing, twice = sum((wanted - have).values()), sum((have - wanted).values())
             log.add(UNBALANCED, leaves=sum(wanted.values()), entries=len(self.raw), missing=missing, twice=twice)
+
+    def sort_by(self, in_order: Callable[[Iterable[str]], list[str]]) -> None:
+        """Put the entries into the order that a function gives leaf ids: the same, whatever syntax was read."""
+        place = {leaf: n for n, leaf in enumerate(in_order([raw[0] for raw in self.raw]))}
+        self.raw.sort(key=lambda raw: place[raw[0]])
 
     def losses(self) -> dict[str, int]:
         """How often each id of the loss catalogue stands in the ledger."""

@@ -201,7 +201,9 @@ class Plan:
             return b.selected(self.place[1:])
         return b.resources.get(self.place) if self.place else scope
 
-    def convert(self, b: Taking, value: Any, lost: bool) -> tuple[list[tuple[str, Value]] | None, bool]:
+    def convert(
+        self, b: Taking, value: Any, leaves: list[str], lost: bool
+    ) -> tuple[list[tuple[str, Value]] | None, bool]:
         """The values of the letter's leaves and whether something was lost; None where the codec cannot take it."""
         codec = self.rule.codec
         arguments: tuple[Any, ...] = self.arguments
@@ -218,8 +220,8 @@ class Plan:
             lost = lost or inner
         if result is None:
             return None, lost
-        values = result if isinstance(result, tuple) and len(self.leaves) > 1 else (result,)
-        return [(p, v) for p, v in zip(self.leaves, values, strict=True) if v is not None], lost
+        values = result if isinstance(result, tuple) and len(leaves) > 1 else (result,)
+        return [(p, v) for p, v in zip(leaves, values, strict=True) if v is not None], lost
 
 
 def locate(document: Document, path: str) -> tuple[str, paths.Path]:

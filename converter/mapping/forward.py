@@ -338,7 +338,7 @@ class _Writer:
             put(f"{var}{lost} = {function}({arguments})")
         if rule.sentence:
             self._sentence(slot, rule)
-        if not inline and not rule.also:
+        if not inline and (rule.defaulted or not rule.also):
             lossy = f"{self._claims(rule, True)} if lost else " if codec.lossy == "both" else ""
             put(f"if {var} is not None: r{var} = {lossy}{self._claims(rule, False)}")
 
@@ -364,12 +364,11 @@ class _Writer:
 
     def _claims(self, rule: Rule, lost: bool) -> str:
         """The ledger entries that a rule makes when it fires, without their pointer."""
-        if rule.also:
-            return "()"
         always = rule.loss if rule.default is None else ""
         loss = (rule.lossy or always) if lost else always
         disposition = LOSSY if lost or always else MAPPED
         leaves = [*rule.letter_columns.values(), *(s for s in rule.sources if not s.startswith("$")), *rule.claims]
+        leaves = [] if rule.also else leaves
         name = self.names[id(rule)]
         entries = [f"({self._leaf(leaf)}, {disposition!r}, {name!r}, {loss!r})" for leaf in leaves]
         if rule.defaulted or (any(s.startswith("$") for s in rule.sources) and rule.loss):

@@ -171,7 +171,7 @@ class Taking:
             self._all(found, "constant-checked", name)
             return
         text, lost = self._text_of(rule, raw, leaves)
-        values, inner = plan.convert(self, text, lost)
+        values, inner = plan.convert(self, text, leaves, lost)
         if values is None or any(leaf in self.values and self.values[leaf] != v for leaf, v in values):
             return
         self.values.update(values)

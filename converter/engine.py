@@ -1,0 +1,434 @@
+"""The path of one message: bytes in, `Outcome` out. No files, no processes, no clock; one bad message stops nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converter import edifact, oioxml
+from converter.definitions import Definitions
+from converter.errors import ConversionError, MappingError
+from converter.fhir import bundle as fhir
+from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.ledger import Ledger, leaves_of
+from converter.letter import Letter, Value, pattern
+from converter.limits import Limits
+from converter.mapping import Context, Mappings
+from converter.mapping import Mapping as LetterMapping
+
+if TYPE_CHECKING:
+    from converter.directory import Directory
+    from converter.fhir.narrative import Narratives
+    from converter.fhir.profiles import Pack, Profile
+
+FHIR, OIOXML, EDIFACT = "fhir", "oioxml", "edifact"
+TARGETS = (FHIR, OIOXML, EDIFACT)
+_SUFFIX = {FHIR: ".json", OIOXML: ".xml", EDIFACT: ".edi"}
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+NO_MAPPING = declare(
+    "MAP006",
+    "no-mapping",
+    Severity.ERROR,
+    "there is no mapping {direction} for {what}",
+    why="The message is understood, but nobody has said what becomes of its parts.",
+    help="`medcom-fhir doctor` lists the mappings; a new one is one file under mappings/fhir.",
+)
+SAME_SYNTAX = declare(
+    "MAP007",
+    "nothing-to-convert",
+    Severity.ERROR,
+    "the message already is {what}",
+    why="The output would be the input.",
+    help="Choose another target with --to, or use `validate`.",
+)
+FHIR_XML = declare(
+    "PRO018",
+    "fhir-xml",
+    Severity.ERROR,
+    "the message is FHIR in XML, which is not read yet",
+    why="It was not converted.",
+    help="Send the Bundle as JSON.",
+)
+NOT_A_BUNDLE = declare(
+    "PRO019",
+    "not-a-message-bundle",
+    Severity.ERROR,
+    "expected a Bundle of type message, found {what}",
+    why="MedCom's FHIR messages are Bundles; anything else cannot be a letter.",
+    help="Send the whole message, with its MessageHeader first.",
+)
+UNRECOGNISED = declare(
+    "SYS010",
+    "unrecognised-input",
+    Severity.ERROR,
+    "this is no EDIFACT, OIOXML or FHIR message",
+    why="It was not converted.",
+    help="EDIFACT starts with UNA or UNB, OIOXML has the document element Emessage, FHIR is a JSON Bundle.",
+)
+NO_PACK = declare(
+    "NCK001",
+    "profile-not-available",
+    Severity.INFO,
+    "no compiled profile pack holds the profile of this message, so it was not checked",
+    why="Nothing is said about its validity.",
+    help="Compile the package with `medcom-fhir profiles pack GUIDE#VERSION`.",
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one message. Plain data.
+
+    `message` is an id without patient data: MessageHeader.id where there is one. `output` is None when nothing could
+    be built. `kept` is for the sidecar; `ids` are the ids of both sides, for a state store.
+    """
+
+    name: str
+    type: str = ""
+    version: str = ""
+    syntax: str = ""
+    target: str = ""
+    letter: Letter | None = None
+    bundle: dict[str, Any] | None = None
+    output: bytes | None = None
+    suffix: str = ""
+    issues: list[Issue] = field(default_factory=list)
+    ledger: Ledger | None = None
+    kept: dict[str, Value] = field(default_factory=dict)
+    message: str = ""
+    ids: dict[str, str] = field(default_factory=dict)
+    recognised: bool = True
+
+    def model(self) -> Any:
+        """The Bundle as a `fhir.resources.R4B` model; None without one. Imports fhir.resources on first use."""
+        from converter.fhir.models import model
+
+        return None if self.bundle is None else model(self.bundle)
+
+
+def mappings_folder() -> Path:
+    """The mapping files that came with the package: beside it in a checkout, inside it in a wheel."""
+    packed = Path(str(resources.files("converter"))) / "_mappings"
+    return packed if packed.is_dir() else packed.parents[1] / "mappings"
+
+
+class Engine:
+    """Converts and validates messages. Everything is loaded and compiled once, on first use.
+
+    Raises `MappingError` when the mapping files do not load. Parameters: `mappings` the folder of mapping files;
+    `directory` the organisation table; `accept` ids of losses that must not refuse a message; `kept` values of a
+    sidecar by message id, `sidecar` whether values are kept for one; `encoding` what UNOC bytes are read as.
+    """
+
+    def __init__(
+        self,
+        mappings: Path | None = None,
+        *,
+        directory: Directory | None = None,
+        attempt: int = 1,
+        accept: frozenset[str] = frozenset(),
+        validate: bool = True,
+        limits: Limits | None = None,
+        letter_version: str | None = None,
+        encoding: str | None = None,
+        cross_check: bool = False,
+        kept: Mapping[str, Mapping[str, Value]] | None = None,
+        sidecar: bool = False,
+    ) -> None:
+        self.folder = mappings or mappings_folder()
+        self.directory, self.attempt, self.accept = directory, attempt, accept
+        self.checking, self.limits, self.letter_version = validate, limits or Limits(), letter_version
+        self.encoding, self.cross_check = encoding, cross_check
+        self.kept, self.sidecar = kept or {}, sidecar
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        """The letter definitions."""
+        return Definitions.load(self.folder / "letters")
+
+    @cached_property
+    def mappings(self) -> Mappings:
+        """The mappings, compiled."""
+        return Mappings.load(self.folder, self._leaves)
+
+    def _leaves(self, type_: str, version: str) -> set[str] | None:
+        definition = self.definitions.get(type_, version)
+        return set(definition.leaves) if definition else None
+
+    @cached_property
+    def narratives(self) -> Narratives:
+        """The narrative templates, compiled."""
+        from converter.fhir.narrative import Narratives
+
+        return Narratives.load()
+
+    @cached_property
+    def packs(self) -> list[Pack]:
+        """The compiled profile packs of the mapping folder."""
+        from converter.fhir.profiles import Pack
+
+        return [Pack.load(path) for path in sorted((self.folder / "profiles").glob("*.json*"))]
+
+    def profile(self, url: str) -> Profile | None:
+        """The profile with that canonical, from the first pack that has it."""
+        return next((p for pack in self.packs if (p := pack.profile(url)) is not None), None)
+
+    def load(self) -> None:
+        """Load and compile everything now. Raises `MappingError` with all faults of all files."""
+        faults: list[Issue] = []
+        for part in ("definitions", "mappings"):
+            try:
+                getattr(self, part)
+            except MappingError as error:
+                faults.extend(error.issues)
+                break
+        if faults:
+            raise MappingError("mapping files do not load", faults)
+
+    # -- what the bytes are --------------------------------------------------------------------------------------------
+
+    def convert(self, data: bytes, *, to: str | None = None, name: str = "") -> Iterator[Outcome]:
+        """Convert every message in some bytes; `to` is fhir, oioxml or edifact (default: fhir, from FHIR oioxml).
+
+        Yields one outcome a message, also for those that could not be built. Raises `ConversionError` for an unknown
+        target and `MappingError` when mapping files do not load.
+        """
+        if to not in (None, *TARGETS):
+            raise ConversionError(f"unknown target {to}")
+        for outcome, log in self._read(data, name):
+            if outcome.letter is not None and not outcome.letter.refused:
+                self._letter_to(outcome, to or FHIR, log)
+            elif outcome.bundle is not None:
+                self._bundle_to(outcome, to or OIOXML, log)
+            yield self._done(outcome, log)
+
+    def validate(self, data: bytes, *, name: str = "", profile: str | None = None) -> Iterator[Outcome]:
+        """Judge every message in some bytes: letters by their definition, Bundles by their profile (or `profile`)."""
+        for outcome, log in self._read(data, name):
+            letter = outcome.letter
+            if letter is not None and not letter.refused:
+                self._check_letter(letter, log)
+            elif outcome.bundle is not None:
+                self._check_bundle(outcome.bundle, log, name, profile)
+            yield self._done(outcome, log)
+
+    def _read(self, data: bytes, name: str) -> Iterator[tuple[Outcome, IssueLog]]:
+        if edifact.sniff(data):
+            yield from self._read_letters(data, name, EDIFACT)
+            return
+        start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+        if start[:1] in (b"{", b"["):
+            yield self._read_bundle(data, name)
+        elif b"http://hl7.org/fhir" in start and not oioxml.sniff(data):
+            yield self._refused(name, FHIR_XML)
+        elif oioxml.sniff(data):
+            yield from self._read_letters(data, name, OIOXML)
+        else:
+            log = IssueLog()
+            log.add(UNRECOGNISED, Location(name, 1, 1))
+            yield Outcome(name, recognised=False), log
+
+    def _refused(self, name: str, kind: Any, **facts: Any) -> tuple[Outcome, IssueLog]:
+        log = IssueLog()
+        log.add(kind, Location(name, 1, 1), **facts)
+        return Outcome(name, syntax=FHIR), log
+
+    def _read_letters(self, data: bytes, name: str, syntax: str) -> Iterator[tuple[Outcome, IssueLog]]:
+        log = IssueLog()
+        if syntax == EDIFACT:
+            if self.cross_check:
+                from converter.edifact.crosscheck import cross_check
+
+                cross_check(data, log, file=name)
+            letters = edifact.read(data, self.definitions, log, file=name, limits=self.limits, encoding=self.encoding)
+        else:
+            letters = oioxml.read(data, self.definitions, log, file=name, limits=self.limits)
+        number = 0
+        for letter in letters:
+            number += 1
+            own = IssueLog(log.drain())
+            message = f"{name}#{number}"
+            yield Outcome(name, letter.type, letter.version, syntax, letter=letter, message=message), own
+        if not number or len(log):
+            yield Outcome(name, syntax=syntax), log
+
+    def _read_bundle(self, data: bytes, name: str) -> tuple[Outcome, IssueLog]:
+        log = IssueLog()
+        bundle = fhir.read_json(data, log, file=name, limits=self.limits)
+        outcome = Outcome(name, syntax=FHIR, message=f"{name}#1")
+        if bundle is None:
+            return outcome, log
+        kind, type_ = bundle.get("resourceType"), bundle.get("type")
+        if kind != "Bundle" or type_ != "message":
+            known = kind if isinstance(kind, str) and kind.isalpha() else "something else"
+            log.add(NOT_A_BUNDLE, Location(name, 1, 1), what=known if kind != "Bundle" else "a Bundle of another type")
+            outcome.recognised = kind == "Bundle"
+            return outcome, log
+        outcome.bundle = bundle
+        header = _header(bundle)
+        if _UUID.match(str(header.get("id", ""))):
+            outcome.message = header["id"]
+        return outcome, log
+
+    # -- the two ways --------------------------------------------------------------------------------------------------
+
+    def _context(self, message: str) -> Context:
+        return Context(
+            directory=self.directory,
+            attempt=self.attempt,
+            accept=self.accept,
+            version=self.letter_version,
+            kept=self.kept.get(message, {}),
+            sidecar=self.sidecar,
+        )
+
+    def _letter_to(self, outcome: Outcome, to: str, log: IssueLog) -> None:
+        letter = outcome.letter
+        assert letter is not None
+        outcome.target, outcome.suffix = to, _SUFFIX[to]
+        if self.checking:
+            self._check_letter(letter, log)
+        if to == FHIR:
+            self._letter_to_fhir(outcome, letter, log)
+        elif to == outcome.syntax and self.letter_version in (None, letter.version):
+            log.add(SAME_SYNTAX, Location(outcome.name, 1, 1), what=to)
+        else:
+            outcome.output = self._written(letter, to, log)
+            entries = [(leaf, "mapped", "letter", leaf, "") for leaf in letter.values]
+            entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
+            outcome.ledger = Ledger(len(entries), entries, [], len(letter.values))
+            outcome.ledger.check(leaves_of(letter), log)
+
+    def _letter_to_fhir(self, outcome: Outcome, letter: Letter, log: IssueLog) -> None:
+        mapping = self.mappings.for_letter(letter.type)
+        if mapping is None:
+            log.add(NO_MAPPING, Location(outcome.name, 1, 1), direction="to FHIR", what=letter.type)
+            return
+        context = self._context("")
+        bundle, ledger = mapping.to_fhir(letter, context, log)
+        ledger.check(leaves_of(letter), log)
+        outcome.ledger, outcome.kept = ledger, context.keeping
+        if bundle is None:
+            return
+        self.narratives.add(bundle)
+        outcome.bundle, outcome.message = bundle, _header(bundle).get("id", outcome.message)
+        ledger.target_leaves = len(fhir.leaves(bundle))
+        outcome.output = fhir.write_json(bundle)
+        outcome.ids = _ids(letter, bundle)
+        if self.checking:
+            found = IssueLog()
+            self._check_bundle(bundle, found, outcome.name, mapping.bundle)
+            log.extend(_located(found, letter, ledger, outcome.name))
+
+    def _bundle_to(self, outcome: Outcome, to: str, log: IssueLog) -> None:
+        bundle = outcome.bundle
+        assert bundle is not None
+        outcome.target, outcome.suffix = to, _SUFFIX[to]
+        if to == FHIR:
+            log.add(SAME_SYNTAX, Location(outcome.name, 1, 1), what=to)
+            return
+        if self.checking:
+            self._check_bundle(bundle, log, outcome.name, None)
+        mapping = self.mappings.for_bundle(_profiles(bundle))
+        if mapping is None:
+            log.add(
+                NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what="the profile of this Bundle"
+            )
+            return
+        self._bundle_to_letter(outcome, mapping, bundle, log)
+
+    def _bundle_to_letter(
+        self, outcome: Outcome, mapping: LetterMapping, bundle: dict[str, Any], log: IssueLog
+    ) -> None:
+        context = self._context(outcome.message)
+        leaves = fhir.leaves(bundle)
+        letter, ledger = mapping.from_fhir(bundle, context, log, lambda: iter(leaves))
+        ledger.check([pointer for pointer, _, _ in leaves], log)
+        outcome.ledger, outcome.kept, outcome.letter = ledger, context.keeping, letter
+        if letter is None:
+            return
+        outcome.type, outcome.version = letter.type, letter.version
+        ledger.target_leaves = len(letter.values)
+        if self.checking:
+            self._check_letter(letter, log)
+        outcome.ids = _ids(letter, bundle)
+        outcome.output = self._written(letter, outcome.target, log)
+
+    def _written(self, letter: Letter, to: str, log: IssueLog) -> bytes | None:
+        write = edifact.write if to == EDIFACT else oioxml.write
+        return write([letter], self.definitions, log, version=self.letter_version)
+
+    # -- checking ------------------------------------------------------------------------------------------------------
+
+    def _check_letter(self, letter: Letter, log: IssueLog) -> None:
+        definition = self.definitions.get(letter.type, letter.version)
+        if definition is not None:
+            definition.check(letter, log)
+
+    def _check_bundle(self, bundle: dict[str, Any], log: IssueLog, name: str, profile: str | None) -> None:
+        urls = [profile] if profile else _profiles(bundle)
+        known = next((p for url in urls if (p := self.profile(url)) is not None), None)
+        if known is None:
+            log.add(NO_PACK, Location(name, 1, 1))
+        else:
+            known.validate(bundle, log, file=name)
+
+    def _done(self, outcome: Outcome, log: IssueLog) -> Outcome:
+        outcome.issues = [issue if issue.at.file else issue.moved(file=outcome.name) for issue in log]
+        if outcome.ledger is not None and outcome.letter is not None and outcome.syntax != FHIR:
+            definition = self.definitions.get(outcome.type, outcome.version)
+            if definition is not None:
+                outcome.ledger.sort_by(definition.in_order)
+        return outcome
+
+
+def _header(bundle: Mapping[str, Any]) -> dict[str, Any]:
+    entries = bundle.get("entry")
+    first = entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
+    resource = first.get("resource")
+    return resource if isinstance(resource, dict) else {}
+
+
+def _profiles(bundle: Mapping[str, Any]) -> list[str]:
+    meta = bundle.get("meta")
+    profiles = meta.get("profile") if isinstance(meta, dict) else None
+    return [p for p in profiles if isinstance(p, str)] if isinstance(profiles, list) else []
+
+
+def _ids(letter: Letter, bundle: Mapping[str, Any]) -> dict[str, str]:
+    """The ids of both sides, for the state store. Nothing of a patient."""
+    provenances = [
+        str(e["resource"].get("id", ""))
+        for e in bundle.get("entry", ())
+        if isinstance(e, dict)
+        and isinstance(e.get("resource"), dict)
+        and e["resource"].get("resourceType") == "Provenance"
+    ]
+    found = {
+        "envelope_id": letter.text("Envelope.Identifier"),
+        "letter_id": letter.text("Letter.Identifier"),
+        "version_code": letter.text("Letter.VersionCode"),
+        "sender": letter.text("Sender.EANIdentifier"),
+        "receiver": letter.text("Receiver.EANIdentifier"),
+        "bundle_id": bundle.get("id"),
+        "message_header_id": _header(bundle).get("id"),
+        "provenance_id": provenances[-1] if provenances else "",
+    }
+    return {key: str(value) for key, value in found.items() if value}
+
+
+def _located(found: IssueLog, letter: Letter, ledger: Ledger, name: str) -> Iterator[Issue]:
+    """Findings about the Bundle that was built, with the place in the letter where the value came from."""
+    origin = {raw[3]: raw for raw in reversed(ledger.raw) if raw[3]}
+    for issue in found:
+        pointer = issue.target or issue.at.path
+        raw = origin.get(pointer)
+        at = letter.locate(raw[0]) if raw else ()
+        where = at[0] if at else Location(name, path=pattern(raw[0]) if raw else "")
+        yield replace(issue, at=where, target=pointer)
