@@ -103,9 +103,15 @@ class Sidecar:
         self._changed = False
 
     def add(self, message: str, kept: Mapping[str, Value]) -> None:
-        """Keep the values of a message; those of an earlier run of the same message are replaced."""
-        if kept and self.kept.get(message) != kept:
-            self.kept[message] = dict(kept)
+        """Keep the values of a message, in the place of those that an earlier run of the same direction kept."""
+        if not kept:
+            return
+        # The way there keeps leaves of the letter, the way back JSON pointers, under the one id of the message.
+        pointers = any(leaf.startswith("/") for leaf in kept)
+        before = self.kept.get(message, {})
+        after = {leaf: value for leaf, value in before.items() if leaf.startswith("/") != pointers} | dict(kept)
+        if after != before:
+            self.kept[message] = after
             self._changed = True
 
     def finish(self) -> None:
@@ -202,7 +208,7 @@ class State:
 
     def add(self, outcome: Outcome) -> None:
         """Store what is known of a message. Keys of `Outcome.ids` that are no column are left out."""
-        if not outcome.message:
+        if not outcome.ids:
             return
         facts = {"type": outcome.type, "version": outcome.version, **outcome.ids}
         row = [str(facts.get(name) or "") for name in COLUMNS]

@@ -319,7 +319,6 @@ class Folder(Sink):
             raise OutputRefusedError(f"{path} is a file; an output without suffix is a folder")
         refuse_existing(path / SUMMARY, force=force)
         self._names = Names()
-        self._make(path)
 
     def write(self, name: str, outcome: Outcome) -> None:
         path = self._path / self._names.next(name, outcome.suffix)
@@ -333,6 +332,7 @@ class Folder(Sink):
         self._names.pass_over(name)
 
     def finish(self, summary: Summary) -> None:
+        self._make(self._path)
         data = json.dumps(summary.as_json(), indent=2) + "\n"
         write_file(self._path / SUMMARY, data.encode(), force=self._force)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,19 +54,19 @@ class Input:
     line: int = 1
 
 
-def inputs(paths: Sequence[str], log: IssueLog, limits: Limits | None = None) -> Iterator[Input]:
-    """All inputs that these arguments stand for, in their order; folders in the order of names.
-
-    Faults of single inputs are added to `log` before the next input is yielded. Raises `InterchangeError` before
-    anything is read if a path does not exist.
-    """
+def require(paths: Sequence[str]) -> None:
+    """Raise `InterchangeError` if one of these paths does not exist: wrong use, to be said before anything is done."""
     missing = [p for p in paths if p != "-" and not os.path.lexists(p)]
     if missing:
         raise InterchangeError(f"no such file or folder: {', '.join(missing)}")
-    return _all(paths, log, limits or Limits())
 
 
-def _all(paths: Iterable[str], log: IssueLog, limits: Limits) -> Iterator[Input]:
+def inputs(paths: Sequence[str], log: IssueLog, limits: Limits | None = None) -> Iterator[Input]:
+    """All inputs that these arguments stand for, in their order; folders in the order of names.
+
+    Faults of single inputs are added to `log` before the next input is yielded.
+    """
+    limits = limits or Limits()
     for path in paths:
         if path == "-":
             yield from _stdin(log, limits)

@@ -98,6 +98,13 @@ def test_the_sidecar_gives_back_what_it_was_given(tmp_path: Path) -> None:
     assert set(Sidecar(path).kept) == {"m1", "m2"}
 
 
+def test_the_sidecar_keeps_the_values_of_both_directions_and_forgets_old_ones(tmp_path: Path) -> None:
+    sidecar = Sidecar(tmp_path / "side.json")
+    for kept in ({"Letter.A": "1", "Letter.B": "2"}, {"/entry/0": "3"}, {"Letter.A": "4"}):
+        sidecar.add("m1", kept)
+    assert sidecar.kept == {"m1": {"/entry/0": "3", "Letter.A": "4"}}
+
+
 def test_the_sidecar_is_only_read_when_nothing_new_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "side.json"
     sidecar = Sidecar(path)
@@ -151,7 +158,7 @@ def test_the_state_holds_a_row_a_message_and_nothing_else(tmp_path: Path) -> Non
     path = tmp_path / "state.db"
     with State(path) as state:
         state.add(Result(ids={**IDS, "patient_name": CANARY}))  # type: ignore[arg-type]
-        state.add(Result(message="", ids=IDS))  # type: ignore[arg-type]
+        state.add(Result(message="refused"))  # type: ignore[arg-type]
         state.finish()
     assert rows(path) == [("m1", "DIS91", "D9134L", *IDS.values())]
     assert CANARY.encode() not in path.read_bytes()

@@ -19,7 +19,7 @@ import pytest
 from converter.errors import InterchangeError
 from converter.issues import IssueLog
 from converter.limits import Limits
-from converter.sources import Input, inputs
+from converter.sources import Input, inputs, require
 
 MESSAGE = b"UNA:+.? 'UNB+UNOC:3+invented'"
 
@@ -79,7 +79,8 @@ def test_folders_are_read_in_the_order_of_names_and_below_their_top(tmp_path: Pa
 def test_a_path_that_does_not_exist_is_wrong_use_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(b"x")
     with pytest.raises(InterchangeError, match="gone"):
-        inputs([str(tmp_path / "here"), str(tmp_path / "gone")], IssueLog())
+        require([str(tmp_path / "here"), "-", str(tmp_path / "gone")])
+    require([str(tmp_path / "here"), "-"])
 
 
 def test_an_empty_folder_is_a_warning(tmp_path: Path) -> None:
