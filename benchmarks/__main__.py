@@ -38,7 +38,7 @@ def all_rows(messages: int) -> list[Row]:
 
     letters = corpus(messages)
     parts = Parts.load()
-    return [*reading.rows(letters, parts.definitions), *conversion.rows(letters, parts)]
+    return [*reading.rows(letters, parts.plain.definitions), *conversion.rows(letters, parts)]
 
 
 def chosen(rows: Sequence[Row], only: str) -> list[Row]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from converter.issues import IssueLog
+from tests.provoked import Recorder
 
 if TYPE_CHECKING:
     from converter.directory import Directory
@@ -21,6 +22,12 @@ SHARED = Path(os.environ.get("MEDCOM_SHARED", ROOT.parent / "shared"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="write the golden files anew instead of comparing")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    recorder = Recorder()
+    recorder.install()
+    config.pluginmanager.register(recorder, "provoked")
 
 
 @pytest.fixture(scope="session")

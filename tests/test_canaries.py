@@ -26,7 +26,7 @@ from tests.canaries import (
     xml_letter,
 )
 
-pytest.importorskip("converter.cli")
+pytest.importorskip("converter.engine")
 
 FLOCK = canaries(20)
 FORMATS = ("text", "json", "sarif", "junit", "github")

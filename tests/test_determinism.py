@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("converter.cli")
+pytest.importorskip("converter.engine")
 
 ROOT = Path(__file__).resolve().parents[1]
 WORLDS = {

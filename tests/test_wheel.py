@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("converter.cli")
+pytest.importorskip("converter.engine")
 
 
 @pytest.fixture(scope="module")
