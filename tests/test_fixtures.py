@@ -25,6 +25,7 @@ from tests.cases import (
 )
 
 if TYPE_CHECKING:
+    from converter.directory import Directory
     from converter.engine import Engine, Outcome
 
 Golden = Callable[[Path, str | bytes | None], None]
@@ -124,6 +125,23 @@ def test_forward_after_back_is_the_same_bundle(case: Case, engine: Engine) -> No
     back = only(engine.convert(forward.output, to="oioxml", name="bundle.json"))
     assert back.output is not None
     assert only(engine.convert(back.output, to="fhir", name="back.xml")).output == forward.output
+
+
+@pytest.mark.parametrize("case", TWINS[:5], ids=lambda c: c.name)
+def test_sidecar_brings_back_what_was_kept(case: Case, organisations: Directory) -> None:
+    from converter.engine import Engine
+
+    keeping = Engine(directory=organisations, sidecar=True, validate=False)
+    forward = convert(keeping, case.messages[0], "fhir")
+    if forward.output is None:
+        return
+    assert forward.kept
+    assert forward.letter is not None
+    assert {leaf: forward.letter.values[leaf] for leaf in forward.kept} == forward.kept
+    restoring = Engine(directory=organisations, kept={forward.message: forward.kept}, validate=False)
+    back = only(restoring.convert(forward.output, to="oioxml", name="bundle.json"))
+    assert back.letter is not None
+    assert {leaf: back.letter.values.get(leaf) for leaf in forward.kept} == forward.kept
 
 
 def test_there_are_enough_cases() -> None:
