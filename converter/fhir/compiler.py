@@ -1,0 +1,351 @@
+"""From an element table to Python source: one function for each element that has elements of its own.
+
+A function gets the JSON object `r`, its JSON pointer `p` and the Run `x`. What is valid runs through comparisons only;
+everything that builds a finding is a call into `rules/`. Optional elements cost one dictionary look-up each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from converter.fhir.elements import ABSENT, RESOURCES, Node, Site, Type, covers
+from converter.fhir.rules import (
+    binding,
+    cardinality,
+    choices,
+    extensions,
+    invariants,
+    narrative,
+    primitives,
+    references,
+    resources,
+    slicing,
+    structure,
+    values,
+)
+from converter.fhir.run import UNCHECKED_RULE, UNCHECKED_SLICE
+from converter.fhir.source import Source
+from converter.issues import Severity
+
+if TYPE_CHECKING:
+    from converter.fhir.profiles import Pack
+
+NAMES: dict[str, Any] = {
+    "BROKEN": invariants.BROKEN,
+    "EMPTY": structure.EMPTY,
+    "FIXED": values.FIXED,
+    "FORMAT": primitives.FORMAT,
+    "PATTERN": values.PATTERN,
+    "SEVERAL": choices.SEVERAL,
+    "SLICE_CLOSED": slicing.SLICE_CLOSED,
+    "SLICE_MISSING": slicing.SLICE_MISSING,
+    "SLICE_TOO_MANY": slicing.SLICE_TOO_MANY,
+    "TOO_MANY": cardinality.TOO_MANY,
+    "UNCHECKED_RULE": UNCHECKED_RULE,
+    "UNCHECKED_SLICE": UNCHECKED_SLICE,
+    "WARNING": Severity.WARNING,
+    "check_code": binding.check_code,
+    "check_coding": binding.check_coding,
+    "check_concept": binding.check_concept,
+    "check_extension": extensions.check_extension,
+    "check_narrative": narrative.check_narrative,
+    "check_reference": references.check_reference,
+    "count_choices": choices.count_choices,
+    "holds": values.holds,
+    "judge": primitives.judge,
+    "missing": cardinality.missing,
+    "nested": resources.nested,
+    "no_list": structure.no_list,
+    "no_object": structure.no_object,
+    "prohibited": cardinality.prohibited,
+    "strange": structure.strange,
+    "wrong": values.wrong,
+    **primitives.FAST_NAMES,
+}
+Function = Callable[[Any, str, Any], Any]
+
+
+class Compiler:
+    """Writes and loads the code of one profile. `functions` maps element ids to names in `names`."""
+
+    def __init__(self, pack: Pack, key: str) -> None:
+        facts = pack.profile_facts(key)
+        self.pack = pack
+        self.key = key
+        self.label = f"{facts['name']}|{key.rpartition('|')[2]}"
+        self.type: str = facts["type"]
+        self.resource = facts["kind"] == "resource"
+        self.root = pack.tree(key)
+        self.names = dict(NAMES)
+        self.source = Source(self.names)
+        self.functions: dict[str, str] = {}
+        self._waiting: list[Node] = []
+        self._lazies: dict[str, str] = {}
+
+    def compile(self) -> str:
+        """Write everything that the root needs and load it; returns the name of the root's function."""
+        assert self.root is not None
+        name = self.function(self.root)
+        while self._waiting:
+            self._write(self._waiting.pop(0))
+        self.source.load(f"<profile {self.label}>")
+        return name
+
+    def function(self, node: Node) -> str:
+        """The name of an element's function; it is written if it was not yet."""
+        name = self.functions.get(node.id)
+        if name is None:
+            name = "check_" + "".join(c if c.isalnum() else "_" for c in node.id) + f"_{len(self.functions)}"
+            self.functions[node.id] = name
+            self._waiting.append(node)
+        return name
+
+    def load(self, node: Node) -> Function:
+        """Add an element's function to loaded code (for content references from other profiles)."""
+        name = self.function(node)
+        if name not in self.names:
+            while self._waiting:
+                self._write(self._waiting.pop(0))
+            self.source.load(f"<profile {self.label}>")
+        return self.names[name]  # type: ignore[no-any-return]
+
+    def site(self, node: Node) -> Site:
+        """Who speaks when a check of this element fails."""
+        return Site(self.label, node.id)
+
+    def _write(self, node: Node) -> None:
+        source = self.source
+        source("")
+        with source.block(f"def {self.functions[node.id]}(r, p, x):"):
+            self._opening(node)
+            for child in node.children.values():
+                self._child(child, node)
+            if node is self.root:
+                self._rules(node, "r", "p")
+
+    def _opening(self, node: Node) -> None:
+        resource = self.resource and node is self.root
+        names: set[str] = {"resourceType"} if resource else set()
+        plain: set[str] = set()
+        for child in node.children.values():
+            for name, kind in child.names().items():
+                names.add(name)
+                if kind.primitive:
+                    plain.add(name)
+        structure.emit_opening(self.source, frozenset(names), frozenset(plain), self.site(node), resource)
+
+    def _child(self, node: Node, parent: Node) -> None:
+        if node.max == 0:
+            cardinality.emit_prohibited(self.source, node, self.site(node))
+        elif node.choice:
+            choices.emit_choice(self, node)
+        elif node.many:
+            self._list(node, parent)
+        else:
+            self._single(node)
+
+    def _single(self, node: Node) -> None:
+        source, name = self.source, node.name
+        with source.block(f"if {name!r} in r:"):
+            source(f"v = r[{name!r}]")
+            self.value(node, "v", f"p + '/{name}'")
+        if node.min:
+            cardinality.emit_missing(source, node, self.site(node))
+
+    def _list(self, node: Node, parent: Node) -> None:
+        source, name, site = self.source, node.name, self.site(node)
+        extension = bool(node.types) and node.types[0].code == "Extension"
+        with source.block(f"if {name!r} in r:"):
+            source(f"v = r[{name!r}]")
+            with source.block("if v.__class__ is not list or not v:"):
+                source(f"no_list(v, p + '/{name}', x, {source.constant(site, 'S')})")
+            with source.block("else:"):
+                cardinality.emit_count(source, node, site)
+                self._items(node, parent, extension)
+        if any(s.min for s in node.slices.values()) and self._matcher(node):
+            with source.block("else:"):
+                slicing.emit_slices_absent(source, node, self.site)
+        elif node.min:
+            cardinality.emit_missing(source, node, site)
+
+    def _matcher(self, node: Node) -> slicing.Matcher | None:
+        return self.pack.matcher(self.key, node) if node.slicing and node.slices else None
+
+    def _items(self, node: Node, parent: Node, extension: bool) -> None:
+        """The loop over the items of list `v`: each item `w` by its slice, then the counts."""
+        source = self.source
+        matcher = self._matcher(node)
+        counters = []
+        if node.slicing and node.slices and matcher is None:
+            source(f"x.skip(UNCHECKED_SLICE, {self.label!r}, {node.id!r})")
+        if matcher:
+            # Slicings of other elements in the same function are over when this loop starts.
+            counters = [f"n{i}" for i in range(len(node.slices))]
+            source(" = ".join(counters) + " = 0")
+        source("i = 0")
+        with source.block("for w in v:"):
+            source(f"q = f'{{p}}/{node.name}/{{i}}'")
+            source("i += 1")
+            if node.types and node.types[0].primitive:
+                source("if w is None and '_" + node.name + "' in r: continue")
+            if matcher:
+                self._sliced(node, parent, matcher, counters, extension)
+            else:
+                self._item(node, parent, "w", "q", extension)
+        if matcher:
+            slicing.emit_slice_counts(source, node, counters, self.site)
+
+    def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str], extension: bool) -> None:
+        source = self.source
+        if matcher.property:
+            table = source.constant(matcher.table, "SLICES")
+            source(f"k = w.get({matcher.property!r}) if w.__class__ is dict else None")
+            source(f"k = {table}.get(k, -1) if k.__class__ is str else -1")
+        else:
+            source(f"k = {source.constant(matcher, 'MATCHER')}.index(w, x)")
+        for number, part in enumerate(node.slices.values()):
+            with source.block(f"{'el' if number else ''}if k == {number}:"):
+                source(f"{counters[number]} += 1")
+                if part.max == 0:
+                    continue
+                if extension:
+                    self._slice_of_extensions(part, node, parent)
+                else:
+                    self._item(part, parent, "w", "q", False)
+                    if not covers(part, node) and not self._profile_covers(part, node):
+                        self._item(node, parent, "w", "q", False)
+        with source.block("else:"):
+            if (node.slicing or {}).get("rules") == "closed":
+                slicing.emit_closed(source, node, self.site(node), "q")
+            self._item(node, parent, "w", "q", extension)
+
+    def _profile_covers(self, part: Node, node: Node) -> bool:
+        """Whether a slice without elements of its own is judged by a profile of its type, and the list asks no more."""
+        kind = part.types[0] if part.types else None
+        return bool(kind and kind.profiles and not node.children and not part.children) and set(node.rules) <= set(
+            part.rules
+        )
+
+    def _slice_of_extensions(self, part: Node, node: Node, parent: Node) -> None:
+        """An extension is judged by its URL's definition; a slice adds what the profile writes on it."""
+        known = any(p for t in part.types for p in t.profiles)
+        if known:
+            self._item(node, parent, "w", "q", True)
+        if part.children:
+            self.source(f"{self.function(part)}(w, q, x)")
+        elif not known:
+            self._item(node, parent, "w", "q", True)
+
+    def _item(self, node: Node, parent: Node, value: str, pointer: str, extension: bool) -> None:
+        if extension:
+            place = extensions.Place(self._places(parent), self.site(node), node.name == "modifierExtension")
+            extensions.emit_extension(self.source, place, value, pointer)
+            return
+        if value != "v":
+            self.source("v2 = v")
+            self.source(f"v = {value}")
+        self.value(node, "v", pointer)
+        if value != "v":
+            self.source("v = v2")
+
+    def _places(self, parent: Node) -> frozenset[str]:
+        """The names under which contexts know the element that carries an extension."""
+        if parent is self.root:
+            above = ["Resource", "DomainResource"] if self.resource else ["Element"]
+            return frozenset({self.type, *above})
+        path = ".".join(part.partition(":")[0] for part in parent.id.split("."))
+        return frozenset({path, "Element", *(t.code for t in parent.types)})
+
+    def value(self, node: Node, value: str, pointer: str, kind: Type | None = None) -> None:
+        """Judge `v` as the element `node`, as one of its types if it is a choice."""
+        source = self.source
+        kind = kind or (node.types[0] if node.types else Type(""))
+        if kind.code == "xhtml":
+            narrative.emit_narrative(source, pointer, self.site(node))
+        elif kind.primitive:
+            self._primitive(node, kind, pointer)
+        elif node.content:
+            source(f"{self._content(node)}(v, {pointer}, x)")
+        elif kind.code in RESOURCES:
+            source(f"nested(v, {pointer}, x)")
+        elif node.children:
+            source(f"{self.function(node)}(v, {pointer}, x)")
+            self._profiles(kind, pointer)
+        elif kind.profiles:
+            self._profiles(kind, pointer)
+        else:
+            source(f"{self._type(kind.code)}(v, {pointer}, x)")
+        self._extras(node, value, pointer, kind)
+
+    def _profiles(self, kind: Type, pointer: str) -> None:
+        for canonical in kind.profiles:
+            if self.pack.facts(canonical):
+                self.source(f"{self._lazy(self.pack.key(canonical))}(v, {pointer}, x)")
+
+    def _type(self, code: str) -> str:
+        return self._lazy(self.pack.base(code))
+
+    def _lazy(self, key: str) -> str:
+        """A name in the namespace that compiles the profile at its first call and stands for its function then."""
+        name = self._lazies.get(key, "")
+        if not name:
+            tail = key.rpartition("/")[2].partition("|")[0]
+            name = "meet_" + "".join(c if c.isalnum() else "_" for c in tail) + f"_{len(self._lazies)}"
+            self._lazies[key] = name
+            names = self.names
+
+            def first(value: Any, pointer: str, run: Any) -> Any:
+                names[name] = self.pack.function(key)
+                return names[name](value, pointer, run)
+
+            names[name] = first
+        return name
+
+    def _content(self, node: Node) -> str:
+        """The function of the element that a content reference names; MedCom's snapshots name the base type's."""
+        name = "check_content_" + node.content.replace(".", "_")
+        if name not in self.names:
+            names, target = self.names, node.content
+
+            def first(value: Any, pointer: str, run: Any) -> Any:
+                names[name] = self.pack.element_function(target)
+                return names[name](value, pointer, run)
+
+            names[name] = first
+        return name
+
+    def _primitive(self, node: Node, kind: Type, pointer: str) -> None:
+        source, site = self.source, self.site(node)
+        if isinstance(node.fixed, str):
+            values.emit_fixed(source, node.fixed, pointer, site)
+        elif isinstance(node.pattern, str):
+            values.emit_pattern(source, node.pattern, pointer, site)
+        elif node.binding and kind.code in ("code", "string", "uri", "url", "canonical", "oid", "id"):
+            binding.emit_code(source, self.pack.codes(node.binding), pointer, site, kind.code)
+        else:
+            primitives.emit_primitive(source, kind.code, pointer, site)
+        if node.length is not None:
+            primitives.emit_length(source, node.length, pointer, site)
+
+    def _extras(self, node: Node, value: str, pointer: str, kind: Type) -> None:
+        """What an element asks of its value as a whole: values, codes, references, invariants."""
+        source, site = self.source, self.site(node)
+        scalar = isinstance(node.fixed, str) or isinstance(node.pattern, str)
+        if not (kind.primitive and scalar):
+            if node.fixed is not ABSENT:
+                values.emit_fixed(source, node.fixed, pointer, site)
+            if node.pattern is not ABSENT:
+                values.emit_pattern(source, node.pattern, pointer, site)
+        if node.binding and kind.code in ("Coding", "CodeableConcept", "Quantity"):
+            binding.emit_coded(source, self.pack.codes(node.binding), pointer, site, kind.code)
+        if kind.code == "Reference":
+            references.emit_reference(source, references.target_of(kind, site, self.pack), pointer)
+        if node.rules:
+            guard = "True" if kind.primitive else f"{value}.__class__ is dict"
+            with source.block(f"if {guard}:"):
+                self._rules(node, value, pointer)
+
+    def _rules(self, node: Node, value: str, pointer: str) -> None:
+        for number in node.rules:
+            invariants.emit_invariant(self.source, self.pack.rules[number], value, pointer, self.site(node))

@@ -1,0 +1,244 @@
+"""The profile validator: packs of facts, compiled to Python when a profile is first used.
+
+    pack = Pack.load(Path("mappings/profiles/medcom.fhir.dk.carecommunication-5.0.2.json.gz"))
+    pack.profile(url).validate(bundle, log, file="letter.json")
+
+Findings are issues of the families PRO and NCK: `at.path` and `target` are the JSON pointer, `rule` is the profile, the
+element and the invariant's key. One fault is reported once, where it is, not at every reference that leads there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from converter.errors import ProfileError
+from converter.fhir.compiler import Compiler, Function
+from converter.fhir.elements import Node, tree
+from converter.fhir.packs import BASE, read_pack
+from converter.fhir.rules import bundles, datatypes, identifiers, medcom, resources
+from converter.fhir.rules.binding import Codes
+from converter.fhir.rules.slicing import Matcher, matcher_of
+from converter.fhir.run import TOO_DEEP, Entry, Run
+from converter.issues import IssueLog
+
+NATIVE_RULES = (bundles, datatypes, identifiers, medcom)  # importing them registers their invariants
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One profile of a pack."""
+
+    pack: Pack
+    key: str
+
+    @property
+    def url(self) -> str:
+        """Its canonical URL without version."""
+        return self.key.partition("|")[0]
+
+    @property
+    def version(self) -> str:
+        """Its business version."""
+        return self.key.rpartition("|")[2]
+
+    @property
+    def source(self) -> str:
+        """The generated Python source."""
+        return self.pack.compiled(self.key).source.text()
+
+    def validate(self, resource: Any, log: IssueLog, *, file: str = "") -> None:
+        """Judge a resource by this profile, by the profiles it claims, and by what references demand of its entries.
+
+        `resource` is parsed JSON with exact decimals. Findings go to `log`; nothing is raised for a faulty resource.
+        """
+        run = Run(self.pack, resource if isinstance(resource, dict) else {})
+        try:
+            self._run(resource, run)
+        except RecursionError:
+            run.add(TOO_DEEP, "", resources.ANYWHERE)
+        run.report(log, file)
+
+    def _run(self, resource: Any, run: Run) -> None:
+        wanted = self.pack.profile_facts(self.key)["type"]
+        if not resources.typed(resource, "", run, wanted):
+            return
+        root = Entry("", resource, wanted)
+        if wanted == "Bundle":
+            bundles.index_entries(run)
+        else:
+            run.entries.append(root)
+        run.current = root
+        run.want(root, self.key)
+        for key in resources.claimed(resource, "", run):
+            run.want(root, key)
+        for entry in run.entries:
+            if entry is not root:
+                for key in resources.claimed(entry.resource, entry.pointer, run):
+                    run.want(entry, key)
+        run.work()
+        if wanted == "Bundle":
+            bundles.check_reachable(run)
+
+
+class Pack:
+    """A compiled pack: look-ups of profiles, value sets and their generated functions."""
+
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self._facts = facts
+        self.guide: str = facts["guide"]
+        self.sources: list[dict[str, str]] = facts["sources"]
+        self.rules: list[dict[str, Any]] = facts["rules"]
+        self._profiles: dict[str, dict[str, Any]] = facts["profiles"]
+        self._canonical: dict[str, str] = facts["canonical"]
+        self._compiled: dict[str, Compiler] = {}
+        self._functions: dict[str, Function] = {}
+        self._trees: dict[str, Node] = {}
+        self._codes: dict[str, Codes] = {}
+        self._ancestors: dict[str, frozenset[str]] = {}
+        self._matchers: dict[tuple[str, str], Matcher | None] = {}
+
+    @classmethod
+    def load(cls, path: Path) -> Pack:
+        """Read a pack file. Raises ProfileError if it is missing, damaged or of another format."""
+        return cls(read_pack(path))
+
+    def profile(self, url: str) -> Profile | None:
+        """The profile with this URL (`url` or `url|version`), None if the pack does not hold it in that version."""
+        key = self.exact(url)
+        return Profile(self, key) if key else None
+
+    def bundle_profiles(self) -> list[str]:
+        """The guide's own Bundle profiles: what a message of the guide is validated against."""
+        return sorted(k.partition("|")[0] for k, f in self._profiles.items() if f["type"] == "Bundle" and f.get("own"))
+
+    def exact(self, canonical: str) -> str | None:
+        """`url|version` of a profile in just that version (without one: the guide's); None if it is not here."""
+        url, _, version = canonical.partition("|")
+        if version:
+            return canonical if canonical in self._profiles else None
+        return self._canonical.get(url)
+
+    def key(self, canonical: str) -> str:
+        """`url|version` of a profile: the pinned version if it is here, else the guide's."""
+        if canonical in self._profiles:
+            return canonical
+        return self._canonical[canonical.partition("|")[0]]
+
+    def facts(self, canonical: str) -> dict[str, Any] | None:
+        """What the pack says about a profile; None if it does not hold it."""
+        url = canonical.partition("|")[0]
+        return self._profiles[self.key(canonical)] if url in self._canonical else None
+
+    def profile_facts(self, key: str) -> dict[str, Any]:
+        """What the pack says about `url|version`."""
+        return self._profiles[key]
+
+    def base(self, code: str) -> str:
+        """`url|version` of the base definition of a type; a URL without version if the pack does not hold it."""
+        return self._canonical.get(BASE + code, BASE + code)
+
+    def is_resource(self, name: str) -> bool:
+        """Whether FHIR R4 has a resource of this name."""
+        return name in self._resources
+
+    @cached_property
+    def _resources(self) -> frozenset[str]:
+        return frozenset(self._facts["resources"])
+
+    def tree(self, canonical: str) -> Node | None:
+        """The element tree of a profile."""
+        if self.facts(canonical) is None:
+            return None
+        key = self.key(canonical)
+        if key not in self._trees:
+            self._trees[key] = tree(self._profiles[key]["elements"])
+        return self._trees[key]
+
+    def codes(self, key: str) -> Codes:
+        """An expanded value set."""
+        if key not in self._codes:
+            self._codes[key] = Codes(key, self._facts["valuesets"][key])
+        return self._codes[key]
+
+    def matcher(self, key: str, node: Node) -> Matcher | None:
+        """How items of a sliced element find their slice; None if a discriminator is beyond this validator."""
+        if (key, node.id) not in self._matchers:
+            self._matchers[key, node.id] = matcher_of(node, self)
+        return self._matchers[key, node.id]
+
+    def ancestors(self, key: str) -> frozenset[str]:
+        """The profiles that a profile is derived from, the base definition of its type included."""
+        if key not in self._ancestors:
+            found = []
+            at = self._profiles[key].get("base")
+            while at in self._profiles and at not in found:
+                found.append(at)
+                at = self._profiles[at].get("base")
+            # A chain that leaves the pack (HL7's own intermediate profiles) still ends in the type.
+            self._ancestors[key] = frozenset({*found, self.base(self._profiles[key]["type"])} - {key})
+        return self._ancestors[key]
+
+    def compiled(self, key: str) -> Compiler:
+        """The compiler of a profile after it ran."""
+        if key not in self._compiled:
+            compiler = Compiler(self, key)
+            name = compiler.compile()
+            self._compiled[key] = compiler
+            self._functions[key] = compiler.names[name]
+        return self._compiled[key]
+
+    def function(self, key: str) -> Function:
+        """The generated function of a profile."""
+        if key not in self._functions:
+            self.compiled(key)
+        return self._functions[key]
+
+    def type_function(self, code: str) -> Function:
+        """The generated function of a type's base definition."""
+        return self.function(self.base(code))
+
+    def element_function(self, path: str) -> Function:
+        """The generated function of an element of a base definition, such as `Bundle.link` (content references)."""
+        compiler = self.compiled(self.base(path.partition(".")[0]))
+        node = next(n for n in (compiler.root.walk() if compiler.root else ()) if n.id == path)
+        return compiler.load(node)
+
+    @cached_property
+    def _extensions(self) -> dict[str, dict[str, Any]]:
+        found = {}
+        for key, facts in self._profiles.items():
+            url = key.partition("|")[0]
+            if facts["type"] == "Extension" and "base" in facts and self._canonical.get(url) == key:
+                contexts = {e for t, e in facts.get("context", ()) if t == "element"}
+                checkable = all(t == "element" for t, _ in facts.get("context", ()))
+                found[url] = {
+                    "key": key,
+                    # "Element" is any element, resources included.
+                    "contexts": frozenset(contexts) if contexts and checkable and "Element" not in contexts else None,
+                    "modifier": facts.get("modifier", False),
+                }
+        return found
+
+    def extension(self, url: str) -> Function | None:
+        """The function of the extension with this URL; None if no package of the guide defines it."""
+        facts = self._extensions.get(url)
+        return self.function(facts["key"]) if facts else None
+
+    def extension_facts(self, url: str) -> dict[str, Any]:
+        """`{key, contexts, modifier}` of a known extension; contexts None: anywhere, or not computable."""
+        return self._extensions[url]
+
+
+def find_pack(folder: Path, url: str) -> Pack | None:
+    """The first pack of a folder that holds a Bundle profile with this URL as the guide's own."""
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")]):
+        try:
+            pack = Pack.load(path)
+        except ProfileError:
+            continue
+        if url.partition("|")[0] in pack.bundle_profiles():
+            return pack
+    return None

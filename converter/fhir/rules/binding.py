@@ -1,0 +1,158 @@
+"""Required bindings: codes of value sets that were expanded when the pack was built (ElementDefinition.binding)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from converter.fhir.elements import Site
+from converter.fhir.rules.primitives import judge
+from converter.fhir.run import UNCHECKED_CODES, Run
+from converter.issues import Severity, declare
+
+if TYPE_CHECKING:
+    from converter.fhir.source import Source
+
+CODE = declare(
+    "PRO029",
+    "code-not-in-value-set",
+    Severity.ERROR,
+    "the code of {element} is not in the required value set {value_set}",
+    why="Receivers know only the codes of this value set.",
+    help="Use one of its codes, with the code system that the value set names.",
+    source="FHIR R4, ElementDefinition.binding, strength required",
+)
+NO_CODE = declare(
+    "PRO030",
+    "code-missing",
+    Severity.ERROR,
+    "{element} has no code, a code of the value set {value_set} is required",
+    why="A text alone cannot be processed where the profile demands a code.",
+    help="Add a coding of the value set.",
+    source="FHIR R4, ElementDefinition.binding, strength required",
+)
+DISPLAY = declare(
+    "PRO031",
+    "wrong-display",
+    Severity.ERROR,
+    "the display is not the one of the code in its code system",
+    why="People read the display, programs the code: the two would say different things.",
+    help="Write the display of the code system, or leave it out.",
+    source="FHIR R4, Coding.display",
+)
+
+_MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(?:\s*;.*)?\Z", re.DOTALL)
+_LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*|[xi](?:-[A-Za-z0-9]{1,8})+)\Z")
+_GRAMMARS = {"urn:ietf:bcp:13": _MIME, "urn:ietf:bcp:47": _LANGUAGE}
+
+
+class Codes:
+    """An expanded value set, ready for look-ups. `partial`: a code that is not in it may still belong to it."""
+
+    __slots__ = ("flat", "grammars", "name", "partial", "systems")
+
+    def __init__(self, key: str, facts: dict[str, Any]) -> None:
+        self.name = key.partition("|")[0].rpartition("/")[2]
+        self.systems: dict[str, dict[str, list[str]]] = facts["codes"]
+        self.flat = frozenset(code for codes in self.systems.values() for code in codes)
+        self.grammars: list[str] = facts.get("grammars", [])
+        self.partial: bool = facts.get("partial", False)
+
+    def holds(self, system: object, code: object) -> bool | None:
+        """Whether a coding is in the value set; None if that cannot be said."""
+        if not isinstance(system, str) or not isinstance(code, str):
+            return False
+        if code in self.systems.get(system, ()):
+            return True
+        if system in self.grammars and _GRAMMARS[system].match(code):
+            return True
+        return None if self.partial and system not in self.systems else False
+
+    def holds_code(self, code: str) -> bool | None:
+        """The same for a code whose system follows from the element."""
+        if code in self.flat or any(_GRAMMARS[g].match(code) for g in self.grammars):
+            return True
+        return None if self.partial else False
+
+
+def emit_code(source: Source, codes: Codes, pointer: str, site: Site, kind: str) -> None:
+    """Code for a bound primitive `v` (code, string, uri) of type `kind`; judges its format too."""
+    here = source.constant(site, "S")
+    known = source.constant(codes.flat, "CODES")
+    bound = source.constant((codes, kind), "BOUND")
+    with source.block(f"if v.__class__ is not str or v not in {known}:"):
+        source(f"check_code(v, {pointer}, x, {here}, {bound})")
+
+
+def emit_coded(source: Source, codes: Codes, pointer: str, site: Site, kind: str) -> None:
+    """Code for a bound Coding, Quantity or CodeableConcept `v`."""
+    here = source.constant(site, "S")
+    table = source.constant(codes, "VALUESET")
+    check = "check_concept" if kind == "CodeableConcept" else "check_coding"
+    source(f"{check}(v, {pointer}, x, {here}, {table})")
+
+
+def check_code(value: object, pointer: str, run: Run, site: Site, bound: tuple[Codes, str]) -> None:
+    """Judge a primitive of a type against a value set. A value that is no valid primitive is reported as that only."""
+    codes, kind = bound
+    if not judge(value, pointer, run, site, kind) or not isinstance(value, str):
+        return
+    verdict = codes.holds_code(value)
+    if verdict is None:
+        run.skip(UNCHECKED_CODES, site.profile, codes.name)
+    elif not verdict:
+        run.add(CODE, pointer, site, value=value, element=site.leaf, value_set=codes.name)
+
+
+def check_coding(value: Any, pointer: str, run: Run, site: Site, codes: Codes) -> None:
+    """Judge a Coding (or Quantity) against a value set."""
+    if not isinstance(value, dict):
+        return
+    code = value.get("code")
+    if code is None:
+        if "system" in value or "value" not in value:
+            run.add(NO_CODE, pointer, site, element=site.leaf, value_set=codes.name)
+        return
+    verdict = codes.holds(value.get("system"), code)
+    if verdict is None:
+        run.skip(UNCHECKED_CODES, site.profile, codes.name)
+    elif not verdict:
+        run.add(CODE, pointer, site, value=code, element=site.leaf, value_set=codes.name)
+    elif "display" in value:
+        _check_display(value, pointer, run, site, codes)
+
+
+def check_concept(value: Any, pointer: str, run: Run, site: Site, codes: Codes) -> None:
+    """Judge a CodeableConcept: at least one of its codings must be in the value set."""
+    if not isinstance(value, dict):
+        return
+    listed = value.get("coding")
+    codings = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
+    if not codings:
+        run.add(NO_CODE, pointer, site, element=site.leaf, value_set=codes.name)
+        return
+    verdicts = [codes.holds(c.get("system"), c.get("code")) for c in codings]
+    if True in verdicts:
+        for index, coding in enumerate(codings):
+            if verdicts[index] and "display" in coding:
+                _check_display(coding, f"{pointer}/coding/{index}", run, site, codes)
+    elif None in verdicts:
+        run.skip(UNCHECKED_CODES, site.profile, codes.name)
+    elif not any(isinstance(c.get("code"), str) for c in codings):
+        run.add(NO_CODE, pointer, site, element=site.leaf, value_set=codes.name)
+    else:
+        run.add(CODE, pointer, site, value=codings[0].get("code"), element=site.leaf, value_set=codes.name)
+
+
+def _check_display(coding: dict[str, Any], pointer: str, run: Run, site: Site, codes: Codes) -> None:
+    """Compare a display with those of the code system: case and white space do not count."""
+    system, code, display = coding.get("system"), coding.get("code"), coding["display"]
+    known = codes.systems.get(str(system), {}).get(str(code))
+    if not known or display in known or not isinstance(display, str):
+        return
+    if _folded(display) not in {_folded(k) for k in known}:
+        run.add(DISPLAY, pointer + "/display", site, value=display)
+
+
+def _folded(text: str) -> str:
+    return " ".join(text.split()).casefold()

@@ -1,0 +1,219 @@
+"""Bundles: entries and their fullUrls, bdl-1 … bdl-12, and whether every entry can be reached from the header."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from converter.fhir.elements import Site
+from converter.fhir.rules.invariants import listed, native, objects
+from converter.fhir.rules.references import resolve, split_url
+from converter.fhir.rules.structure import has
+from converter.fhir.run import Entry, Run
+from converter.issues import Severity, declare
+
+Object = dict[str, Any]
+
+NO_URL = declare(
+    "PRO047",
+    "fullurl-missing",
+    Severity.ERROR,
+    "the entry has no fullUrl",
+    why="References between entries are resolved by fullUrl; without one nothing can point here.",
+    help="Give every entry an absolute fullUrl that ends in the type and id of its resource, or urn:uuid:.",
+    source="FHIR R4, Bundle.entry.fullUrl",
+)
+BAD_URL = declare(
+    "PRO048",
+    "fullurl-wrong",
+    Severity.ERROR,
+    "the fullUrl of the entry {problem}",
+    why="References between entries are resolved by fullUrl; this one leads receivers astray.",
+    help="Use an absolute URL that ends in the type and id of the resource, or urn:uuid:.",
+    source="FHIR R4, Bundle.entry.fullUrl",
+)
+UNREACHABLE = declare(
+    "PRO051",
+    "entry-not-reachable",
+    Severity.WARNING,
+    "no chain of references connects this entry with the MessageHeader",
+    why="Receivers that start at the header never see it.",
+    help="Refer to it from a resource of the message, or leave it out.",
+    source="FHIR R4, Messaging; the official validator warns as well",
+)
+
+_URN = re.compile(r"urn:(?:uuid|oid):")
+_ABSOLUTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+\Z")
+SITE = Site("Bundle", "Bundle.entry.fullUrl")
+# Provenance points backwards, at the header: FHIR lets it belong to the message by that.
+BACKWARDS = frozenset({"Provenance"})
+
+
+def index_entries(run: Run) -> None:
+    """List the entries of the Bundle that is validated, and judge their fullUrls."""
+    for number, part in enumerate(listed(run.root.get("entry"))):
+        resource = part.get("resource") if isinstance(part, dict) else None
+        if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+            continue  # reported by the structure rules
+        pointer = f"/entry/{number}/resource"
+        entry = Entry(pointer, resource, resource["resourceType"])
+        run.entries.append(entry)
+        run.pointers[pointer] = entry
+        _index_url(part.get("fullUrl"), entry, f"/entry/{number}", run)
+        name = f"{entry.type}/{resource.get('id')}"
+        run.by_type_id.setdefault(name, entry)
+
+
+def _index_url(url: Any, entry: Entry, pointer: str, run: Run) -> None:
+    if not isinstance(url, str) or not url:
+        entry.faulty_url = True
+        if url is None:
+            run.add(NO_URL, pointer, SITE)
+        return
+    parts = split_url(url)
+    if parts:
+        entry.base = parts[0]
+        if parts[1:] != (entry.type, entry.resource.get("id")):
+            entry.faulty_url = True
+            run.add(BAD_URL, pointer + "/fullUrl", SITE, value=url, problem="does not end in the type and id")
+    elif not _ABSOLUTE.match(url):
+        entry.faulty_url = True
+        run.add(BAD_URL, pointer + "/fullUrl", SITE, value=url, problem="is not absolute")
+    entry.url = url
+    run.by_url.setdefault(url, entry)
+
+
+def check_reachable(run: Run) -> None:
+    """Warn about entries of a message that no chain of references connects with its first entry."""
+    if run.root.get("type") != "message" or not run.entries:
+        return
+    links = {id(e): _links(e, run) for e in run.entries}
+    for entry in run.entries:
+        if entry.type in BACKWARDS:
+            for target in list(links[id(entry)]):
+                links[id(target)].append(entry)
+    reached = {id(run.entries[0])}
+    waiting = [run.entries[0]]
+    while waiting:
+        for entry in links[id(waiting.pop())]:
+            if id(entry) not in reached:
+                reached.add(id(entry))
+                waiting.append(entry)
+    for entry in run.entries:
+        if id(entry) not in reached:
+            run.add(UNREACHABLE, entry.pointer, Site("Bundle", "Bundle.entry"))
+
+
+def _links(entry: Entry, run: Run) -> list[Entry]:
+    before, run.current = run.current, entry
+    found = []
+    for text in _references(entry.resource):
+        target = resolve(run, text) or run.by_type_id.get(text)
+        if target:
+            found.append(target)
+    run.current = before
+    return found
+
+
+def _references(value: Object) -> Iterator[str]:
+    waiting: list[Any] = [value]
+    while waiting:
+        item = waiting.pop()
+        if item.__class__ is dict:
+            reference = item.get("reference")
+            if isinstance(reference, str):
+                yield reference
+            waiting.extend(v for v in item.values() if v.__class__ is dict or v.__class__ is list)
+        else:
+            waiting.extend(v for v in item if v.__class__ is dict or v.__class__ is list)
+
+
+def _first(value: Object) -> Any:
+    entries = listed(value.get("entry"))
+    resource = entries[0].get("resource") if entries and isinstance(entries[0], dict) else None
+    return resource.get("resourceType") if isinstance(resource, dict) else None
+
+
+@native("bdl-1/2c25ef4a")
+def total_only_in_searches(value: Object, run: Run) -> bool:
+    """Only search results and histories have a total."""
+    return not has(value, "total") or value.get("type") in ("searchset", "history")
+
+
+@native("bdl-2/c7ebe9df")
+def search_only_in_searches(value: Object, run: Run) -> bool:
+    """Only entries of search results say how they were found."""
+    return value.get("type") == "searchset" or not any("search" in e for e in objects(value.get("entry")))
+
+
+@native("bdl-3/3cf01f51")
+def request_only_in_transactions(value: Object, run: Run) -> bool:
+    """Entries have a request in batches, transactions and histories, and only there."""
+    wanted = value.get("type") in ("batch", "transaction", "history")
+    return all(("request" in e) == wanted for e in objects(value.get("entry")))
+
+
+@native("bdl-4/5f07b8d6")
+def response_only_in_responses(value: Object, run: Run) -> bool:
+    """Entries have a response in answers to batches and transactions and in histories, and only there."""
+    wanted = value.get("type") in ("batch-response", "transaction-response", "history")
+    return all(("response" in e) == wanted for e in objects(value.get("entry")))
+
+
+@native("bdl-7/1b803340")
+def full_urls_are_distinct(value: Object, run: Run) -> bool:
+    """A fullUrl occurs once, unless the versions of the resources differ."""
+    if value.get("type") == "history":
+        return True
+    seen = set()
+    for part in objects(value.get("entry")):
+        url = part.get("fullUrl")
+        if isinstance(url, str):
+            resource = part.get("resource")
+            meta = resource.get("meta") if isinstance(resource, dict) else None
+            mark = (url, str(meta.get("versionId", "")) if isinstance(meta, dict) else "")
+            if mark in seen:
+                return False
+            seen.add(mark)
+    return True
+
+
+@native("bdl-8/864cbc39")
+def full_url_has_no_version(value: Object, run: Run) -> bool:
+    """A fullUrl names a resource, not a version of it."""
+    url = value.get("fullUrl")
+    return not isinstance(url, str) or "/_history/" not in url
+
+
+@native("bdl-8/19b21e43")
+def full_url_is_there_without_version(value: Object, run: Run) -> bool:
+    """The same where the expression has no result without a fullUrl; its absence is reported as such."""
+    return full_url_has_no_version(value, run)
+
+
+@native("bdl-9/8d2d1b6b")
+def document_has_identifier(value: Object, run: Run) -> bool:
+    """A document has an identifier with system and value."""
+    identifier = value.get("identifier")
+    return value.get("type") != "document" or (
+        isinstance(identifier, dict) and has(identifier, "system") and has(identifier, "value")
+    )
+
+
+@native("bdl-10/4b254e03")
+def document_has_time(value: Object, run: Run) -> bool:
+    """A document has a time stamp."""
+    return value.get("type") != "document" or "timestamp" in value
+
+
+@native("bdl-11/1b1f4f02")
+def document_starts_with_composition(value: Object, run: Run) -> bool:
+    """The first entry of a document is a Composition."""
+    return value.get("type") != "document" or _first(value) == "Composition"
+
+
+@native("bdl-12/451978f4")
+def message_starts_with_header(value: Object, run: Run) -> bool:
+    """The first entry of a message is a MessageHeader."""
+    return value.get("type") != "message" or _first(value) == "MessageHeader"

@@ -1,0 +1,115 @@
+"""Extensions: known URLs, where they may stand, and the definition behind each URL (FHIR R4, Extensibility)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from converter.fhir.elements import Site
+from converter.fhir.rules.structure import no_object
+from converter.fhir.run import Run
+from converter.issues import Severity, declare
+
+if TYPE_CHECKING:
+    from converter.fhir.source import Source
+
+UNKNOWN_URL = declare(
+    "PRO036",
+    "extension-unknown",
+    Severity.ERROR,
+    "an extension that no package of this guide defines",
+    why="Receivers cannot read it, and a modifier extension they cannot read forces them to refuse the resource.",
+    help="Leave it out, or build a pack from packages that define it.",
+    source="FHIR R4, Extensibility",
+)
+MISPLACED = declare(
+    "PRO037",
+    "extension-misplaced",
+    Severity.ERROR,
+    "this extension is not defined for {element}, only for {context}",
+    why="An extension means something only where its definition allows it.",
+    help="Move it to an element of its context.",
+    source="FHIR R4, StructureDefinition.context",
+)
+MODIFIER = declare(
+    "PRO038",
+    "extension-modifier-mixed-up",
+    Severity.ERROR,
+    "{found} where {expected} belongs",
+    why="A modifier extension changes the meaning of what it stands on, so readers treat the two differently.",
+    help="Use the property (`extension` or `modifierExtension`) that the definition asks for.",
+    source="FHIR R4, Extension.isModifier",
+)
+EXAMPLE = declare(
+    "PRO054",
+    "extension-example-url",
+    Severity.WARNING,
+    "an extension with an example URL",
+    why="example.org is for documentation; no receiver knows such an extension.",
+    help="Leave it out before sending.",
+    source="RFC 2606; the official validator lets these URLs pass as well",
+)
+
+_EXAMPLE = re.compile(r"https?://(?:[\w-]+\.)*example\.(?:org|com|net)(?:[/:]|\Z)")
+_INDEX = re.compile(r"/\d+")
+
+
+class Place:
+    """One element where extensions may stand: its names as contexts know them, and the URLs found to be allowed."""
+
+    __slots__ = ("allowed", "modifier", "names", "site")
+
+    def __init__(self, names: frozenset[str], site: Site, modifier: bool) -> None:
+        self.names = names
+        self.site = site
+        self.modifier = modifier
+        self.allowed: set[str] = set()
+
+
+def emit_extension(source: Source, place: Place, value: str, pointer: str) -> None:
+    """Code that judges one item of `extension` or `modifierExtension` by the definition of its URL."""
+    source(f"check_extension({value}, {pointer}, x, {source.constant(place, 'PLACE')})")
+
+
+def check_extension(value: Any, pointer: str, run: Run, place: Place) -> None:
+    """Judge an extension by the definition that its URL names, and whether it may stand here."""
+    if value.__class__ is not dict or not value:
+        no_object(value, pointer, run, place.site)
+        return
+    url = value.get("url")
+    function = run.pack.extension(url) if isinstance(url, str) else None
+    if function is not None and isinstance(url, str):
+        function(value, pointer, run)
+        if url not in place.allowed:
+            _check_place(url, pointer, run, place)
+        return
+    run.pack.type_function("Extension")(value, pointer, run)
+    if isinstance(url, str) and url:
+        kind = EXAMPLE if _EXAMPLE.match(url) else UNKNOWN_URL
+        run.add(kind, pointer, place.site, value=url)
+
+
+def _check_place(url: str, pointer: str, run: Run, place: Place) -> None:
+    facts = run.pack.extension_facts(url)
+    if facts["modifier"] != place.modifier:
+        found = "a modifier extension" if facts["modifier"] else "an extension"
+        expected = "a modifier extension" if place.modifier else "an extension"
+        run.add(MODIFIER, pointer, place.site, value=url, found=found, expected=expected)
+        return
+    contexts = facts["contexts"]
+    if contexts is None or not place.names.isdisjoint(contexts):
+        place.allowed.add(url)  # holds for every extension of this URL here
+    elif not contexts.isdisjoint(_path_names(pointer, run)):
+        return  # allowed by its path in this resource, not at every place of the datatype
+    else:
+        run.add(
+            MISPLACED, pointer, place.site, value=url, element=place.site.element, context=", ".join(sorted(contexts))
+        )
+
+
+def _path_names(pointer: str, run: Run) -> set[str]:
+    """The element that an extension stands on as a path of its resource: `Patient.address`."""
+    inside = pointer[len(run.current.pointer) :].rpartition("/extension")[0].rpartition("/modifierExtension")[0]
+    inside = inside or pointer[len(run.current.pointer) :].rpartition("/extension")[0]
+    path = run.current.type + _INDEX.sub("", inside).replace("/", ".").replace("._", ".")
+    return {path}

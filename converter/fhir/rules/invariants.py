@@ -1,0 +1,86 @@
+"""Invariants (ElementDefinition.constraint): which ones run natively, and the report of a broken one.
+
+A native rule is a small function registered under the invariant's key *and* the digest of its expression, since the
+same key stands for different expressions in different versions. What is not registered is counted as *not checked*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from converter.fhir.elements import Site
+from converter.fhir.run import Run
+from converter.issues import Severity, declare
+
+if TYPE_CHECKING:
+    from converter.fhir.source import Source
+
+BROKEN = declare(
+    "PRO042",
+    "invariant-broken",
+    Severity.ERROR,
+    "the rule {key} of {element} is broken",
+    why="The profile makes this rule because receivers rely on it.",
+    help="Read the rule under its key in the guide; the finding names the profile and the element.",
+    source="FHIR R4, ElementDefinition.constraint",
+)
+
+Check = Callable[[Any, Run], bool]
+_native: dict[tuple[str, str], Check] = {}
+
+
+def native(*keys: str) -> Callable[[Check], Check]:
+    """Register a function as an invariant. Each key is `key/digest`; a result of False breaks the rule.
+
+    The function gets the value of the element (an object, or a primitive; None if a primitive has only extensions) and
+    must bear any JSON in it: wrong types are reported elsewhere.
+    """
+
+    def register(check: Check) -> Check:
+        for text in keys:
+            key, _, digest = text.rpartition("/")
+            if (key, digest) in _native:
+                raise ValueError(f"registered twice: {text}")
+            _native[key, digest] = check
+        return check
+
+    return register
+
+
+def check_of(rule: dict[str, Any]) -> Check | None:
+    """The native function of a rule of a pack, if there is one."""
+    return _native.get((rule["key"], rule["digest"]))
+
+
+def emit_invariant(source: Source, rule: dict[str, Any], value: str, pointer: str, site: Site) -> None:
+    """Code that runs a native invariant on `value`, or counts it as not checked."""
+    check = check_of(rule)
+    if check is None:
+        source(f"x.skip(UNCHECKED_RULE, {site.profile!r}, {rule['key']!r})")
+    elif check is not always:
+        here = source.constant(Site(site.profile, site.element, rule["key"]), "S")
+        name = source.constant(check, "RULE")
+        warning = "" if rule["severity"] == "error" else ", severity=WARNING"
+        with source.block(f"if not {name}({value}, x):"):
+            source(f"x.add(BROKEN, {pointer}, {here}, key={rule['key']!r}, element={site.leaf!r}{warning})")
+
+
+def listed(value: Any) -> list[Any]:
+    """A repeating element as a list whatever the JSON holds."""
+    return value if isinstance(value, list) else []
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a repeating element."""
+    return (v for v in listed(value) if isinstance(v, dict))
+
+
+def always(value: Any, run: Run) -> bool:
+    """For rules that are checked elsewhere (structure, narrative, Bundle)."""
+    return True
+
+
+# Checked by structure.py (nothing empty), narrative.py (XHTML) and bundles.py (fullUrl).
+for _key in ("txt-1/dfc2861c", "txt-2/dfc2861c"):
+    native(_key)(always)

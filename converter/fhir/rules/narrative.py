@@ -1,0 +1,216 @@
+"""Narratives: well-formed XHTML with the elements and attributes that FHIR allows, and some content (txt-1, txt-2)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from xml.parsers import expat
+
+from converter.fhir.elements import Site
+from converter.fhir.rules.structure import WRONG_TYPE, kind_of_json
+from converter.fhir.run import Run
+from converter.issues import Severity, declare
+
+if TYPE_CHECKING:
+    from converter.fhir.source import Source
+
+MALFORMED = declare(
+    "PRO043",
+    "narrative-malformed",
+    Severity.ERROR,
+    "the narrative is not well-formed XHTML in a div element: {problem}",
+    why="Receivers cannot show the text to a reader.",
+    help="Write one div element in the XHTML namespace, all elements closed, & and < escaped, no HTML entities.",
+    source="FHIR R4, Narrative",
+)
+REFUSED = declare(
+    "PRO044",
+    "narrative-not-allowed",
+    Severity.ERROR,
+    "the narrative uses {what} that FHIR does not allow",
+    why="Active or styled content is a risk where the text is shown; receivers refuse it.",
+    help="Keep to headings, paragraphs, lists, tables and simple formatting.",
+    source="FHIR R4, txt-1",
+)
+BLANK = declare(
+    "PRO045",
+    "narrative-empty",
+    Severity.ERROR,
+    "the narrative has no content",
+    why="A reader who sees only the narrative would see nothing.",
+    help="Write the content of the resource into it.",
+    source="FHIR R4, txt-2",
+)
+
+XHTML = "http://www.w3.org/1999/xhtml"
+ELEMENTS = frozenset(
+    [
+        "p",
+        "br",
+        "div",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "a",
+        "span",
+        "b",
+        "em",
+        "i",
+        "strong",
+        "small",
+        "big",
+        "tt",
+        "dfn",
+        "q",
+        "var",
+        "abbr",
+        "acronym",
+        "cite",
+        "blockquote",
+        "hr",
+        "address",
+        "bdo",
+        "kbd",
+        "sub",
+        "sup",
+        "ul",
+        "ol",
+        "li",
+        "dl",
+        "dt",
+        "dd",
+        "pre",
+        "table",
+        "caption",
+        "colgroup",
+        "col",
+        "thead",
+        "tr",
+        "tfoot",
+        "tbody",
+        "th",
+        "td",
+        "code",
+        "samp",
+        "img",
+        "map",
+        "area",
+        "ins",
+        "del",
+    ]
+)
+ATTRIBUTES = frozenset(
+    [
+        "title",
+        "style",
+        "class",
+        "id",
+        "lang",
+        "xml:lang",
+        "xml:space",
+        "dir",
+        "accesskey",
+        "tabindex",
+        "span",
+        "width",
+        "align",
+        "valign",
+        "char",
+        "charoff",
+        "abbr",
+        "axis",
+        "headers",
+        "scope",
+        "rowspan",
+        "colspan",
+    ]
+)
+OWN = {
+    "a": "href name charset type hreflang rel rev shape coords",
+    "img": "src border alt longdesc height width usemap ismap",
+    "div": "xmlns",
+    "blockquote": "cite",
+    "q": "cite",
+    "map": "name",
+    "area": "shape coords href nohref alt",
+    "table": "summary width border frame rules cellspacing cellpadding",
+    "pre": "space",
+    "td": "nowrap",
+    "ol": "type start",
+    "ins": "cite datetime",
+    "del": "cite datetime",
+}
+_OWN = {name: frozenset(text.split()) for name, text in OWN.items()}
+_TAG = re.compile(r"<([^<>]*)>")
+_SHOWN = re.compile(r">\s*[^\s<]")
+# Sequences of tags that were judged before: the narratives of a message type differ mostly in their text.
+_judged: set[tuple[str, ...]] = set()
+_MOST_JUDGED = 2000
+_LONGEST_JUDGED = 500
+
+
+def emit_narrative(source: Source, pointer: str, site: Site) -> None:
+    """Code that judges XHTML `v`."""
+    source(f"check_narrative(v, {pointer}, x, {source.constant(site, 'S')})")
+
+
+def check_narrative(value: Any, pointer: str, run: Run, site: Site) -> None:
+    """Judge a narrative. Document types are refused before parsing, so entities cannot be declared."""
+    if not isinstance(value, str):
+        run.add(WRONG_TYPE, pointer, site, expected="a string", found=kind_of_json(value))
+        return
+    plain = "<!" not in value and "<?" not in value
+    if not plain and ("<!DOCTYPE" in value or "<!ENTITY" in value):
+        run.add(MALFORMED, pointer, site, problem="a document type")
+        return
+    tags = tuple(_TAG.findall(value))
+    if tags in _judged and plain:
+        problem = _parse(value, None)
+    else:
+        problem = _judge(value, tags if plain else (), pointer, run, site)
+    if problem:
+        run.add(MALFORMED, pointer, site, problem=problem)
+    elif not _SHOWN.search(value) and "<img" not in value:
+        run.add(BLANK, pointer, site)
+
+
+def _parse(value: str, start: Any) -> str:
+    """What keeps a text from being well-formed; "" if nothing does."""
+    parser = expat.ParserCreate()
+    if start:
+        parser.StartElementHandler = start
+    try:
+        parser.Parse(value.encode("utf-8", "surrogatepass"), True)
+    except expat.ExpatError as error:
+        return expat.errors.messages.get(error.code, "syntax error")
+    return ""
+
+
+def _judge(value: str, tags: tuple[str, ...], pointer: str, run: Run, site: Site) -> str:
+    found: list[tuple[str, dict[str, str]]] = []
+    problem = _parse(value, lambda name, attributes: found.append((name, attributes)))
+    if problem:
+        return problem
+    name, attributes = found[0]
+    if name != "div" or attributes.get("xmlns") != XHTML:
+        return "the outermost element is not a div in the XHTML namespace"
+    refused = [_refused(name, attributes) for name, attributes in found]
+    for what in dict.fromkeys(r for r in refused if r):
+        run.add(REFUSED, pointer, site, what=what)
+    if not any(refused) and 0 < len(tags) < _LONGEST_JUDGED and len(_judged) < _MOST_JUDGED:
+        _judged.add(tags)
+    return ""
+
+
+def _refused(name: str, attributes: dict[str, str]) -> str:
+    if name not in ELEMENTS:
+        return "an element"
+    for key, value in attributes.items():
+        if key not in ATTRIBUTES and key not in _OWN.get(name, ()):
+            return "an attribute"
+        if key in ("href", "src") and value.strip().lower().startswith(("javascript:", "vbscript:")):
+            return "a script"
+    return ""

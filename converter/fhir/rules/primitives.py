@@ -1,0 +1,200 @@
+"""Primitive types: the JSON type, the characters and the meaning of a value (FHIR R4, Data types).
+
+Regular expressions are anchored and cannot backtrack badly; dates must exist in the calendar; base64 is judged by
+decoding, since a regular expression over a large attachment takes seconds.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from calendar import monthrange
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from converter.fhir.elements import Site
+from converter.fhir.rules.structure import EMPTY, WRONG_TYPE, kind_of_json
+from converter.fhir.run import Run
+from converter.issues import Severity, declare
+
+if TYPE_CHECKING:
+    from converter.fhir.source import Source
+
+FORMAT = declare(
+    "PRO026",
+    "primitive-format",
+    Severity.ERROR,
+    "not a valid {type}: {problem}",
+    why="Receivers cannot read the value as what it is meant to be.",
+    help="Write the value as FHIR R4 defines this type.",
+    source="FHIR R4, Data types",
+)
+SPACES = declare(
+    "PRO052",
+    "white-space-around-text",
+    Severity.WARNING,
+    "white space before or after the text",
+    why="FHIR asks for trimmed strings; comparisons with the value fail silently.",
+    help="Trim the text.",
+    source="FHIR R4, string",
+)
+
+LONGEST = 1024 * 1024
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
+_CODE = re.compile(r"[^\s]+(?: [^\s]+)*\Z")
+_URI = re.compile(r"\S+\Z")
+_OID = re.compile(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+\Z")
+_UUID = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
+_DATE = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12][0-9]|3[01]))?)?\Z")
+_CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\.[0-9]+)?"
+_ZONE = r"(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
+_MOMENT = re.compile(rf"([0-9]{{4}})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T{_CLOCK}{_ZONE}\Z")
+_TIME = re.compile(rf"{_CLOCK}\Z")
+_DROP_SPACE = {ord(c): None for c in " \t\r\n"}
+
+Judge = Callable[[str], str]  # what is wrong with a value; "" if nothing is
+
+
+def _string(value: str) -> str:
+    if _CONTROL.search(value):
+        return "control characters"
+    if not value.strip():
+        return "only white space"
+    return "longer than 1 MB" if len(value) > LONGEST else ""
+
+
+def _exists(year: str, month: str | None, day: str | None) -> bool:
+    if int(year) == 0:
+        return False
+    return day is None or month is None or int(day) <= monthrange(int(year), int(month))[1]
+
+
+def _date(value: str) -> str:
+    match = _DATE.match(value)
+    if not match:
+        return "expected YYYY, YYYY-MM or YYYY-MM-DD"
+    return "" if _exists(*match.groups()) else "no such day"
+
+
+def _moment(value: str) -> str:
+    match = _MOMENT.match(value)
+    if not match:
+        return "expected YYYY-MM-DDThh:mm:ss with a time zone"
+    return "" if _exists(match[1], match[2], match[3]) else "no such day"
+
+
+def _date_time(value: str) -> str:
+    return _moment(value) if "T" in value else _date(value)
+
+
+def _by(pattern: re.Pattern[str], expected: str) -> Judge:
+    return lambda value: "" if pattern.match(value) else expected
+
+
+def _uri(value: str) -> str:
+    if not _URI.match(value):
+        return "white space in it"
+    if value.startswith("urn:oid:") and not _OID.match(value):
+        return "not an OID after urn:oid:"
+    # A bare OID or UUID is a common slip; with the prefix it is an absolute URI.
+    return "urn: is missing before it" if value.startswith(("oid:", "uuid:")) else ""
+
+
+def _base64(value: str) -> str:
+    try:
+        binascii.a2b_base64(value.translate(_DROP_SPACE), strict_mode=True)
+    except ValueError:
+        return "not base64"
+    return ""
+
+
+JUDGES: dict[str, Judge] = {
+    "string": _string,
+    "markdown": _string,
+    "code": _by(_CODE, "white space around or twice in it"),
+    "id": _by(_ID, "1 to 64 letters, digits, - and . expected"),
+    "uri": _uri,
+    "url": _uri,
+    "canonical": _uri,
+    "oid": _by(_OID, "urn:oid: and an OID expected"),
+    "uuid": _by(_UUID, "urn:uuid: and a lower-case UUID expected"),
+    "date": _date,
+    "dateTime": _date_time,
+    "instant": _moment,
+    "time": _by(_TIME, "hh:mm:ss expected"),
+    "base64Binary": _base64,
+}
+_LOWEST = {"integer": -(2**31), "unsignedInt": 0, "positiveInt": 1}
+
+# Tests that are cheap and certain; a value that fails one is judged by `judge` and may still be valid.
+FAST = {
+    "string": "v.__class__ is str and v.isprintable() and v and v.strip() is v",
+    "code": "v.__class__ is str and v.isalnum()",
+    "boolean": "v is True or v is False",
+    "id": "v.__class__ is str and id_match(v)",
+    "uri": "v.__class__ is str and uri_match(v)",
+    "url": "v.__class__ is str and uri_match(v)",
+    "canonical": "v.__class__ is str and uri_match(v)",
+}
+FAST_NAMES = {"id_match": _ID.match, "uri_match": re.compile(r"(?:https?://|urn:uuid:|[A-Z])\S+\Z").match}
+
+
+def emit_primitive(source: Source, code: str, pointer: str, site: Site) -> None:
+    """Code that judges `v` as a primitive of type `code`; `pointer` is a Python expression."""
+    here = source.constant(site, "S")
+    call = f"judge(v, {pointer}, x, {here}, {code!r})"
+    if code in FAST:
+        with source.block(f"if not ({FAST[code]}):"):
+            source(call)
+    else:
+        source(call)
+
+
+def emit_length(source: Source, most: int, pointer: str, site: Site) -> None:
+    """Code for ElementDefinition.maxLength."""
+    here = source.constant(site, "S")
+    with source.block(f"if v.__class__ is str and len(v) > {most}:"):
+        source(f"x.add(FORMAT, {pointer}, {here}, type='length', problem='more than {most} characters', value=v)")
+
+
+def judge(value: object, pointer: str, run: Run, site: Site, code: str) -> bool:
+    """Report what is wrong with a primitive value; True if nothing is."""
+    if value is None:
+        run.add(EMPTY, pointer, site, what="value (null)")
+        return False
+    if code == "boolean":
+        return isinstance(value, bool) or _misfit("a boolean", value, pointer, run, site)
+    if code == "decimal" or code in _LOWEST:
+        return _number(value, pointer, run, site, code)
+    if not isinstance(value, str):
+        return _misfit("a string", value, pointer, run, site)
+    if not value:
+        run.add(EMPTY, pointer, site, what="string")
+        return False
+    problem = JUDGES[code](value)
+    if problem:
+        run.add(FORMAT, pointer, site, type=code, problem=problem, value=value)
+    elif code == "string" and value.strip() != value:
+        run.add(SPACES, pointer, site, value=value)
+    return not problem
+
+
+def _number(value: object, pointer: str, run: Run, site: Site, code: str) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if code == "decimal":
+        # Readers keep the digits of a decimal in a type of their own; whatever it is, it is no JSON string or boolean.
+        number = whole or isinstance(value, float | Decimal) or not isinstance(value, str | bool | list | dict)
+        return number or _misfit("a number", value, pointer, run, site)
+    if not whole:
+        return _misfit("a whole number", value, pointer, run, site)
+    if not _LOWEST[code] <= int(str(value)) <= 2**31 - 1:
+        run.add(FORMAT, pointer, site, type=code, problem="out of range", value=value)
+        return False
+    return True
+
+
+def _misfit(expected: str, value: object, pointer: str, run: Run, site: Site) -> bool:
+    run.add(WRONG_TYPE, pointer, site, expected=expected, found=kind_of_json(value), value=value)
+    return False

@@ -1,0 +1,216 @@
+"""References: targets inside the Bundle, their types and profiles, and how a reference finds its entry.
+
+Resolution follows FHIR R4, "Resolving references in Bundles": an absolute reference equals a fullUrl; a relative one is
+joined to the base of the fullUrl of the entry that holds it, which needs that fullUrl to be RESTful.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from converter.fhir.elements import Site, Type
+from converter.fhir.run import UNCHECKED_PROFILE, Entry, Run
+from converter.issues import Severity, declare
+
+if TYPE_CHECKING:
+    from converter.fhir.profiles import Pack
+    from converter.fhir.source import Source
+
+NOT_BUNDLED = declare(
+    "PRO032",
+    "reference-not-in-bundle",
+    Severity.ERROR,
+    "{element} points to a resource that is not in the Bundle",
+    why="A message must carry everything it refers to; the receiver cannot fetch the rest.",
+    help="Add the resource as an entry, or correct the reference: it must equal the entry's fullUrl.",
+    source="FHIR R4, ElementDefinition.type.aggregation",
+)
+ONLY_BY_ID = declare(
+    "PRO033",
+    "reference-matches-no-fullurl",
+    Severity.ERROR,
+    "{element} names the type and id of an entry, but not its fullUrl",
+    why="Receivers resolve references by fullUrl; this one leads nowhere although the resource is there.",
+    help="Use the fullUrl, or give RESTful fullUrls with one base and relative references.",
+    source="FHIR R4, Resolving references in Bundles",
+)
+WRONG_TARGET = declare(
+    "PRO034",
+    "reference-to-wrong-type",
+    Severity.ERROR,
+    "{element} points to a {found}, allowed: {allowed}",
+    why="Receivers look for other facts behind this reference.",
+    help="Point to a resource of an allowed type.",
+    source="FHIR R4, ElementDefinition.type.targetProfile",
+)
+NO_MATCH = declare(
+    "PRO035",
+    "reference-target-meets-no-profile",
+    Severity.ERROR,
+    "the target of {element} meets none of the profiles that are allowed: {allowed}",
+    why="Receivers rely on what these profiles promise.",
+    help="Validate the target alone against the profile that it should meet.",
+    source="FHIR R4, ElementDefinition.type.targetProfile",
+)
+NAMED_ONLY = declare(
+    "PRO053",
+    "reference-without-target",
+    Severity.WARNING,
+    "{element} names its target but does not point to an entry",
+    why="The profile means the target to travel in the Bundle; a display or an identifier alone passes by the letter.",
+    help="Add the resource to the Bundle and refer to it.",
+    source="house rule; FHIR R4, ElementDefinition.type.aggregation",
+)
+
+_RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z")
+_RESTFUL = re.compile(
+    r"((?:https?)://\S+/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z"
+)
+
+
+@dataclass(slots=True, eq=False)
+class Target:
+    """What one reference element allows: type -> profiles (empty: any resource of the type); empty map: anything."""
+
+    site: Site
+    bundled: bool
+    types: dict[str, list[str]] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> str:
+        """The allowed types and profiles, for a message."""
+        return ", ".join(sorted(p.partition("|")[0].rpartition("/")[2] for ps in self.types.values() for p in ps)) or (
+            ", ".join(sorted(self.types))
+        )
+
+
+def target_of(kind: Type, site: Site, pack: Pack) -> Target:
+    """Prepare the check of a reference type."""
+    target = Target(site, bool(kind.aggregation) and "referenced" not in kind.aggregation)
+    for canonical in kind.targets or ():
+        facts = pack.facts(canonical)
+        name = canonical.partition("|")[0].rpartition("/")[2]
+        if name == "Resource":
+            target.types.clear()
+            target.unknown.clear()
+            return target
+        if facts is None and not canonical.startswith("http://hl7.org/fhir/StructureDefinition/"):
+            target.unknown.append(name)
+        elif facts is None:
+            target.types.setdefault(name, [])
+        else:
+            # The base definition is met by every resource of the type: nothing more to ask for.
+            wanted = target.types.setdefault(facts["type"], [])
+            wanted.append(pack.key(canonical))
+    for name, profiles in target.types.items():
+        if pack.base(name) in profiles:
+            profiles.clear()
+    return target
+
+
+def emit_reference(source: Source, target: Target, pointer: str) -> None:
+    """Code that checks Reference `v`."""
+    source(f"check_reference(v, {pointer}, x, {source.constant(target, 'TARGET')})")
+
+
+def split_url(url: str) -> tuple[str, str, str] | None:
+    """Base (ending in `/`), type and id of a RESTful URL; None if it is none."""
+    match = _RESTFUL.match(url)
+    return (match[1], match[2], match[3]) if match else None
+
+
+def resolve(run: Run, reference: object) -> Entry | None:
+    """The entry that a reference string of the current resource leads to, by fullUrl only."""
+    if not isinstance(reference, str):
+        return None
+    entry = run.by_url.get(reference)
+    if entry is None and run.current.base:
+        entry = run.by_url.get(run.current.base + reference)
+    return entry
+
+
+def contained(run: Run, reference: str) -> dict[str, Any] | None:
+    """The contained resource that `#id` means; `#` alone is the container."""
+    if reference == "#":
+        return run.current.resource
+    listed = run.current.resource.get("contained")
+    for resource in listed if isinstance(listed, list) else ():
+        if isinstance(resource, dict) and resource.get("id") == reference[1:]:
+            return resource
+    return None
+
+
+def check_reference(value: Any, pointer: str, run: Run, target: Target) -> None:
+    """Judge where a Reference leads; what the target must be is asked for, not judged here."""
+    if not isinstance(value, dict):
+        return
+    reference = value.get("reference")
+    site = target.site
+    if not isinstance(reference, str) or not reference:
+        if target.bundled and reference is None and ("display" in value or "identifier" in value):
+            run.add(NAMED_ONLY, pointer, site, element=site.leaf)
+        return
+    entry = resolve(run, reference)
+    if entry is not None:
+        _check_target(entry, pointer, run, target)
+    elif reference[0] == "#":
+        _check_contained(reference, pointer, run, target)
+    else:
+        _check_unresolved(reference, pointer, run, target)
+
+
+def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) -> None:
+    site = target.site
+    relative = _RELATIVE.match(reference)
+    apparent = run.by_type_id.get(reference) if relative else None
+    if apparent is not None:
+        if not apparent.faulty_url:  # else the fullUrl has been reported, which is the root of it
+            run.add(ONLY_BY_ID, pointer, site, value=reference, element=site.leaf)
+        _check_target(apparent, pointer, run, target)
+        return
+    if target.bundled:
+        run.add(NOT_BUNDLED, pointer, site, value=reference, element=site.leaf)
+    kind = relative[1] if relative else (split_url(reference) or ("", "", ""))[1]
+    if kind and target.types and kind not in target.types and not target.unknown and run.pack.is_resource(kind):
+        run.add(WRONG_TARGET, pointer, site, element=site.leaf, found=kind, allowed=target.names)
+
+
+def _check_contained(reference: str, pointer: str, run: Run, target: Target) -> None:
+    site = target.site
+    resource = contained(run, reference)
+    if target.bundled:
+        run.add(NOT_BUNDLED, pointer, site, value=reference, element=site.leaf)
+    elif resource is not None and target.types and not target.unknown and resource.get("resourceType"):
+        kind = str(resource["resourceType"])
+        if kind not in target.types and run.pack.is_resource(kind):
+            run.add(WRONG_TARGET, pointer, site, element=site.leaf, found=kind, allowed=target.names)
+
+
+def _check_target(entry: Entry, pointer: str, run: Run, target: Target) -> None:
+    if not target.types:
+        return
+    site = target.site
+    profiles = target.types.get(entry.type)
+    if profiles is None:
+        if target.unknown:
+            for name in target.unknown:
+                run.skip(UNCHECKED_PROFILE, site.profile, name)
+        elif run.pack.is_resource(entry.type):
+            run.add(WRONG_TARGET, pointer, site, element=site.leaf, found=entry.type, allowed=target.names)
+    elif profiles:
+        _want_one(entry, profiles, pointer, run, target)
+
+
+def _want_one(entry: Entry, profiles: list[str], pointer: str, run: Run, target: Target) -> None:
+    """Ask for the only profile, or for the first of several that the target meets."""
+    if len(profiles) == 1:
+        run.want(entry, profiles[0])
+        return
+    met = next((p for p in profiles if run.conforms(entry, p)), None)
+    if met is not None:
+        run.want(entry, met)
+    elif not any(p in entry.wanted for p in profiles):  # else it is judged by what it claims, which is the root
+        run.add(NO_MATCH, pointer, target.site, element=target.site.leaf, allowed=target.names)

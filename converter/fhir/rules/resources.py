@@ -1,0 +1,83 @@
+"""Resources inside resources: their type and the profiles that they claim; entries of the Bundle wait."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converter.fhir.elements import Site
+from converter.fhir.rules.structure import EMPTY, WRONG_TYPE, kind_of_json
+from converter.fhir.run import UNCHECKED_TYPE, Run
+from converter.issues import Severity, declare
+
+NO_TYPE = declare(
+    "PRO049",
+    "resource-type-wrong",
+    Severity.ERROR,
+    "{expected} expected, the resource {found}",
+    why="Without its type a resource cannot be read at all.",
+    help="Write resourceType as FHIR R4 names it.",
+    source="FHIR R4, JSON representation of resources",
+)
+UNKNOWN_PROFILE = declare(
+    "PRO050",
+    "profile-unknown",
+    Severity.WARNING,
+    "meta.profile names a profile, or a version of one, that the pack does not hold",
+    why="The resource claims rules that nobody can check here.",
+    help="Correct the URL or its version, or use a pack of the guide that defines it.",
+    source="FHIR R4, Resource.meta.profile; the official validator warns as well",
+)
+ANYWHERE = Site("Resource", "Resource.meta.profile")
+
+
+def typed(value: Any, pointer: str, run: Run, wanted: str = "") -> bool:
+    """Whether a value is a resource of a type that can be judged; reports what it is instead."""
+    site = Site("Resource", wanted or "Resource")
+    expected = f"a {wanted}" if wanted else "a resource"
+    if not isinstance(value, dict):
+        run.add(WRONG_TYPE, pointer, site, expected="an object", found=kind_of_json(value))
+        return False
+    if not value:
+        run.add(EMPTY, pointer, site, what="object")
+        return False
+    kind = value.get("resourceType")
+    if not isinstance(kind, str):
+        run.add(NO_TYPE, pointer, site, expected=expected, found="has no resourceType")
+    elif not run.pack.is_resource(kind):
+        run.add(NO_TYPE, pointer, site, expected=expected, found="has an unknown type", value=kind)
+    elif wanted and kind != wanted:
+        run.add(NO_TYPE, pointer, site, expected=expected, found=f"is a {kind}")
+    elif run.pack.facts(run.pack.base(kind)) is None:
+        run.skip(UNCHECKED_TYPE, "", kind)
+    else:
+        return True
+    return False
+
+
+def claimed(resource: dict[str, Any], pointer: str, run: Run) -> list[str]:
+    """The profiles in meta.profile that the pack holds (`url|version`); the others are warned about."""
+    meta = resource.get("meta")
+    listed = meta.get("profile") if isinstance(meta, dict) else None
+    found = []
+    for index, canonical in enumerate(listed if isinstance(listed, list) else ()):
+        if not isinstance(canonical, str):
+            continue
+        key = run.pack.exact(canonical)
+        if key is None:
+            run.add(UNKNOWN_PROFILE, f"{pointer}/meta/profile/{index}", ANYWHERE, value=canonical)
+        elif run.pack.profile_facts(key)["type"] != resource.get("resourceType"):
+            kind = run.pack.profile_facts(key)["type"]
+            run.add(NO_TYPE, pointer, ANYWHERE, expected=f"a {kind}", found="claims a profile of another type")
+        else:
+            found.append(key)
+    return found
+
+
+def nested(value: Any, pointer: str, run: Run) -> None:
+    """Judge a resource in a resource. Entries of the Bundle wait: references may still demand more of them."""
+    entry = run.pointers.get(pointer)
+    if entry is not None and entry.resource is value:
+        entry.unreadable = not typed(value, pointer, run)
+    elif typed(value, pointer, run):
+        for key in claimed(value, pointer, run) or [run.pack.base(value["resourceType"])]:
+            run.pack.function(key)(value, pointer, run)

@@ -1,0 +1,306 @@
+"""Slicing: which slice an item belongs to, how many a slice may have, and what may stay outside (FHIR R4, Slicing).
+
+The value of a discriminator is often not on the slice itself: `Organization.identifier:SOR-ID` has only a profile, and
+the system is fixed inside that profile; a D-eCPR is recognised by a required binding of its system.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from converter.fhir.elements import ABSENT, Node, Site, Type
+from converter.fhir.rules.references import resolve
+from converter.fhir.rules.values import holds
+from converter.fhir.run import Run
+from converter.issues import Severity, declare
+
+if TYPE_CHECKING:
+    from converter.fhir.profiles import Pack
+    from converter.fhir.source import Source
+
+SLICE_MISSING = declare(
+    "PRO039",
+    "slice-missing",
+    Severity.ERROR,
+    "the part {slice} of {element} is missing ({found} of at least {least}; recognised by {by})",
+    why="The profile demands this kind of {element}, and receivers rely on it.",
+    help="Add it, with the value by which it is recognised.",
+    source="FHIR R4, Slicing",
+)
+SLICE_TOO_MANY = declare(
+    "PRO040",
+    "slice-too-often",
+    Severity.ERROR,
+    "the part {slice} of {element} occurs {found} times, at most {most} allowed",
+    why="Receivers take one of them or refuse the message.",
+    help="Leave out what the profile does not allow.",
+    source="FHIR R4, Slicing",
+)
+SLICE_CLOSED = declare(
+    "PRO041",
+    "slice-none-matches",
+    Severity.ERROR,
+    "this {element} is none of the kinds that the profile allows ({slices}; recognised by {by})",
+    why="The slicing is closed: receivers do not expect any other.",
+    help="Leave it out, or correct the value by which it is recognised.",
+    source="FHIR R4, Slicing, rules closed",
+)
+
+Test = Callable[[Any, Run], bool]
+_STEP = re.compile(r"\$this|[A-Za-z]+\('[^']*'\)|[A-Za-z]+\([A-Za-z]*\)|[A-Za-z]+")
+_EXTENSION = re.compile(r"extension\('([^']*)'\)\Z")
+
+
+@dataclass(slots=True)
+class Matcher:
+    """How items of one slicing find their slice: a table on one property where that is enough, else tests."""
+
+    property: str
+    table: dict[str, int]
+    tests: list[tuple[Test, ...]]
+
+    def index(self, item: Any, run: Run) -> int:
+        """The number of the slice of an item, -1 for none."""
+        for number, tests in enumerate(self.tests):
+            if all(test(item, run) for test in tests):
+                return number
+        return -1
+
+
+def matcher_of(node: Node, pack: Pack) -> Matcher | None:
+    """Compile the discriminators of a sliced element; None if one of them is beyond this validator."""
+    slicing = node.slicing or {}
+    rows = []
+    for part in node.slices.values():
+        tests = [_test(kind, path, part, pack) for kind, path in slicing["by"]]
+        if not tests or None in tests:
+            return None
+        rows.append(tuple(t for t in tests if t is not None))
+    table = _table(node, slicing["by"], pack)
+    return Matcher(slicing["by"][0][1] if table else "", table or {}, rows)
+
+
+def _table(node: Node, by: list[list[str]], pack: Pack) -> dict[str, int] | None:
+    """value -> slice, where one plain property with fixed texts decides for all slices."""
+    if len(by) != 1 or by[0][0] not in ("value", "pattern") or not by[0][1].isalpha():
+        return None
+    table: dict[str, int] = {}
+    for number, part in enumerate(node.slices.values()):
+        wanted = _wanted(part, [by[0][1]], pack)
+        texts = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, frozenset) else None
+        if texts is None or any(t in table for t in texts):
+            return None
+        table.update(dict.fromkeys(texts, number))
+    return table
+
+
+def _test(kind: str, path: str, part: Node, pack: Pack) -> Test | None:
+    steps = _STEP.findall(path)
+    if ".".join(steps) != path:
+        return None
+    steps = [s for s in steps if s != "$this"]
+    if kind in ("value", "pattern"):
+        return _value_test(steps, _wanted(part, steps, pack))
+    if kind == "exists":
+        below = _descend(part, steps, pack)
+        return None if below is None else _exists_test(steps, below.min > 0)
+    if kind == "type":
+        return _type_test(steps, part, pack)
+    if kind == "profile":
+        return _profile_test(steps, part, pack)
+    return None
+
+
+def _value_test(steps: list[str], wanted: Any) -> Test | None:
+    if wanted is ABSENT:
+        return None
+    if isinstance(wanted, frozenset):
+        return lambda item, run: any(isinstance(v, str) and v in wanted for v in reach([item], steps, run))
+    return lambda item, run: any(holds(v, wanted) for v in reach([item], steps, run))
+
+
+def _exists_test(steps: list[str], wanted: bool) -> Test:
+    return lambda item, run: any(True for _ in reach([item], steps, run)) == wanted
+
+
+def _type_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
+    if steps and steps[-1] != "resolve()":
+        below = _descend(part, steps, pack)
+        if below is None:
+            return None
+        names, owner = set(below.names()), steps[:-1]
+        return lambda item, run: any(isinstance(v, dict) and not names.isdisjoint(v) for v in reach([item], owner, run))
+    types = _resource_types(part.types if not steps else _types_at(part, steps[:-1], pack), pack)
+    if not types:
+        return None
+    return lambda item, run: any(
+        isinstance(v, dict) and v.get("resourceType") in types for v in reach([item], steps, run)
+    )
+
+
+def _types_at(part: Node, steps: list[str], pack: Pack) -> tuple[Type, ...]:
+    below = _descend(part, steps, pack)
+    return below.types if below else ()
+
+
+def _resource_types(types: tuple[Type, ...], pack: Pack) -> set[str]:
+    found = set()
+    for kind in types:
+        for canonical in kind.targets or ():
+            facts = pack.facts(canonical)
+            found.add(facts["type"] if facts else canonical.partition("|")[0].rpartition("/")[2])
+        if kind.code != "Reference":
+            found.add(kind.code)
+    return found
+
+
+def _profile_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
+    """Only for resources of the Bundle: the profile that the slice names must be met."""
+    below = _descend(part, [s for s in steps if s != "resolve()"], pack)
+    wanted = [p for t in (below.types if below else ()) for p in (*t.profiles, *(t.targets or ())) if pack.facts(p)]
+    if not wanted or (steps and steps[-1] != "resolve()"):
+        return None
+    keys = [pack.key(p) for p in wanted]
+
+    def test(item: Any, run: Run) -> bool:
+        for value in reach([item], steps, run):
+            for entry in run.entries:
+                if entry.resource is value and any(run.conforms(entry, k) for k in keys):
+                    return True
+        return False
+
+    return test
+
+
+def reach(values: list[Any], steps: list[str], run: Run) -> Iterator[Any]:
+    """Values that a discriminator path leads to from some values."""
+    for step in steps:
+        values = [found for value in values for found in _step(value, step, run)]
+    yield from values
+
+
+def _step(value: Any, step: str, run: Run) -> Iterator[Any]:
+    if step == "resolve()":
+        reference = value.get("reference") if isinstance(value, dict) else value
+        entry = resolve(run, reference)
+        if entry:
+            yield entry.resource
+        return
+    if not isinstance(value, dict):
+        return
+    extension = _EXTENSION.match(step)
+    if extension:
+        listed = value.get("extension")
+        for item in listed if isinstance(listed, list) else ():
+            if isinstance(item, dict) and item.get("url") == extension[1]:
+                yield item
+    elif step in value:
+        yield from value[step] if isinstance(value[step], list) else [value[step]]
+    else:
+        yield from (v for k, v in value.items() if k.startswith(step) and k[len(step) : len(step) + 1].isupper())
+
+
+def _descend(node: Node, steps: list[str], pack: Pack) -> Node | None:
+    """The element that a path means, seen from a slice: in the slice, or in the profile of its type."""
+    for step in steps:
+        below = _child(node, step, pack)
+        if below is None:
+            return None
+        node = below
+    return node
+
+
+def _child(node: Node, step: str, pack: Pack) -> Node | None:
+    extension = _EXTENSION.match(step)
+    if extension:
+        holder = _child(node, "extension", pack)
+        for part in holder.slices.values() if holder else ():
+            url = _wanted(part, ["url"], pack)
+            if url == extension[1]:
+                return part
+        return None
+    for name in (step, step + "[x]"):
+        if name in node.children:
+            return node.children[name]
+    # Nothing in the slice itself: look into the profile of its type, else the type.
+    for kind in node.types:
+        for canonical in (*kind.profiles, pack.base(kind.code)):
+            root = pack.tree(canonical)
+            if root is not None and root is not node:
+                found = root.children.get(step) or root.children.get(step + "[x]")
+                if found is not None:
+                    return found
+    return None
+
+
+def _wanted(node: Node, steps: list[str], pack: Pack) -> Any:
+    """What the discriminator must equal: a value, or the codes of a required binding; ABSENT if nothing is said."""
+    inherited: Any = ABSENT
+    for step in [*steps, ""]:
+        if node.fixed is not ABSENT or node.pattern is not ABSENT:
+            inherited = node.fixed if node.fixed is not ABSENT else node.pattern
+        if not step:
+            break
+        inherited = inherited.get(step, ABSENT) if isinstance(inherited, dict) else ABSENT
+        profiled = _profile_value(node, step, pack)
+        below = _child(node, step, pack)
+        if below is None:
+            return inherited
+        node = below
+        if inherited is ABSENT:
+            inherited = profiled
+    if inherited is ABSENT and node.binding:
+        return pack.codes(node.binding).flat or ABSENT
+    return inherited
+
+
+def _profile_value(node: Node, step: str, pack: Pack) -> Any:
+    """A value fixed at `step` by the profile of a slice's type although the slice has children of its own."""
+    for canonical in (p for t in node.types for p in t.profiles):
+        root = pack.tree(canonical)
+        below = root.children.get(step) if root else None
+        if below is not None:
+            if below.fixed is not ABSENT or below.pattern is not ABSENT:
+                return below.fixed if below.fixed is not ABSENT else below.pattern
+            if below.binding:
+                return pack.codes(below.binding).flat or ABSENT
+    return ABSENT
+
+
+def emit_slice_counts(source: Source, node: Node, counters: list[str], site_of: Callable[[Node], Site]) -> None:
+    """Code after the loop: every slice's number against its min and max."""
+    by = ", ".join(path for _, path in (node.slicing or {}).get("by", []))
+    for counter, part in zip(counters, node.slices.values(), strict=True):
+        here = source.constant(site_of(part), "S")
+        facts = f"slice={_slice_name(part)!r}, element={node.name!r}, found={counter}"
+        if part.min:
+            with source.block(f"if {counter} < {part.min}:"):
+                source(f"x.add(SLICE_MISSING, p, {here}, {facts}, least={part.min}, by={by!r})")
+        if part.max is not None and (node.max is None or part.max < node.max):
+            with source.block(f"if {counter} > {part.max}:"):
+                source(f"x.add(SLICE_TOO_MANY, p, {here}, {facts}, most={part.max})")
+
+
+def emit_slices_absent(source: Source, node: Node, site_of: Callable[[Node], Site]) -> None:
+    """Code for an absent sliced element: every slice that must be there is missing."""
+    by = ", ".join(path for _, path in (node.slicing or {}).get("by", []))
+    for part in node.slices.values():
+        if part.min:
+            here = source.constant(site_of(part), "S")
+            facts = f"slice={_slice_name(part)!r}, element={node.name!r}, found=0, least={part.min}, by={by!r}"
+            source(f"x.add(SLICE_MISSING, p, {here}, {facts})")
+
+
+def emit_closed(source: Source, node: Node, site: Site, pointer: str) -> None:
+    """Code for an item that belongs to no slice of a closed slicing."""
+    here = source.constant(site, "S")
+    by = ", ".join(path for _, path in (node.slicing or {}).get("by", []))
+    names = ", ".join(_slice_name(s) for s in node.slices.values() if s.max != 0)
+    source(f"x.add(SLICE_CLOSED, {pointer}, {here}, element={node.name!r}, slices={names!r}, by={by!r})")
+
+
+def _slice_name(part: Node) -> str:
+    return part.id.rpartition(":")[2]

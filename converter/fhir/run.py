@@ -1,0 +1,230 @@
+"""The state of one validation: what was found, which entries a Bundle has, and which profiles they must still meet.
+
+References are not followed recursively. A reference that demands a profile of its target adds a task; every (resource,
+profile) pair is judged once, so cycles end, and one bad Organization is reported once, at its own elements, however
+many references lead to it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from converter.fhir.elements import Site
+from converter.issues import IssueKind, IssueLog, Location, Severity, declare
+
+if TYPE_CHECKING:
+    from converter.fhir.profiles import Pack
+
+UNCHECKED_RULE = declare(
+    "NCK001",
+    "invariant-not-checked",
+    Severity.INFO,
+    "{number} invariants of {profile} were not checked: {keys}",
+    why="The expression needs something that this validator cannot evaluate, so the message may still break the rule.",
+    help="Use the official FHIR validator where these rules matter.",
+    source="FHIR R4, ElementDefinition.constraint",
+)
+UNCHECKED_CODES = declare(
+    "NCK002",
+    "codes-not-checked",
+    Severity.INFO,
+    "codes bound by {profile} were not checked: the codes of {keys} are not in the pack",
+    why="The value set draws on a code system that the packages do not hold, so a wrong code passes.",
+    help="Validate against a terminology server where these codes matter.",
+    source="FHIR R4, Terminology bindings",
+)
+UNCHECKED_TYPE = declare(
+    "NCK003",
+    "resource-not-checked",
+    Severity.INFO,
+    "resources of a type that the pack does not hold were not checked: {keys}",
+    why="Messages of the guide do not need this type of resource, so its definition was not packed.",
+    help="Leave the resource out, or build a pack from packages that use it.",
+)
+UNCHECKED_SLICE = declare(
+    "NCK004",
+    "slices-not-checked",
+    Severity.INFO,
+    "slices of {profile} were not checked: {keys}",
+    why="The discriminator of this slicing is of a kind that this validator cannot evaluate.",
+    help="Use the official FHIR validator where these slices matter.",
+    source="FHIR R4, Discriminator",
+)
+UNCHECKED_PROFILE = declare(
+    "NCK005",
+    "profile-not-in-pack",
+    Severity.INFO,
+    "{profile} demands profiles that the pack does not hold: {keys}",
+    why="The packages that the pack was built from do not define these profiles, so nothing could be compared.",
+    help="Build the pack again with the missing packages in the folder.",
+)
+TOO_DEEP = declare(
+    "PRO056",
+    "resource-too-deep",
+    Severity.ERROR,
+    "the resource is nested too deeply to be validated",
+    why="Such nesting does not occur in messages; it is made to exhaust programs.",
+    help="Refuse the message.",
+)
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A resource of the Bundle (or the single resource that is validated). `base` ends in `/`, empty if not RESTful."""
+
+    pointer: str
+    resource: dict[str, Any]
+    type: str
+    url: str = ""
+    base: str = ""
+    faulty_url: bool = False
+    unreadable: bool = False
+    wanted: list[str] = field(default_factory=list)
+    judged: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One finding before duplicates are removed."""
+
+    kind: IssueKind
+    pointer: str
+    site: Site
+    severity: Severity
+    value: str | None
+    facts: dict[str, Any]
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """Equal for the same fault found by two profiles."""
+        return self.pointer, self.kind.code, self.site.leaf, self.site.key
+
+
+class Run:
+    """One validation. Generated code calls `add`, `skip` and the functions of `rules/` with it."""
+
+    __slots__ = (
+        "_verdicts",
+        "by_type_id",
+        "by_url",
+        "current",
+        "entries",
+        "found",
+        "pack",
+        "pointers",
+        "root",
+        "skipped",
+        "tasks",
+    )
+
+    def __init__(self, pack: Pack, root: dict[str, Any]) -> None:
+        self.pack = pack
+        self.root = root
+        self.found: list[Found] = []
+        self.skipped: dict[tuple[str, str], dict[str, int]] = {}
+        self.entries: list[Entry] = []
+        self.pointers: dict[str, Entry] = {}
+        self.by_url: dict[str, Entry] = {}
+        self.by_type_id: dict[str, Entry] = {}
+        self.tasks: deque[tuple[Entry, str]] = deque()
+        self._verdicts: dict[tuple[int, str], bool] = {}
+        self.current = Entry("", root, str(root.get("resourceType", "")))
+
+    def add(
+        self,
+        kind: IssueKind,
+        pointer: str,
+        site: Site,
+        *,
+        value: object = None,
+        severity: Severity | None = None,
+        **facts: Any,
+    ) -> None:
+        """Note a finding at a JSON pointer. `value` may be a value of the message, `facts` must not."""
+        shown = None if value is None else str(value)[:200]
+        self.found.append(Found(kind, pointer, site, severity or kind.severity, shown, facts))
+
+    def skip(self, kind: IssueKind, profile: str, what: str) -> None:
+        """Count something that could not be checked; reported once a profile and kind."""
+        counts = self.skipped.setdefault((kind.code, profile), {})
+        counts[what] = counts.get(what, 0) + 1
+
+    def want(self, entry: Entry, profile: str) -> None:
+        """Ask that an entry is judged by a profile of the pack (`url|version`)."""
+        if profile not in entry.wanted:
+            entry.wanted.append(profile)
+            self.tasks.append((entry, profile))
+
+    def work(self) -> None:
+        """Judge until nothing is asked for; then entries that nobody asked about by their base type."""
+        self._finish()
+        for entry in self.entries:
+            if not entry.judged and not entry.unreadable:
+                self.want(entry, self.pack.base(entry.type))
+        self._finish()
+
+    def _finish(self) -> None:
+        while self.tasks:
+            entry, profile = self.tasks.popleft()
+            # A profile includes all rules of the profiles that it is derived from.
+            if any(profile in self.pack.ancestors(done) for done in entry.judged):
+                continue
+            entry.judged.add(profile)
+            self.judge(entry, profile)
+
+    def judge(self, entry: Entry, profile: str) -> None:
+        """Run a profile's code on an entry now."""
+        before, self.current = self.current, entry
+        self.pack.function(profile)(entry.resource, entry.pointer, self)
+        self.current = before
+
+    def conforms(self, entry: Entry, profile: str) -> bool:
+        """Whether an entry meets a profile, its own references not followed; nothing is reported."""
+        known = self._verdicts.get((id(entry), profile))
+        if known is not None:
+            return known
+        found, tasks, skipped = self.found, self.tasks, self.skipped
+        wanted = {id(e): list(e.wanted) for e in self.entries}
+        self.found, self.tasks, self.skipped = [], deque(), {}
+        self.judge(entry, profile)
+        good = not any(f.severity is Severity.ERROR for f in self.found)
+        self.found, self.tasks, self.skipped = found, tasks, skipped
+        for other in self.entries:
+            other.wanted = wanted[id(other)]
+        self._verdicts[id(entry), profile] = good
+        return good
+
+    def report(self, log: IssueLog, file: str) -> None:
+        """Write the findings into a log, each fault once, as they were found."""
+        seen = set()
+        for found in self.found:
+            if found.identity in seen:
+                continue
+            seen.add(found.identity)
+            log.add(
+                found.kind,
+                Location(file, 1, 1, path=found.pointer),
+                target=found.pointer,
+                rule=str(found.site),
+                value=found.value,
+                severity=found.severity,
+                **found.facts,
+            )
+        self._report_skipped(log, file)
+
+    def _report_skipped(self, log: IssueLog, file: str) -> None:
+        kinds = {
+            k.code: k for k in (UNCHECKED_RULE, UNCHECKED_CODES, UNCHECKED_TYPE, UNCHECKED_SLICE, UNCHECKED_PROFILE)
+        }
+        for (code, profile), counts in sorted(self.skipped.items()):
+            log.add(
+                kinds[code],
+                Location(file, 1, 1),
+                rule=profile,
+                count=sum(counts.values()),
+                profile=profile,
+                number=len(counts),
+                keys=", ".join(sorted(counts)),
+            )
