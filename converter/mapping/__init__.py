@@ -29,7 +29,7 @@ REFUSED_BY_LOSS = declare(
     Severity.ERROR,
     "not converted: {what} ({loss})",
     why="The loss is of a kind that could hurt somebody, so the message is not written.",
-    help="Handle the message by hand, or convert it knowingly with `--accept-loss {loss}`.",
+    help="Handle the message by hand, or convert it knowingly with `--accept-loss ID`.",
 )
 LOSS = declare(
     "MAP002",
@@ -85,6 +85,11 @@ class Mapping:
         self._forward = _compiled(self.source_forward, "to_fhir", f"{self.name} to FHIR", known)
         self._backward = _compiled(self.source_backward, "from_fhir", f"{self.name} from FHIR", back.objects)
         self._sections = backward.compile_back(document, codes)
+        self._messages = {
+            (kind.code, loss.id): kind.message.format(what=loss.what, loss=loss.id)
+            for kind in (LOSS, REFUSED_BY_LOSS)
+            for loss in losses.values()
+        }
         self._declared = {d.leaf: (d.keep, d.loss) for d in reversed(document.declared)}
 
     def to_fhir(self, letter: Letter, context: Context, log: IssueLog) -> tuple[dict[str, Any] | None, Ledger]:
@@ -124,25 +129,26 @@ class Mapping:
         """One issue for each loss that is not mere information. Whether a loss refuses the message."""
         first: dict[str, list[Any]] = {}
         for raw in (*ledger.raw, *ledger.raw_defaulted):
-            if raw[4]:
-                first.setdefault(raw[4], [0, raw])[0] += 1
+            loss_id = raw[4]
+            if loss_id:
+                if loss_id in first:
+                    first[loss_id][0] += 1
+                else:
+                    first[loss_id] = [1, raw]
         refused = False
         for loss_id, (count, raw) in first.items():
             loss = self.losses[loss_id]
             if loss.severity == "info" or raw[1] == "kept":
                 continue
+            kind = LOSS
+            if loss.severity == "block" and loss_id not in context.accept:
+                refused, kind = True, REFUSED_BY_LOSS
             at = locate(raw[0]) if raw[0] else ()
             where = at[0] if at else Location(path=raw[0])
-            if loss.severity == "block" and loss_id not in context.accept:
-                refused = True
-                log.add(REFUSED_BY_LOSS, where, target=raw[3], rule=self._rule(raw), what=loss.what, loss=loss_id)
-            else:
-                rule = self._rule(raw)
-                log.add(LOSS, where, target=raw[3], rule=rule, count=count, what=loss.what, loss=loss_id)
+            rule = f"{self.name}.{raw[2]}" if raw[2] else self.name
+            message = self._messages[kind.code, loss_id]
+            log.issues.append(Issue(kind, where, message, raw[3], rule, None, count, kind.severity))
         return refused
-
-    def _rule(self, raw: Raw) -> str:
-        return f"{self.name}.{raw[2]}" if raw[2] else self.name
 
     def from_fhir(
         self,

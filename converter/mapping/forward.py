@@ -7,13 +7,15 @@ Every statement follows from a rule and names it with file and line. The ledger 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from converter.mapping import guards, paths
 from converter.mapping.codes import CodeMap
 from converter.mapping.document import Derived, Document, Each, Resource, Rule
+from converter.mapping.ids import netstrings
 
 MAPPED, LOSSY, FOLDED, DEFAULTED = "mapped", "mapped-lossy", "folded-to-text", "defaulted"
 
@@ -28,6 +30,14 @@ class Slot:
     constant: Any = None
     always: bool = False
     default: Rule | None = None
+    expression: str = ""
+
+    @property
+    def simple(self) -> bool:
+        """Whether one rule alone fills it, so that the ledger needs no note of which one did."""
+        rule = self.rules[0]
+        table = any(source.startswith("$") for source in rule.sources)
+        return len(self.rules) == 1 and not (self.default or rule.map or rule.claims or rule.defaulted or table)
 
     @property
     def dynamic(self) -> bool:
@@ -81,12 +91,14 @@ class _Writer:
         self.group = ""
         self.entry = ""
         self.names: dict[int, str] = {}
-        self.defaults: dict[str, str] = {}
-        self.rows: dict[str, str] = {}
+        self.rows: dict[int, str] = {}
+        self.derived = [r for x in document.resources.values() for r in x.rules if isinstance(r, Derived)]
 
     def write(self) -> Source:
         put, doc = self.put, self.document
         put("V = letter.values; g = V.get; count = letter.counts.get; led = {}; dfl = []")
+        if self.derived:
+            put("; ".join(f"d_{d.name} = []" for d in self.derived))
         put(f"m = Minter(({', '.join(self._key(p) for p in doc.key)},))")
         for name, (gln, on) in doc.tables.items():
             put(f"t_{name} = ctx.row({gln!r}, g({gln!r}), g({on!r}))")
@@ -94,7 +106,8 @@ class _Writer:
         for name, condition in exists.items():
             if condition:
                 put(f"x_{name} = {condition}")
-            put(f"i_{name} = m.v5({doc.resources[name].type!r}, {name!r})")
+            suffix = netstrings((doc.resources[name].type, name))
+            put(f"i_{name} = m.made({suffix!r})" + (f" if x_{name} else ''" if condition else ""))
         self._bundle()
         number, flags = 0, ""
         for name, resource in doc.resources.items():
@@ -254,63 +267,61 @@ class _Writer:
                 self._evaluate(slot, done)
 
     def _evaluate(self, slot: Slot, done: set[int]) -> None:
-        put, var = self.put, slot.var
+        put, var, first = self.put, slot.var, slot.rules[0]
+        if len(slot.rules) == 1 and not first.when and (first.id or first.ref):
+            slot.expression = self._made(first)
+            if slot.always:
+                return
         put(f"{var} = None")
-        inline = self._is_inline(slot)
-        if not inline:
+        if not slot.simple:
             put(f"r{var} = ()")
         for number, rule in enumerate(slot.rules):
-            put(f"# {self.names[id(rule)]} ({self.document.file}:{rule.at.line})")
+            put(f"# {self.names[id(rule)]} ({rule.at.file}:{rule.at.line})")
             depth = self.out.depth
             if number:
                 put(f"if {var} is None:")
                 self.out.depth += 1
-            self._rule(slot, rule, done, inline)
+            self._rule(slot, rule, done)
             self.out.depth = depth
         if slot.default is not None:
-            name = self.names[id(slot.default)]
             put(f"if {var} is None: {var} = {slot.default.default!r}; r{var} = None")
-            slot.always = True
-            self._note_default(slot, name)
 
-    def _note_default(self, slot: Slot, name: str) -> None:
-        self.defaults[slot.var] = name
+    def _made(self, rule: Rule) -> str:
+        """The expression of an id or a reference."""
+        if rule.id:
+            return f"m.urn({rule.id!r}, {rule.name!r}, {'str(i)' if self.group else repr('')})"
+        return f"{{'reference': {self.document.resources[rule.ref].type + '/'!r} + i_{rule.ref}}}"
 
-    def _rule(self, slot: Slot, rule: Rule, done: set[int], inline: bool) -> None:
+    def _rule(self, slot: Slot, rule: Rule, done: set[int]) -> None:
         put, var = self.put, slot.var
         if rule.when:
             put(f"if {self._guard(rule.when)}:")
             self.out.depth += 1
-        claims = "" if inline else f"r{var} = {self._claims(rule, False)}"
+        claims = "" if slot.simple else f"; r{var} = {self._claims(rule, False)}"
         if rule.const is not None:
-            put(f"{var} = {rule.const!r}; {claims}")
+            put(f"{var} = {rule.const!r}{claims}")
         elif rule.id:
-            index = "str(i)" if self.group else "''"
-            put(f"{var} = m.urn({rule.id!r}, {rule.name!r}, {index})")
+            put(f"{var} = {self._made(rule)}")
         elif rule.ref:
-            target = self.document.resources[rule.ref]
-            condition = f" if x_{rule.ref} else None" if self._exists(target) else ""
-            put(f"{var} = {{'reference': {target.type + '/'!r} + i_{rule.ref}}}{condition}")
+            put(f"{var} = {self._made(rule)} if x_{rule.ref} else None")
         elif rule.map:
-            self._map(slot, rule, done, claims)
+            self._map(slot, rule, done)
         elif rule.keep:
             put(f"{var} = ctx.kept.get({self._kept_key(rule)})")
         else:
-            self._carry(slot, rule, inline)
+            self._carry(slot, rule)
 
     def _kept_key(self, rule: Rule) -> str:
         return f"p + {rule.target!r}" if self.group else repr(rule.target)
 
-    def _map(self, slot: Slot, rule: Rule, done: set[int], claims: str) -> None:
+    def _map(self, slot: Slot, rule: Rule, done: set[int]) -> None:
         put = self.put
-        row = f"row_{id(rule)}"
-        row = self.rows.setdefault(row, self.out.name("row"))
+        row = self.rows.setdefault(id(rule), self.out.name("row"))
         first = id(rule) not in done
         if first:
             done.add(id(rule))
-            columns = tuple(rule.letter_columns)
-            table = self.out.keep(f"MAP_{row}", self.codes[rule.map].table(columns, back=False))
-            keys = ", ".join(self._value_of(p) for p in rule.letter_columns.values())
+            table = self.out.keep(f"MAP_{row}", self.codes[rule.map].table(tuple(rule.letter_columns), back=False))
+            keys = ", ".join(self._get(p) for p in rule.letter_columns.values())
             put(f"{row} = {table}.get(({keys},))")
             if rule.otherwise:
                 other = self.out.keep(f"ELSE_{row}", {**rule.otherwise, "relation": "narrower"})
@@ -321,25 +332,24 @@ class _Writer:
         if first:
             put(f"r{slot.var} = {self._claims(rule, True)} if 'relation' in {row} else {self._claims(rule, False)}")
 
-    def _carry(self, slot: Slot, rule: Rule, inline: bool) -> None:
-        put, var = self.put, slot.var
-        values = [self.out.name("a") for _ in rule.sources]
+    def _carry(self, slot: Slot, rule: Rule) -> None:
+        put, var, codec = self.put, slot.var, rule.codec
+        values = [f"{var}_{n}" for n in range(len(rule.sources))]
         for value, source in zip(values, rule.sources, strict=True):
             put(f"{value} = {self._value_of(source) if source.startswith('$') else self._get(source)}")
         put(f"if {' or '.join(f'{v} is not None' for v in values)}:")
         self.out.depth += 1
-        codec = rule.codec
         if codec.name == "copy":
             put(f"{var} = {values[0]}")
         else:
             function = self.out.keep(f"{codec.name}_there", codec.there)
             arguments = ", ".join((*values, *(self._argument(a) for a in rule.arguments)))
-            lost = ", lost" if codec.lossy == "both" else ""
+            lost = f", x{var}" if codec.lossy == "both" else ""
             put(f"{var}{lost} = {function}({arguments})")
         if rule.sentence:
             self._sentence(slot, rule)
-        if not inline and (rule.defaulted or not rule.also):
-            lossy = f"{self._claims(rule, True)} if lost else " if codec.lossy == "both" else ""
+        if not slot.simple and (rule.defaulted or not rule.also):
+            lossy = f"{self._claims(rule, True)} if x{var} else " if codec.lossy == "both" else ""
             put(f"if {var} is not None: r{var} = {lossy}{self._claims(rule, False)}")
 
     def _get(self, source: str) -> str:
@@ -375,130 +385,125 @@ class _Writer:
             entries.append(f"('', {DEFAULTED!r}, {name!r}, {loss!r})")
         return f"({', '.join(entries)},)" if entries else "()"
 
-    def _is_inline(self, slot: Slot) -> bool:
-        """Whether the one rule, with its one leaf, is the leaf's only owner: its entry needs no look-up."""
-        if len(slot.rules) != 1 or slot.default is not None or slot.column:
-            return False
-        rule = slot.rules[0]
-        if rule.id or rule.ref or rule.keep:
-            return True
-        plain = len(rule.sources) == 1 and not rule.claims and rule.codec.lossy != "both" and not rule.also
-        return (
-            plain and not rule.defaulted and not rule.sources[0].startswith("$") and self.owners[rule.sources[0]] == 1
-        )
-
     # -- building ----------------------------------------------------------------------------------------------------
 
     def _object(self, tree: Tree, var: str, pointer: str) -> None:
         for name, child in tree.properties.items():
             here = f"{pointer}/{name}"
-            if isinstance(child, Slot):
-                self._put_slot(child, f"{var}[{name!r}] = {{}}", here)
-            elif isinstance(child, Tree):
-                self._when(_condition(child))
-                if _all_constant(child):
-                    self.put(f"{var}[{name!r}] = {_constant(child)!r}")
+            if isinstance(child, dict):
+                self._list(child, var, name, here)
+                continue
+            condition = _condition(child)
+            with self._given(child, condition):
+                if _solid(child):
+                    self.put(f"{var}[{name!r}] = {_literal(child)}")
+                    self._enter(child, here)
                 else:
                     inner = self.out.name("o")
                     self.put(f"{inner} = {var}[{name!r}] = {_start(child)}")
                     self._object(child, inner, here)
-                self.out.depth -= bool(_condition(child))
-            else:
-                self._list(child, var, name, here)
 
-    def _when(self, condition: str) -> None:
-        if condition:
-            self.put(f"if {condition}:")
-            self.out.depth += 1
-
-    def _put_slot(self, slot: Slot, assign: str, pointer: str) -> None:
-        if slot.constant is not None:
-            self.put(assign.format(repr(slot.constant)))
-            self._constant_entries(slot, pointer)
+    @contextmanager
+    def _given(self, child: Slot | Tree, condition: str) -> Iterator[None]:
+        """Write what follows under a condition; a slot that alone makes the condition is known to be there inside."""
+        if not condition:
+            yield
             return
-        condition = "" if slot.always else f"{slot.var} is not None"
-        self._when(condition)
-        self.put(assign.format(slot.var))
-        self._entries(slot, pointer)
-        self.out.depth -= bool(condition)
+        self.put(f"if {condition}:")
+        self.out.depth += 1
+        only = [s for s in _slots(child) if s.dynamic]
+        if len(only) == 1:
+            only[0].always = True
+        yield
+        if len(only) == 1:
+            only[0].always = False
+        self.out.depth -= 1
 
-    def _constant_entries(self, slot: Slot, pointer: str) -> None:
-        rule = slot.rules[0]
-        name = self.names[id(rule)]
-        for leaf in rule.claims:
-            entry = f"({leaf!r}, {MAPPED!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
-            self.put(f"if {leaf!r} in V: led.setdefault({leaf!r}, {entry})")
-        if rule.defaulted:
-            self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {rule.loss!r}))")
+    def _enter(self, child: Slot | Tree, pointer: str) -> None:
+        """The ledger lines of everything in a literal."""
+        if isinstance(child, Slot):
+            self._entries(child, pointer)
+            return
+        for name, inner in child.properties.items():
+            if isinstance(inner, dict):
+                for number, item in enumerate(inner.values()):
+                    self._enter(item, f"{pointer}/{name}/{number}")
+            else:
+                self._enter(inner, f"{pointer}/{name}")
 
     def _entries(self, slot: Slot, pointer: str) -> None:
         rule = slot.rules[0]
-        if self._is_inline(slot):
-            if rule.sources:
-                leaf, name = self._leaf(rule.sources[0]), self.names[id(rule)]
-                disposition = LOSSY if rule.loss else MAPPED
-                entry = f"({leaf}, {disposition!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
-                self.put(f"led[{leaf}] = {entry}")
-            return
-        if slot.default is not None:
-            name = self.defaults[slot.var]
-            entry = f"('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {slot.default.loss!r})"
+        name = self.names[id(rule)]
+        if slot.constant is not None:
+            for leaf in rule.claims:
+                entry = f"({leaf!r}, {MAPPED!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
+                self.put(f"if {leaf!r} in V: led.setdefault({leaf!r}, {entry})")
+            if rule.defaulted:
+                self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {rule.loss!r}))")
+        elif slot.simple:
+            self._simple_entries(slot, rule, pointer)
+        elif slot.default is not None:
+            entry = f"('', {DEFAULTED!r}, {self.names[id(slot.default)]!r}, {_text(pointer)}, {slot.default.loss!r})"
             self.put(f"if r{slot.var} is None: dfl.append({entry})")
             self.put(f"else: claim(led, dfl, V, r{slot.var}, {_text(pointer)})")
-        elif not all(r.also and not r.defaulted for r in slot.rules):
+        elif any(r.defaulted or not r.also for r in slot.rules):
             self.put(f"claim(led, dfl, V, r{slot.var}, {_text(pointer)})")
-        elif any(r.defaulted for r in slot.rules):
-            name = self.names[id(rule)]
-            self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {rule.loss!r}))")
+
+    def _simple_entries(self, slot: Slot, rule: Rule, pointer: str) -> None:
+        """One rule alone fills the slot: its leaves are entered where they stand, without a look-up of claims."""
+        if rule.also or not rule.sources:
+            return
+        always = rule.loss if rule.default is None else ""
+        name, loss = self.names[id(rule)], repr(always)
+        disposition = repr(LOSSY if always else MAPPED)
+        if rule.codec.lossy == "both":
+            flag = f"x{slot.var}"
+            disposition = f"{LOSSY!r} if {flag} else {disposition}"
+            loss = f"{rule.lossy or always!r} if {flag} else {loss}"
+        for number, source in enumerate(rule.sources):
+            leaf = self._leaf(source)
+            conditions = [f"{slot.var}_{number} is not None"] if len(rule.sources) > 1 else []
+            if self.owners[source] > 1:
+                conditions.append(f"{leaf} not in led")
+            condition = f"if {' and '.join(conditions)}: " if conditions else ""
+            self.put(f"{condition}led[{leaf}] = ({leaf}, {disposition}, {name!r}, {_text(pointer)}, {loss})")
 
     def _list(self, items: dict[str, Any], var: str, name: str, pointer: str) -> None:
+        if (
+            all(not isinstance(i, tuple) and not _condition(i) and _solid(i) for i in items.values())
+            and "*" not in items
+        ):
+            self.put(f"{var}[{name!r}] = [{', '.join(_literal(i) for i in items.values())}]")
+            for number, item in enumerate(items.values()):
+                self._enter(item, f"{pointer}/{number}")
+            return
         values = self.out.name("l")
         self.put(f"{values} = []")
         for selector, child in items.items():
             here = f"{pointer}/{{len({values})}}"
-            if isinstance(child, Slot):
-                if selector == "*":
-                    self._put_slot(child, f"{values} = {{}}", f"{pointer}/0")
+            if isinstance(child, tuple):
+                if isinstance(child[0], Each):
+                    self._each(child, values, here)
                 else:
-                    self._put_item(child, values, here)
-            elif isinstance(child, Tree):
-                self._item(child, values, here)
-            elif isinstance(child[0], Each):
-                self._each(child, values, here)
-            else:
-                self._derived(child, values)
+                    self._derived(child, values)
+                continue
+            with self._given(child, _condition(child)):
+                if selector == "*":
+                    self.put(f"{values} = {_literal(child)}")
+                    self._enter(child, f"{pointer}/0")
+                elif _solid(child):
+                    self._enter(child, here)
+                    self.put(f"{values}.append({_literal(child)})")
+                else:
+                    inner = self.out.name("o")
+                    self.put(f"{inner} = {_start(child)}")
+                    self._object(child, inner, here)
+                    self.put(f"{values}.append({inner})")
         self.put(f"if {values}: {var}[{name!r}] = {values}")
-
-    def _put_item(self, slot: Slot, values: str, pointer: str) -> None:
-        condition = "" if slot.always or slot.constant is not None else f"{slot.var} is not None"
-        self._when(condition)
-        if slot.constant is not None:
-            self._constant_entries(slot, pointer)
-            self.put(f"{values}.append({slot.constant!r})")
-        else:
-            self._entries(slot, pointer)
-            self.put(f"{values}.append({slot.var})")
-        self.out.depth -= bool(condition)
-
-    def _item(self, child: Tree, values: str, pointer: str) -> None:
-        self._when(_condition(child))
-        if _all_constant(child):
-            self._claims_below(child, pointer)
-            self.put(f"{values}.append({_constant(child)!r})")
-        else:
-            inner = self.out.name("o")
-            self.put(f"{inner} = {_start(child)}")
-            self._object(child, inner, pointer)
-            self.put(f"{values}.append({inner})")
-        self.out.depth -= bool(_condition(child))
-
-    def _claims_below(self, tree: Tree, pointer: str) -> None:
-        for slot in _slots(tree):
-            self._constant_entries(slot, pointer)
 
     def _each(self, child: tuple[Each, paths.Step, str], values: str, pointer: str) -> None:
         put, (each, step, scope) = self.put, child
-        put(f"# {scope}.{each.name} ({self.document.file}:{each.at.line})")
+        put(f"# {scope}.{each.name} ({each.at.file}:{each.at.line})")
         if each.at_least:
             made = self.out.name("n")
             put(f"{made} = len({values})")
@@ -516,33 +521,45 @@ class _Writer:
         if each.at_least:
             self._at_least(each, tree, scope, pointer)
         anchor = self._slot(tree, paths.parse(each.anchor, self.document.slices)) if each.anchor else None
-        self._when(f"{anchor.var} is not None" if anchor else "")
-        inner = self.out.name("o")
-        put(f"{inner} = {_start(tree)}")
-        self._object(tree, inner, pointer)
-        put(f"{values}.append({inner})")
+        if anchor:
+            put(f"if {anchor.var} is not None:")
+            self.out.depth += 1
+            anchor.always = True
+        for derived in self.derived:
+            if derived.of == f"{scope}.{step.name}":
+                source = self._slot(tree, paths.parse(derived.value, self.document.slices))
+                name = f"if {source.var} is not None: " if not source.expression else ""
+                if source.expression:
+                    put(f"{source.var} = {source.expression}")
+                    source.expression = ""
+                put(f"{name}d_{derived.name}.append({source.var})")
+        if _solid(tree):
+            self._enter(tree, pointer)
+            put(f"{values}.append({_literal(tree)})")
+        else:
+            inner = self.out.name("o")
+            put(f"{inner} = {_start(tree)}")
+            self._object(tree, inner, pointer)
+            put(f"{values}.append({inner})")
         self.out.depth -= 1 + bool(anchor)
         self.group = ""
 
     def _at_least(self, each: Each, tree: Tree, scope: str, pointer: str) -> None:
         value, target, loss = each.at_least or ("", "", "")
         slot = self._slot(tree, paths.parse(target, self.document.slices))
-        self.put(f"if not i: {slot.var} = {value!r}")
         entry = f"('', {DEFAULTED!r}, {scope + '.' + each.name!r}, {_text(pointer + '/' + target)}, {loss!r})"
-        self.put(f"if not i: dfl.append({entry})")
+        self.put("if not i:")
+        self.put(f"    {slot.var} = {value!r}; dfl.append({entry})")
 
     def _derived(self, child: tuple[Derived, paths.Step, str], values: str) -> None:
         derived, step, scope = child
-        of, _, rest = derived.of.partition(".")
-        walker = self.out.keep(f"W_{derived.name}", paths.parse(f"{rest}[*].{derived.value}", self.document.slices))
-        position = derived.position.split(".")
         value: Any = "VALUE"
-        for part in reversed(position):
+        for part in reversed(derived.position.split(".")):
             value = {part: value}
         start = {step.slice.key: step.slice.values[0]} if step.slice is not None else {}
-        shape = repr({**start, **value}).replace("'VALUE'", "n.value")
+        shape = repr({**start, **value}).replace("'VALUE'", "n")
         self.put(f"# {scope}.{derived.name} ({self.document.file}:{derived.at.line})")
-        self.put(f"for n in walk(Node('', o_{of}), {walker}, {{}}): {values}.append({shape})")
+        self.put(f"{values}.extend([{shape} for n in d_{derived.name}])")
 
 
 def _owners(document: Document) -> Counter[str]:
@@ -559,28 +576,25 @@ def _owners(document: Document) -> Counter[str]:
     return owners
 
 
-def _slots(tree: Tree) -> list[Slot]:
+def _slots(tree: Slot | Tree) -> list[Slot]:
     """All slots of a tree in order, those of `each` lists left out."""
+    if isinstance(tree, Slot):
+        return [tree]
     found: list[Slot] = []
     for child in tree.properties.values():
         for one in child.values() if isinstance(child, dict) else (child,):
-            if isinstance(one, Slot):
-                found.append(one)
-            elif isinstance(one, Tree):
+            if not isinstance(one, tuple):
                 found.extend(_slots(one))
     return found
 
 
-def _all_constant(tree: Tree) -> bool:
-    slots = _slots(tree)
-    return bool(slots) and all(s.constant is not None for s in slots) and not _has_each(tree)
+def _has_each(tree: Slot | Tree) -> bool:
+    if isinstance(tree, Slot):
+        return False
+    return any(isinstance(i, tuple) for c in tree.properties.values() if isinstance(c, dict) for i in c.values())
 
 
-def _has_each(tree: Tree) -> bool:
-    return any(isinstance(c, dict) and any(isinstance(i, tuple) for i in c.values()) for c in tree.properties.values())
-
-
-def _condition(tree: Tree) -> str:
+def _condition(tree: Slot | Tree) -> str:
     """When an object is written: always if it holds constants only or a value that is always there, else if any is."""
     dynamic = [s for s in _slots(tree) if s.dynamic]
     if not dynamic or any(s.always for s in dynamic) or _has_each(tree):
@@ -588,16 +602,28 @@ def _condition(tree: Tree) -> str:
     return " or ".join(f"{s.var} is not None" for s in dynamic)
 
 
-def _constant(tree: Tree) -> dict[str, Any]:
-    value: dict[str, Any] = dict([tree.start]) if tree.start else {}
+def _solid(tree: Slot | Tree) -> bool:
+    """Whether every part is there whenever the whole is: then it can be written as one literal."""
+    if isinstance(tree, Slot):
+        return not tree.dynamic or tree.always
+    return all(
+        not isinstance(one, tuple) and key != "*" and _solid(one)
+        for child in tree.properties.values()
+        for key, one in (child.items() if isinstance(child, dict) else (("", child),))
+    )
+
+
+def _literal(tree: Slot | Tree) -> str:
+    """The Python expression of a solid tree."""
+    if isinstance(tree, Slot):
+        return repr(tree.constant) if not tree.dynamic else tree.expression or tree.var
+    parts = [f"{tree.start[0]!r}: {tree.start[1]!r}"] if tree.start else []
     for name, child in tree.properties.items():
-        if isinstance(child, Slot):
-            value[name] = child.constant
-        elif isinstance(child, Tree):
-            value[name] = _constant(child)
+        if isinstance(child, dict):
+            parts.append(f"{name!r}: [{', '.join(_literal(item) for item in child.values())}]")
         else:
-            value[name] = [i.constant if isinstance(i, Slot) else _constant(i) for i in child.values()]
-    return value
+            parts.append(f"{name!r}: {_literal(child)}")
+    return "{" + ", ".join(parts) + "}"
 
 
 def _start(tree: Tree) -> str:

@@ -25,12 +25,16 @@ class Minter:
     def __init__(self, key: Iterable[str]) -> None:
         self._state = hashlib.sha1(NAMESPACE.bytes + netstrings(key), usedforsecurity=False)
 
-    def v5(self, *parts: str) -> str:
-        """The version-5 UUID of the message key followed by these parts."""
+    def made(self, suffix: bytes) -> str:
+        """The version-5 UUID of the message key followed by parts that already are netstrings."""
         state = self._state.copy()
-        state.update("".join([f"{len(p)}:{p}," for p in parts]).encode())
+        state.update(suffix)
         h = state.hexdigest()
         return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
+
+    def v5(self, *parts: str) -> str:
+        """The version-5 UUID of the message key followed by these parts."""
+        return self.made(netstrings(parts))
 
     def urn(self, *parts: str) -> str:
         """The same bits stamped as version 4, with `urn:uuid:`, where a profile speaks of version 4."""

@@ -32,6 +32,7 @@ def _offset(hour: str) -> tuple[str, bool] | None:
     return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}", first.utcoffset() != second.utcoffset()
 
 
+@lru_cache(maxsize=4096)
 def to_instant(date: str | None, time: str | None) -> tuple[str | None, bool]:
     """`2024-10-27`, `02:30` → `2024-10-27T02:30:00+02:00` and True, as the time is doubtful. None if not a time."""
     if not date or not time or not _DATE.match(date) or not _TIME.match(time):
