@@ -97,7 +97,7 @@ def _as_peer(element: list[str]) -> object:
 
 def broken_segments_are_found(raw: Sequence[bytes]) -> str:
     """Seeded faults: a cut segment, a bad tag, a misplaced release character must each give an issue."""
-    for broken in (raw[0][:-3], raw[0].replace(b"BGM", b"b m"), raw[0].replace(b"BGM+E", b"BGM+?E")):
+    for broken in (raw[0][:-3], raw[0].replace(b"BGM", b"bm!"), raw[0].replace(b"BGM+E", b"BGM+?E")):
         log = IssueLog()
         list(read_segments(broken, log))
         if not list(log):

@@ -94,3 +94,13 @@ def test_lock_files_have_hashes(root: Path) -> None:
         packages = re.split(r"^(?=[a-z])", text, flags=re.MULTILINE)[1:]
         assert packages
         assert [p for p in packages if "--hash=sha256:" not in p] == []
+
+
+def test_hooks_run_what_make_test_runs(root: Path) -> None:
+    """Hooks, make and continuous integration cannot disagree about what is green."""
+    hooks = re.findall(r"entry: \.venv/bin/(.+)", (root / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    makefile = (root / "Makefile").read_text(encoding="utf-8")
+    test = re.search(r"^lint:.*?^test-long:", makefile, re.MULTILINE | re.DOTALL)
+    assert test
+    assert hooks == re.findall(r"^\t\$\(BIN\)/(.+)", test[0], re.MULTILINE)
+    assert "make test" in (root / ".ci" / "run").read_text(encoding="utf-8")
