@@ -72,7 +72,7 @@ UNRECOGNISED = declare(
     help="EDIFACT starts with UNA or UNB, OIOXML has the document element Emessage, FHIR is a JSON Bundle.",
 )
 NO_PACK = declare(
-    "NCK001",
+    "NCK020",
     "profile-not-available",
     Severity.INFO,
     "no compiled profile pack holds the profile of this message, so it was not checked",
