@@ -1,0 +1,48 @@
+"""The command `medcom-fhir`: options in, exit code out.
+
+Nothing heavy is imported before a command needs it: `medcom-fhir --version` must start at once.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import click
+
+from converter.cli import converting, looking
+from converter.cli.exits import NAME, Program
+from converter.cli.options import examples, version
+
+
+@click.group(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    epilog=examples(
+        "convert letter.edi -o letter.json",
+        "convert inbox/ --sor organisations.csv -o out --ledger ledger.jsonl",
+        "convert out/letter.json --to edifact",
+        "validate letter.xml",
+        "explain letter.edi -o page.html",
+        "explain EDI010",
+    ),
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=lambda c, _, v: _show_version(c, v)
+)
+def program() -> None:
+    """Convert MedCom's EDIFACT and OIOXML messages to MedCom's FHIR messages and back, and account for every piece."""
+
+
+def _show_version(context: click.Context, wanted: bool) -> None:
+    if wanted and not context.resilient_parsing:
+        click.echo(f"{NAME} {version()}")
+        context.exit()
+
+
+for _command in (*converting.COMMANDS, *looking.COMMANDS):
+    program.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the program with the arguments of the process."""
+    program.main()

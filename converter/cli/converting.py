@@ -1,0 +1,121 @@
+"""The commands that take messages: `convert` and `validate`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from converter.cli.exits import describe
+from converter.cli.options import NEW, Settings, ended, engine_for, examples, shared
+
+
+@click.command(
+    epilog=examples(
+        "convert letter.edi                                one Bundle on stdout",
+        "convert letter.xml --to edifact -o letter.edi     the other legacy syntax",
+        "convert inbox/ archive.zip -o out                 a folder: a file a message, and summary.json",
+        "convert inbox/ -o all.ndjson --ledger l.jsonl     what became of every piece",
+        "convert letter.edi -o a.json --sidecar kept.json; convert a.json --sidecar kept.json -o back.xml",
+    )
+)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("--to", type=click.Choice(("fhir", "oioxml", "edifact")), help="Target; the default follows the input.")
+@click.option("-o", "--output", metavar="PATH", help="FILE.json, .ndjson, .xml or .edi, or a folder (no suffix).")
+@click.option("--letter-version", metavar="V", help="Version of the letters to write, such as D9134L.")
+@click.option("--no-validate", is_flag=True, help="Do not judge the result by its definition or profile.")
+@click.option("--ledger", metavar="FILE", type=NEW, help="JSON lines: what became of every value, without values.")
+@click.option("--sidecar", metavar="FILE", type=NEW, help="Values without a place in the target; read on the way back.")
+@click.option("--state", metavar="FILE", type=NEW, help="SQLite store of message ids, for receipts.")
+@click.option("--attempt", metavar="N", type=click.IntRange(1), default=1, help="Number of this sending (default 1).")
+@click.option("--accept-loss", metavar="ID", multiple=True, help="Convert in spite of this blocking loss; repeatable.")
+@click.option("--envelope", is_flag=True, help="Wrap in a VANSEnvelope (comes with a later version).")
+@click.option("--cross-check", is_flag=True, help="Read EDIFACT with a second, independent reader and compare.")
+@click.option("--encoding", type=click.Choice(("utf-8",)), help="Read EDIFACT bytes as UTF-8 whatever its label says.")
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@shared
+def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
+    """Convert messages. INPUT: file, folder, .zip, .tar, .tar.gz, .ndjson, or - for standard input.
+
+    The syntax is found from the content. Legacy messages become FHIR Bundles, Bundles become OIOXML letters, unless
+    --to or the suffix of -o says otherwise. Findings go to stderr. What could be built is written also if it has
+    findings; exit code 1 says that there were errors.
+    """
+    from converter import runs
+    from converter.records import LedgerFile, Sidecar, State
+    from converter.sinks import refuse_inside, sink_for
+    from converter.sources import require
+
+    if wanted["envelope"]:
+        raise click.UsageError("--envelope is not available yet: VANS envelopes come with a later version")
+    reporter = settings.reporter(sys.stderr)
+    output, force = wanted["output"], wanted["force"]
+    to = wanted["to"] or _target_of(output)
+    require(inputs)
+    for path in (wanted[name] for name in ("ledger", "sidecar", "state") if wanted[name]):
+        refuse_inside(path, inputs)
+    sink = sink_for(output, inputs, force=force)
+    sidecar = Sidecar(wanted["sidecar"]) if wanted["sidecar"] else None
+    engine = engine_for(
+        settings,
+        reporter,
+        attempt=wanted["attempt"],
+        accept=frozenset(wanted["accept_loss"]),
+        validate=not wanted["no_validate"],
+        letter_version=wanted["letter_version"],
+        encoding=wanted["encoding"],
+        cross_check=wanted["cross_check"],
+        kept=sidecar.kept if sidecar else None,
+        sidecar=sidecar is not None,
+    )
+    records = runs.Records(
+        ledger=LedgerFile(wanted["ledger"], force=force) if wanted["ledger"] else None,
+        sidecar=sidecar,
+        state=State(wanted["state"]) if wanted["state"] else None,
+    )
+    run = runs.Run(reporter, settings.limits, describe)
+    judge = lambda item: engine.convert(item.data, to=to, name=item.display)  # noqa: E731
+    runs.convert(run, inputs, judge, sink, records, stdout_used=output in (None, "-"))
+    summary = run.summary
+    if settings.verbose or summary.written + summary.refused + summary.skipped > 1:
+        skipped = f", {summary.skipped} files skipped" if summary.skipped else ""
+        total = summary.written + summary.refused
+        reporter.note(f"{total} messages: {summary.written} converted, {summary.refused} refused{skipped}")
+        reporter.note(runs.figures(summary))
+    return ended(reporter, broken=run.broken)
+
+
+def _target_of(output: str | None) -> str | None:
+    suffix = Path(output).suffix.lower() if output else ""
+    return {".json": "fhir", ".ndjson": "fhir", ".edi": "edifact", ".xml": "oioxml"}.get(suffix)
+
+
+@click.command(
+    epilog=examples(
+        "validate letter.edi",
+        "validate bundle.json --format sarif > findings.sarif",
+        "validate inbox/ --fail-on warning --quiet",
+    )
+)
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("--profile", metavar="URL", help="Judge FHIR by this profile instead of the one that the Bundle names.")
+@shared
+def validate(settings: Settings, inputs: Sequence[str], profile: str | None) -> int:
+    """Judge messages: EDIFACT and OIOXML by their letter definitions, FHIR by its profiles. Findings go to stdout."""
+    from converter import runs
+    from converter.sources import require
+
+    require(inputs)
+    reporter = settings.reporter(sys.stdout)
+    engine = engine_for(settings, reporter)
+    run = runs.Run(reporter, settings.limits, describe)
+    judge = lambda item: engine.validate(item.data, name=item.display, profile=profile)  # noqa: E731
+    count = runs.validate(run, inputs, judge)
+    reporter.note(f"{count} messages checked: {runs.figures(run.summary)}")
+    return ended(reporter, broken=run.broken)
+
+
+COMMANDS = (convert, validate)
