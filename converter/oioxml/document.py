@@ -123,9 +123,21 @@ PARSER_FAILED = declare(
     help="Keep the document and report it as a fault of the converter.",
 )
 
+_FAULTS = {
+    "ERR_RESERVED_XML_NAME": "the XML declaration does not stand at the very start",
+    "ERR_TAG_NAME_MISMATCH": "a start tag and an end tag do not match",
+    "ERR_TAG_NOT_FINISHED": "an element does not end",
+    "ERR_DOCUMENT_END": "there is something behind the document element, or it does not end",
+    "ERR_DOCUMENT_EMPTY": "there is no element",
+    "ERR_UNDECLARED_ENTITY": "undeclared entity",
+    "ERR_INVALID_CHAR": "a character that XML forbids",
+    "ERR_NAME_REQUIRED": "a name is missing",
+    "NS_ERR_UNDEFINED_NAMESPACE": "a prefix without a namespace",
+}
 _MARK_8 = b"\xef\xbb\xbf"
 _MARKS_16 = (b"\xff\xfe", b"\xfe\xff")
-_DECLARATION = re.compile(rb"<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._:-]*)[\"']")
+# White space before it is a fault, found by the parser; the label counts all the same.
+_DECLARATION = re.compile(rb"[ \t\r\n]*+<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([A-Za-z0-9._:-]*)[\"']")
 _PROLOG = re.compile(rb"(?:\xef\xbb\xbf)?(?:[ \t\r\n]+|<\?.*?\?>|<!--.*?-->)*+", re.DOTALL)
 _LABELS = {
     "utf-8": "UTF-8",
@@ -208,7 +220,8 @@ def _report(fault: etree.XMLSyntaxError, log: IssueLog, file: str, limits: Limit
     if name == "ERR_RESOURCE_LIMIT":
         log.add(TOO_DEEP, at, limit=limits.xml_depth)
     else:
-        log.add(NOT_WELL_FORMED, at, fault=name.removeprefix("ERR_").replace("_", " ").lower() or "unknown fault")
+        words = name.removeprefix("ERR_").replace("_", " ").lower()
+        log.add(NOT_WELL_FORMED, at, fault=_FAULTS.get(name, words) or "unknown fault")
 
 
 # --- encodings ------------------------------------------------------------------------------------------------------

@@ -151,15 +151,15 @@ class Faults:
         # Without the path, which takes a walk up the tree: an extra has one of its own.
         return Location(self._file, line_of(element), 1)
 
-    def unknown(self, element: _Element) -> None:
-        """An element without a place in the definition."""
+    def unknown(self, element: _Element, parent: str) -> None:
+        """An element without a place in the definition, below the element with the id `parent`."""
         self._report(UNKNOWN_ELEMENT, element)
-        self._keep(element)
+        self._keep(element, f"{parent}.{local(element)}" if parent else local(element))
 
-    def repeated(self, element: _Element) -> None:
-        """A second element where one may stand."""
+    def repeated(self, element: _Element, path: str) -> None:
+        """A second element where one may stand; `path` is the id of the first."""
         self._report(REPEATED, element)
-        self._keep(element)
+        self._keep(element, path)
 
     def order(self, element: _Element) -> None:
         """An element after one that it has to precede."""
@@ -169,10 +169,10 @@ class Faults:
         """A group with nothing in it."""
         self._report(EMPTY_GROUP, element)
 
-    def stray(self, element: _Element, text: str) -> None:
-        """Text in an element that holds elements only."""
+    def stray(self, element: _Element, path: str, text: str) -> None:
+        """Text in an element that holds elements only; `path` is its id."""
         self._report(STRAY_TEXT, element)
-        self.extras.append(Extra(self._path(element), self._line(element), text.strip()))
+        self.extras.append(Extra(path, self._line(element), text.strip()))
 
     def in_plain(self, element: _Element) -> str:
         """Elements in a plain value; returns its text with a blank for each line break."""
@@ -194,7 +194,7 @@ class Faults:
                 if value and not str(name).startswith(_IGNORED_ATTRIBUTES):
                     self._report(ATTRIBUTE, element)
                     path = local(element) if ATTRIBUTE in self._rest else self._path(element)
-                    path += f"@{shown(str(name).rpartition('}')[2])}"
+                    path = f"{path}@{shown(str(name).rpartition('}')[2])}"
                     self.extras.append(Extra(path, self._line(element), str(value)))
 
     def close(self) -> None:
@@ -217,8 +217,8 @@ class Faults:
             for part in self._parts:
                 check_depth(part, self._log, self._file, self._limits)
 
-    def _keep(self, element: _Element) -> None:
-        pending = [(element, self._path(element))]
+    def _keep(self, element: _Element, top: str) -> None:
+        pending = [(element, top)]
         while pending:
             node, path = pending.pop()
             at = self._line(node)

@@ -14,7 +14,7 @@ from converter.definitions.unknown import report_no_definition
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.letter import Letter, Value, pattern, plain
 from converter.limits import Limits
-from converter.oioxml.document import line_of, parse, prolog_end
+from converter.oioxml.document import TOO_DEEP, line_of, parse, prolog_end
 from converter.oioxml.faults import Faults, RefusedError, check_depth, local, shown
 from converter.oioxml.text import has_escaped_markup, has_layout, markup_tags, plain_value, read_text
 
@@ -163,8 +163,11 @@ class _Message:
             if self.attributes:
                 faults.attributes(element)
             reader.faults = faults
-            reader.group(element, plan.letter, "")
+            reader.group(element, plan.letter, "", "")
         except RefusedError:
+            return refused
+        except RecursionError:
+            self.log.add(TOO_DEEP, self._at(element), limit=self.limits.xml_depth)
             return refused
         finally:
             faults.close()
@@ -193,7 +196,7 @@ class _Message:
         if self.envelopes:
             if faults is not None and self.attributes:
                 faults.attributes(self.envelopes[0])
-            reader.group(self.envelopes[0], plan.envelope, "")
+            reader.group(self.envelopes[0], plan.envelope, "", "Envelope")
 
     def _at(self, letter: _Element) -> Location:
         return Location(self.file, line_of(letter), 1, path=f"/Emessage/{local(letter)}")
@@ -202,9 +205,9 @@ class _Message:
         """What stands in Emessage itself and is neither its one Envelope nor a letter."""
         for text in (self.root.text, *(child.tail for child in self.root)):
             if text and text.strip(_WHITE):
-                faults.stray(self.root, text)
+                faults.stray(self.root, "", text)
         for again in self.envelopes[1:]:
-            faults.repeated(again)
+            faults.repeated(again, "Envelope")
         if self.envelopes and self.root[0] is not self.envelopes[0]:
             faults.order(self.envelopes[0])
 
@@ -310,36 +313,36 @@ class _Reader:
         self.places: dict[str, object] = {}
         self.markup = markup
 
-    def group(self, element: _Element, entries: _Entries, prefix: str) -> None:
-        """Read the children of an element. `prefix` is the id of the nearest repeating element and a dot."""
+    def group(self, element: _Element, entries: _Entries, prefix: str, own: str) -> None:
+        """Read the children of an element with the id `own`; `prefix` is the nearest repeating one's id and a dot."""
         values, places, counts = self.values, self.places, self.counts
         seen = 0
         text = element.text
         if text and text.strip(_WHITE):
-            self.faults.stray(element, text)
+            self.faults.stray(element, own, text)
         for child in element:
             tail = child.tail
             if tail and tail.strip(_WHITE):
-                self.faults.stray(element, tail)
+                self.faults.stray(element, own, tail)
             entry = entries.get(child.tag)
             if entry is None:
-                self.faults.unknown(child)
+                self.faults.unknown(child, own)
                 continue
             kind, bit, path, inner, repeats = entry
+            leaf = name = prefix + path
             if seen >= bit:
                 if seen & bit and not repeats:
-                    self.faults.repeated(child)
+                    self.faults.repeated(child, leaf)
                     continue
                 if seen >= bit << 1:
                     self.faults.order(child)
             seen |= bit
-            leaf = name = prefix + path
             if repeats:
                 number = counts.get(name, 0) + 1
                 leaf = f"{name}[{number}]"
             if kind == _GROUP:
                 before = len(values)
-                self.group(child, inner, leaf + "." if repeats else prefix)
+                self.group(child, inner, leaf + "." if repeats else prefix, leaf)
                 if len(values) == before:
                     if not len(child):
                         self.faults.empty(child)

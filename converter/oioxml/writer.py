@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from converter.definitions import Definition, Definitions, Element
+from converter.definitions.tree import GROUP
 from converter.definitions.unknown import report_no_definition
 from converter.issues import NOWHERE, IssueLog, Location, Severity, declare
 from converter.letter import Letter, Value, counts_of, plain
@@ -40,9 +41,9 @@ NO_PLACE = declare(
     source="OIOXML schema of the letter",
 )
 
-_Node = tuple[bool, bool, str, str, str, bool, tuple["_Node", ...], str | None]
-"""Whether formatted text; whether it repeats; the path below the nearest repeating element; start tag; end tag; whether
-a group; children; the constant that is written when the value is absent."""
+_Node = tuple[str, bool, str, str, str, tuple["_Node", ...], str | None]
+"""Type; whether it repeats; the path below the nearest repeating element; start tag; end tag; children; the constant
+that is written when the value is absent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,9 @@ def _nodes(elements: Sequence[Element], base: str) -> tuple[_Node, ...]:
     for element in elements:
         path = base + element.name
         children = _nodes(element.children, "" if element.repeats else path + ".")
-        constant = element.const if element.type == "const" and element.min else None
+        constant = element.const if element.min else None
         tags = f"<{element.name}>", f"</{element.name}>"
-        nodes.append((element.type == "text", element.repeats, path, *tags, not element.is_leaf, children, constant))
+        nodes.append((element.type, element.repeats, path, *tags, children, constant))
     return tuple(nodes)
 
 
@@ -164,23 +165,23 @@ class _Writer:
         """Write the children of an element; returns how many values, constants that were absent not counted."""
         values = self._values
         start = self._written
-        for is_text, repeats, path, opening, closing, is_group, children, constant in nodes:
+        for type_, repeats, path, opening, closing, children, constant in nodes:
             leaf = prefix + path
             if repeats:
                 for number in range(1, self._counts.get(leaf, 0) + 1):
                     one = f"{leaf}[{number}]"
-                    if is_group:
+                    if type_ == GROUP:
                         self._group(children, one + ".", opening, closing, out)
                     elif (value := values.get(one)) is not None:
-                        out += (opening, self._content(one, value, is_text), closing)
-            elif is_group:
+                        out += (opening, self._content(one, value, type_), closing)
+            elif type_ == GROUP:
                 self._group(children, prefix, opening, closing, out)
             elif (value := values.get(leaf)) is not None:
-                if constant is not None and self._other_version:
+                if type_ == "const" and self._other_version and constant is not None:
                     self._written += 1
                     out += (opening, constant, closing)
                 else:
-                    out += (opening, self._content(leaf, value, is_text), closing)
+                    out += (opening, self._content(leaf, value, type_), closing)
             elif constant is not None:
                 out += (opening, constant, closing)
         return self._written - start
@@ -193,9 +194,9 @@ class _Writer:
         else:
             del out[mark:]
 
-    def _content(self, leaf: str, value: Value, is_text: bool) -> str:
+    def _content(self, leaf: str, value: Value, type_: str) -> str:
         self._written += 1
-        if is_text:
+        if type_ == "text":
             runs = value if not isinstance(value, str) else ((PLAIN, value),) if value else ()
             return write_text(runs, self._log, leaf)
         return escape(plain(value), self._log, leaf)
@@ -215,11 +216,11 @@ class _Writer:
         plan = _plan(self._definition)
         pending = [(node, "") for node in (*plan.envelope, *plan.letter)]
         while pending:
-            (_, repeats, path, _, _, is_group, children, _), prefix = pending.pop()
+            (type_, repeats, path, _, _, children, _), prefix = pending.pop()
             leaf = prefix + path
             ones = [f"{leaf}[{n}]" for n in range(1, self._counts.get(leaf, 0) + 1)] if repeats else [leaf]
             for one in ones:
-                if is_group:
+                if type_ == GROUP:
                     pending += [(child, one + "." if repeats else prefix) for child in children]
                 else:
                     found.add(one)
