@@ -17,7 +17,8 @@ NO_DEFINITION = declare(
     "mappings/letters.",
 )
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,34}\Z")
+# A type or version (DIS90, XD9034L), or a root element of at least two words (ClinicalEmail). A person's name is neither.
+_NAME = re.compile(r"(X?[A-Z]{1,6}[0-9]{1,4}[A-Z]?|[A-Z][a-z]{1,20}([A-Z][a-z]{1,20}){1,4})\Z")
 
 
 def report_no_definition(log: IssueLog, at: Location, *names: str) -> None:
