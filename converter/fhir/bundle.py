@@ -68,8 +68,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _integer(text: str) -> int | Number:
-    # 18 digits fit the 64 bits that orjson writes; -0 is a decimal's way to say something.
-    return int(text) if len(text) < 19 and text != "-0" else Number(text)
+    # orjson writes integers of 64 bits; -0 is a decimal's way to say something.
+    if len(text) > 20 or text == "-0":
+        return Number(text)
+    whole = int(text)
+    return whole if -(2**63) <= whole < 2**64 else Number(text)
 
 
 _careful = json.JSONDecoder(object_pairs_hook=_unique, parse_float=Number, parse_int=_integer)
@@ -223,7 +226,7 @@ def resolve(indexed: Mapping[str, Resource], reference: object) -> Resource | No
 
     Literal references only: `Type/id`, or an address equal to a fullUrl, either with a version.
     """
-    target = reference.get("reference") if isinstance(reference, Mapping) else reference
+    target = reference.get("reference") if isinstance(reference, dict) else reference
     if not isinstance(target, str):
         return None
     found = indexed.get(target)

@@ -1,0 +1,140 @@
+"""Narratives: what a Danish reader sees of a resource when a system shows its text and nothing else.
+
+MedCom's profiles oblige the sender to represent certain elements there (obligation `SHALL:in-narrative`); no validator
+looks. The templates under `templates/narrative/` are ours alone, compiled once, with autoescaping and strict variables.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from converter.errors import ConverterError
+from converter.fhir.bundle import Resource
+from converter.fhir.wording import LABELLED, OTHER, VALUES, Labels, Wording, anything
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FOLDER = Path(__file__).resolve().parent.parent / "templates" / "narrative"
+SUFFIX = ".xhtml.j2"
+WITHOUT = ("Bundle", "Binary", "Parameters")
+"""The resource types that have no narrative."""
+
+_BEFORE = frozenset({"resourceType", "id", "meta"})
+# What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Two ways to find it: bytes are
+# looked through faster than characters, and say when to look closer (surrogates begin with ED, U+FFFE with EF).
+_SUSPECT = bytes(code for code in range(0x20) if code not in b"\t\n\r") + b"\xed\xef"
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+_Render = Callable[[Any], Iterator[str]]
+
+
+class _Variables:
+    """All that a compiled template asks of jinja2's Context. Ours use no global, import or block, so a look-up will do.
+
+    jinja2's own copies the environment's globals for each rendering and costs more than the template. A variable that
+    is not there raises `KeyError` here, as `UndefinedError` does there.
+    """
+
+    __slots__ = ("resolve_or_missing",)
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.resolve_or_missing = values.__getitem__
+
+
+class Narratives:
+    """The compiled templates and the Danish labels of codes."""
+
+    def __init__(self, templates: dict[str, _Render], labels: Labels) -> None:
+        self._templates = templates
+        self._labels = labels
+
+    @classmethod
+    def load(cls, folder: Path = FOLDER) -> Narratives:
+        """Compile the templates of a folder. Raises `ConverterError` if one is absent or wrong."""
+        from jinja2 import TemplateError
+
+        environment = template_environment(folder)
+        try:
+            labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+            if absent := sorted(LABELLED - labels.keys()):
+                raise ValueError(f"labels.json has no {', '.join(absent)}")
+            templates = {name: _compiled(environment, name + SUFFIX) for name in VALUES}
+        except (TemplateError, OSError, ValueError) as error:
+            raise ConverterError(f"the narrative templates in {folder} do not load: {error}") from error
+        return cls(templates, labels)
+
+    def add(self, bundle: Resource) -> None:
+        """Give every resource of a Bundle its `text`, directly after `meta`; a `text` that is there is replaced."""
+        entries = bundle.get("entry")
+        if type(entries) is not list:
+            return
+        wording = Wording(self._labels, bundle)
+        resources = [entry.get("resource") for entry in entries if type(entry) is dict]
+        told = [r for r in resources if type(r) is dict and r.get("resourceType") not in WITHOUT]
+        divs = [self._div(resource, wording) for resource in told]
+        if not _is_xml("".join(divs)):
+            divs = [_NOT_XML.sub("\ufffd", div) for div in divs]
+        for resource, div in zip(told, divs, strict=True):
+            _place(resource, {"status": "generated", "div": div})
+
+    def _div(self, resource: Resource, wording: Wording) -> str:
+        kind = resource.get("resourceType")
+        if type(kind) is str and kind in VALUES:
+            try:
+                values = VALUES[kind](resource, wording)
+                values["id"] = resource.get("id", "")
+                return "".join(self._templates[kind](_Variables(values)))
+            except (AttributeError, TypeError, KeyError):
+                pass  # an element is not what it should be; the profiles will say which
+        return "".join(self._templates[OTHER](_Variables(anything(resource, wording))))
+
+
+def template_environment(folder: Path) -> Environment:
+    """jinja2 as we use it: templates of this folder only, values escaped, unknown variables an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+
+
+def _compiled(environment: Environment, name: str) -> _Render:
+    """The function that jinja2 has made of a template, with a faster `escape`.
+
+    markupsafe's own wraps every escaped string in a `Markup`, ten times the cost of escaping it. The part below it does
+    the same to plain strings. Where it is not to be had, the slow one stays in place.
+    """
+    render = environment.get_template(name).root_render_func
+    try:
+        from markupsafe._speedups import _escape_inner
+    except ImportError:
+        return render
+
+    def escape(value: object) -> str:
+        if isinstance(value, str):
+            return _escape_inner(value)
+        raise TypeError("not a text")
+
+    render.__globals__["escape"] = escape
+    return render
+
+
+def _is_xml(text: str) -> bool:
+    """Whether XML can hold all of this text; False also for some that it can hold."""
+    seen = text.encode("utf-8", "surrogatepass")
+    return len(seen.translate(None, _SUSPECT)) == len(seen)
+
+
+def _place(resource: Resource, text: dict[str, str]) -> None:
+    """Set `text`; a resource without one gets it after `meta`, for which what follows has to be put in again."""
+    if "text" in resource:
+        resource["text"] = text
+        return
+    following = [(key, value) for key, value in resource.items() if key not in _BEFORE]
+    for key, _ in following:
+        del resource[key]
+    resource["text"] = text
+    resource.update(following)

@@ -1,0 +1,321 @@
+"""One Bundle in which every element that a narrative shows has a text of its own, and what has to be told of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from converter.fhir.wording import AUTHOR, CONTACT, DATE, SENDER, USE, VALUES
+
+XHTML = "{http://www.w3.org/1999/xhtml}"
+# FHIR R4, narrative.html: chapters 7 to 11 and 15 of HTML 4.0, a, img, and nothing that acts.
+ALLOWED = {
+    *(
+        "a",
+        "abbr",
+        "acronym",
+        "b",
+        "big",
+        "blockquote",
+        "br",
+        "caption",
+        "cite",
+        "code",
+        "col",
+        "colgroup",
+        "dd",
+        "dfn",
+    ),
+    *("div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "li", "ol", "p", "pre", "q"),
+    *("samp", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt"),
+    *("ul", "var"),
+}
+NAMES = sorted(VALUES)
+
+
+def ref(kind: str, id: str) -> dict[str, str]:  # noqa: A002
+    return {"reference": f"{kind}/{id}"}
+
+
+MESSAGE_HEADER = {
+    "resourceType": "MessageHeader",
+    "id": "id-header",
+    "meta": {"profile": ["p"]},
+    "eventCoding": {"system": "urn:x", "code": "code-event"},
+    "destination": [
+        {
+            "extension": [{"url": USE, "valueCoding": {"code": "code-primary"}}],
+            "endpoint": "https://primary.example",
+            "receiver": ref("Organization", "primary"),
+        },
+        {
+            "extension": [{"url": USE, "valueCoding": {"code": "code-copy"}}],
+            "endpoint": "https://copy.example",
+            "receiver": ref("Organization", "copy"),
+        },
+    ],
+    "sender": ref("Organization", "id-sender"),
+    "source": {"endpoint": "https://source.example"},
+    "focus": [ref("Communication", "id-communication")],
+}
+COMMUNICATION = {
+    "resourceType": "Communication",
+    "id": "id-communication",
+    "extension": [{"url": SENDER, "valueReference": ref("CareTeam", "id-team")}],
+    "status": "code-status",
+    "category": [{"coding": [{"system": "urn:x", "code": "code-category"}]}],
+    "priority": "code-priority",
+    "subject": ref("Patient", "id-patient"),
+    "topic": {"text": "Emnetekst"},
+    "encounter": ref("Encounter", "id-encounter"),
+    "recipient": [ref("CareTeam", "receiving-team")],
+    "payload": [
+        {
+            "extension": [
+                {"url": DATE, "valueDateTime": "2031-05-17T09:41:00+02:00"},
+                {"url": AUTHOR, "valueReference": ref("PractitionerRole", "id-role")},
+                {"url": CONTACT, "valueContactPoint": {"system": "phone", "value": "0000 0001"}},
+            ],
+            "contentString": "Line one\nLine two",
+        },
+        {
+            "extension": [
+                {"url": DATE, "valueDateTime": "2032-06-18T10:52:33Z"},
+                {"url": AUTHOR, "valueReference": ref("PractitionerRole", "other-role")},
+                {"url": CONTACT, "valueContactPoint": {"system": "phone", "value": "0000 0002"}},
+            ],
+            "contentAttachment": {
+                "title": "Bilagstitel",
+                "contentType": "application/pdf",
+                "url": "https://link.example/x",
+                "creation": "2030-04-16",
+                "data": "AAAA",
+            },
+        },
+    ],
+}
+PATIENT = {
+    "resourceType": "Patient",
+    "id": "id-patient",
+    "identifier": [
+        {"system": "urn:oid:1.2.208.176.1.2", "value": "0201609995"},
+        {"system": "urn:oid:1.2.208.176.1.6.1.1", "value": "0703921VJ4"},
+        {"system": "urn:oid:1.2.208.176.1.6.1.3", "value": "0706830VJ9"},
+    ],
+    "name": [{"use": "official", "family": "Efternavn", "given": ["Fornavn", "Mellemnavn"]}],
+    "telecom": [{"system": "phone", "value": "0000 0003"}],
+    "address": [{"line": ["Vejnavn 1", "2. sal"], "city": "Byen", "postalCode": "9999"}],
+    "deceasedBoolean": True,
+}
+ENCOUNTER = {
+    "resourceType": "Encounter",
+    "id": "id-encounter",
+    "status": "code-encounter-status",
+    "class": {"system": "urn:x", "code": "code-class"},
+    "subject": ref("Patient", "id-patient"),
+    "episodeOfCare": [{"identifier": {"value": "episode-1"}}, {"identifier": {"value": "urn:uuid:episode-2"}}],
+    "period": {"start": "2029-01-02", "end": "2029-03-04T05:06:00+01:00"},
+    "serviceProvider": ref("Organization", "copy"),
+}
+ROLE = {
+    "resourceType": "PractitionerRole",
+    "id": "id-role",
+    "practitioner": ref("Practitioner", "id-practitioner"),
+    "organization": ref("Organization", "id-sender"),
+    "code": [{"coding": [{"system": "urn:x", "code": "code-role"}], "text": "Rolletekst"}],
+}
+PRACTITIONER = {
+    "resourceType": "Practitioner",
+    "id": "id-practitioner",
+    "name": [{"given": ["Doktor"], "family": "Dyr"}],
+}
+TEAM = {
+    "resourceType": "CareTeam",
+    "id": "id-team",
+    "name": "Holdet",
+    "managingOrganization": [ref("Organization", "id-sender"), ref("Organization", "copy")],
+}
+ORGANIZATION = {
+    "resourceType": "Organization",
+    "id": "id-sender",
+    "identifier": [
+        {"system": "https://www.gs1.org/gln", "value": "5790000120314"},
+        {"system": "urn:oid:1.2.208.176.1.1", "value": "325371000016006"},
+    ],
+    "name": "Afsenderhuset",
+}
+PROVENANCE = {
+    "resourceType": "Provenance",
+    "id": "id-provenance",
+    "target": [ref("MessageHeader", "id-header")],
+    "occurredDateTime": "2033-07-19T11:03:00+02:00",
+    "recorded": "2034-08-20T12:14:00+02:00",
+    "activity": {"coding": [{"system": "urn:x", "code": "code-activity"}]},
+    "agent": [{"who": ref("Organization", "id-sender")}],
+    "entity": [
+        {"role": "source", "what": {"identifier": {"value": "urn:uuid:payload"}}},
+        {"role": "revision", "what": ref("MessageHeader", "previous")},
+        {"role": "code-entity-role", "what": {**ref("MessageHeader", "older"), "identifier": {"value": "GLN#older"}}},
+    ],
+}
+OTHER = {"resourceType": "Basic", "id": "id-basic", "code": {"text": "Grundtekst"}, "extension": [{"valueInteger": 7}]}
+SUPPORT = [
+    {"resourceType": "Organization", "id": "primary", "name": "Modtagerhuset"},
+    {"resourceType": "Organization", "id": "copy", "name": "Kopihuset"},
+    {"resourceType": "CareTeam", "id": "receiving-team", "name": "Modtagerholdet"},
+    {"resourceType": "PractitionerRole", "id": "other-role", "code": [{"text": "Anden rolle"}]},
+]
+SAMPLES: dict[str, dict[str, Any]] = {
+    str(sample["resourceType"]): sample
+    for sample in (
+        MESSAGE_HEADER,
+        COMMUNICATION,
+        PATIENT,
+        ENCOUNTER,
+        ROLE,
+        PRACTITIONER,
+        TEAM,
+        ORGANIZATION,
+        PROVENANCE,
+    )
+} | {"other": OTHER}
+
+# What must stand in the narrative for each obliged element (ids as in the snapshots of MedCom's profiles).
+OBLIGED: dict[str, dict[str, list[str]]] = {
+    "MessageHeader": {
+        "MessageHeader.id": ["id-header"],
+        "MessageHeader.event[x].code": ["code-event"],
+        "MessageHeader.destination:primary.extension:use.value[x].code": ["code-primary"],
+        "MessageHeader.destination:primary.endpoint": ["https://primary.example"],
+        "MessageHeader.destination:primary.receiver": ["Modtagerhuset"],
+        "MessageHeader.destination:cc.extension:use.value[x].code": ["code-copy"],
+        "MessageHeader.destination:cc.endpoint": ["https://copy.example"],
+        "MessageHeader.destination:cc.receiver": ["Kopihuset"],
+        "MessageHeader.sender": ["Afsenderhuset"],
+        "MessageHeader.source.endpoint": ["https://source.example"],
+        "MessageHeader.focus": ["code-category: Emnetekst"],
+    },
+    "Communication": {
+        "Communication.id": ["id-communication"],
+        "Communication.extension:sender": ["Holdet"],
+        "Communication.status": ["code-status"],
+        "Communication.category.coding.code": ["code-category"],
+        "Communication.priority": ["code-priority"],
+        "Communication.subject": ["Fornavn Mellemnavn Efternavn, 0201609995"],
+        "Communication.topic.text": ["Emnetekst"],
+        "Communication.encounter": ["episode-1, urn:uuid:episode-2"],
+        "Communication.recipient": ["Modtagerholdet"],
+        "Communication.payload:string.extension:date": ["17-05-2031 kl. 09:41"],
+        "Communication.payload:string.extension:author": ["Doktor Dyr, Rolletekst (code-role), Afsenderhuset"],
+        "Communication.payload:string.extension:authorContact": ["0000 0001"],
+        "Communication.payload:string.content[x]": ["Line one", "Line two"],
+        "Communication.payload:attachment.extension:date": ["18-06-2032 kl. 10:52:33 (UTC+00:00)"],
+        "Communication.payload:attachment.extension:author": ["Anden rolle"],
+        "Communication.payload:attachment.extension:authorContact": ["0000 0002"],
+        "Communication.payload:attachment.content[x].contentType": ["application/pdf"],
+        "Communication.payload:attachment.content[x].url": ["https://link.example/x"],
+        "Communication.payload:attachment.content[x].title": ["Bilagstitel"],
+        "Communication.payload:attachment.content[x].creation": ["16-04-2030"],
+    },
+    "Patient": {
+        "Patient.id": ["id-patient"],
+        "Patient.identifier:cpr": ["CPR-nummer: 0201609995"],
+        "Patient.identifier:x-ecpr": ["Erstatnings-CPR (X-eCPR): 0703921VJ4"],
+        "Patient.identifier:d-ecpr": ["Erstatnings-CPR (D-eCPR): 0706830VJ9"],
+        "Patient.name:official.family": ["Efternavn"],
+        "Patient.name:official.given": ["Fornavn Mellemnavn"],
+        "Patient.telecom": ["Telefon: 0000 0003"],
+        "Patient.address.line": ["Vejnavn 1, 2. sal"],
+        "Patient.address.city": ["Byen"],
+        "Patient.address.postalCode": ["9999"],
+    },
+    "Encounter": {
+        "Encounter.id": ["id-encounter"],
+        "Encounter.status": ["code-encounter-status"],
+        "Encounter.class": ["code-class"],
+        "Encounter.subject": ["Fornavn Mellemnavn Efternavn, 0201609995"],
+        "Encounter.episodeOfCare.identifier": ["episode-1"],
+        "Encounter.episodeOfCare:lpr3identifier.identifier": ["urn:uuid:episode-2"],
+        "Encounter.serviceProvider": ["Kopihuset"],
+    },
+    "PractitionerRole": {
+        "PractitionerRole.id": ["id-role"],
+        "PractitionerRole.practitioner": ["Doktor Dyr"],
+        "PractitionerRole.organization": ["Afsenderhuset"],
+        "PractitionerRole.code.coding": ["code-role"],
+        "PractitionerRole.code.text": ["Rolletekst"],
+    },
+    "Practitioner": {"Practitioner.id": ["id-practitioner"], "Practitioner.name": ["Doktor Dyr"]},
+    "CareTeam": {
+        "CareTeam.id": ["id-team"],
+        "CareTeam.name": ["Holdet"],
+        "CareTeam.managingOrganization": ["Afsenderhuset", "Kopihuset"],
+    },
+    "Organization": {
+        "Organization.id": ["id-sender"],
+        "Organization.identifier:EAN-ID": ["Lokationsnummer (GLN): 5790000120314"],
+        "Organization.identifier:SOR-ID": ["SOR-id: 325371000016006"],
+        "Organization.name": ["Afsenderhuset"],
+    },
+    "Provenance": {
+        "Provenance.id": ["id-provenance"],
+        "Provenance.target": ["code-event id-header"],
+        "Provenance.occurred[x]:occurredDateTime": ["19-07-2033 kl. 11:03"],
+        "Provenance.activity.coding.code": ["code-activity"],
+        "Provenance.agent.who": ["Afsenderhuset"],
+        "Provenance.entity.role": ["code-entity-role"],
+        "Provenance.entity.what.reference": ["MessageHeader/older"],
+        "Provenance.entity.what.identifier": ["GLN#older"],
+        "Provenance.entity:preceedingMessage.role": ["Tidligere meddelelse: "],
+        "Provenance.entity:preceedingMessage.what.reference": ["MessageHeader/previous"],
+        "Provenance.entity:preceedingMessage.what.identifier": ["GLN#older"],
+        "Provenance.entity:payload.role": ["Indhold: "],
+        "Provenance.entity:payload.what.reference": ["MessageHeader/older"],
+        "Provenance.entity:payload.what.identifier": ["urn:uuid:payload"],
+    },
+    "other": {"Basic.id": ["id: id-basic"]},
+}
+# What the templates show besides.
+SHOWN = {
+    "MessageHeader": ["(code-primary)"],
+    "Patient": ["Død: ja"],
+    "Encounter": ["02-01-2029", "04-03-2029 kl. 05:06"],
+    "Provenance": ["20-08-2034 kl. 12:14"],
+    "other": ["Basic", "code.text: Grundtekst", "extension.0.valueInteger: 7"],
+}
+
+
+def everything() -> dict[str, Any]:
+    resources = copy.deepcopy([*SAMPLES.values(), *SUPPORT])
+    entries = [{"fullUrl": f"https://x.example/{r['resourceType']}/{r['id']}", "resource": r} for r in resources]
+    return {"resourceType": "Bundle", "type": "message", "entry": entries}
+
+
+def told(bundle: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The resources by type, the first of each; types without a template of their own as `other`."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry in bundle["entry"]:
+        kind = entry["resource"]["resourceType"]
+        found.setdefault(kind if kind in VALUES else "other", entry["resource"])
+    return found
+
+
+def seen(div: str) -> str:
+    """What a reader sees: the text of a well-formed div that has only allowed tags and no attributes."""
+    root = ET.fromstring(div)
+    assert root.tag == XHTML + "div"
+    for element in root.iter():
+        assert element.tag.removeprefix(XHTML) in ALLOWED
+        assert not element.attrib
+    for line_break in root.iter(XHTML + "br"):
+        line_break.tail = "\n" + (line_break.tail or "")
+    text = "".join(root.itertext())
+    assert text.strip(), "txt-2: a narrative must not be blank"
+    return text
+
+
+def missing(kind: str, text: str) -> list[str]:
+    """The elements of a sample that its narrative does not represent."""
+    absent = [element for element, texts in OBLIGED[kind].items() if not all(t in text for t in texts)]
+    return absent + [t for t in SHOWN.get(kind, ()) if t not in text]

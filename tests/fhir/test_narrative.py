@@ -1,0 +1,205 @@
+"""Narratives: every obliged element is represented, by templates that only show, in the place where `text` belongs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from converter.errors import ConverterError
+from converter.fhir.bundle import write_json
+from converter.fhir.narrative import FOLDER, SUFFIX, Narratives, template_environment
+from converter.fhir.wording import VALUES, Wording
+from tests.fhir.narrative_samples import MESSAGE_HEADER, NAMES, OBLIGED, SAMPLES, everything, missing, seen, told
+
+
+@pytest.fixture(scope="module")
+def narratives() -> Narratives:
+    return Narratives.load()
+
+
+# Obligations
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_every_obliged_element_is_represented(narratives: Narratives, kind: str) -> None:
+    bundle = everything()
+    narratives.add(bundle)
+    text = told(bundle)[kind]["text"]
+    assert text["status"] == "generated"
+    assert missing(kind, seen(text["div"])) == []
+
+
+def expressions() -> Iterator[tuple[str, int, str]]:
+    for kind in NAMES:
+        source = (FOLDER / (kind + SUFFIX)).read_text(encoding="utf-8")
+        for number, match in enumerate(re.finditer(r"\{\{.*?\}\}", source)):
+            yield kind, number, match[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"), [e[:2] for e in expressions()], ids=[f"{e[0]} {e[2]}" for e in expressions()]
+)
+def test_negative_control_a_template_that_leaves_one_thing_out_is_caught(
+    narratives: Narratives, kind: str, number: int
+) -> None:
+    source = (FOLDER / (kind + SUFFIX)).read_text(encoding="utf-8")
+    match = list(re.finditer(r"\{\{.*?\}\}", source))[number]
+    environment = template_environment(FOLDER)
+    spoilt = environment.from_string(source[: match.start()] + source[match.end() :])
+    bundle = everything()
+    variables = VALUES[kind](told(bundle)[kind], Wording(json.loads((FOLDER / "labels.json").read_text()), bundle))
+    variables["id"] = told(bundle)[kind]["id"]
+    assert missing(kind, seen(spoilt.render(variables)))
+
+
+def obligations(folder: Path) -> dict[str, str]:
+    """Element ids that a package of profiles wants in narratives, each with its resource type."""
+    found = {}
+    for path in folder.rglob("StructureDefinition-*.json"):
+        definition = json.loads(path.read_text(encoding="utf-8"))
+        if definition["type"] not in SAMPLES or "snapshot" not in definition:
+            continue
+        for element in definition["snapshot"]["element"]:
+            codes = [
+                part.get("valueCode")
+                for extension in element.get("extension", ())
+                if extension["url"].endswith("/obligation")
+                for part in extension.get("extension", ())
+            ]
+            if "SHALL:in-narrative" in codes:
+                found[element["id"]] = definition["type"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "package", ["medcom.fhir.dk.carecommunication#5.0.2", "medcom.fhir.dk.core#3.0.1", "medcom.fhir.dk.messaging#4.0.2"]
+)
+def test_the_obligations_of_the_packages_are_those_tested_here(shared: Path, package: str) -> None:
+    wanted = obligations(shared / "fhir" / "packages" / package)
+    assert len(wanted) > 10
+    assert {element for element, kind in wanted.items() if element not in OBLIGED[kind]} == set()
+
+
+def test_what_is_tested_here_is_no_more_than_the_packages_oblige(shared: Path) -> None:
+    wanted: dict[str, str] = {}
+    for package in ("carecommunication#5.0.2", "core#3.0.1", "messaging#4.0.2"):
+        wanted |= obligations(shared / "fhir" / "packages" / f"medcom.fhir.dk.{package}")
+    assert {element for kind in OBLIGED if kind != "other" for element in OBLIGED[kind]} == set(wanted)
+
+
+# Templates
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_a_template_uses_every_variable_it_is_given_and_no_other(kind: str) -> None:
+    from jinja2 import meta
+
+    source = (FOLDER / (kind + SUFFIX)).read_text(encoding="utf-8")
+    used = meta.find_undeclared_variables(template_environment(FOLDER).parse(source))
+    given = set(VALUES[kind]({}, Wording(json.loads((FOLDER / "labels.json").read_text()), {})))
+    assert used == (given if kind == "other" else given | {"id"})
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*" + SUFFIX)), ids=lambda path: path.name)
+def test_templates_only_loop_ask_and_show(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    assert set(re.findall(r"\{%-?\s*(\w+)", source)) <= {"if", "endif", "for", "endfor"}
+    assert all(re.fullmatch(r"\{\{ \w+ \}\}", match) for match in re.findall(r"\{\{.*?\}\}", source))
+    assert "|" not in source
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_the_fast_way_to_render_gives_what_jinja2_gives(narratives: Narratives, kind: str) -> None:
+    bundle = everything()
+    for resource in told(bundle).values():
+        resource["id"] += "<&>\"'"
+    narratives.add(bundle)
+    div = told(bundle)[kind].pop("text")["div"]
+    resource = told(bundle)[kind]
+    variables = VALUES[kind](resource, Wording(json.loads((FOLDER / "labels.json").read_text()), bundle))
+    template = template_environment(FOLDER).get_template(kind + SUFFIX)
+    assert div == template.render({**variables, "id": resource["id"]})
+
+
+def test_every_file_of_the_folder_is_used() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == {kind + SUFFIX for kind in NAMES} | {"labels.json"}
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("Patient.xhtml.j2", None),
+        ("Patient.xhtml.j2", "{{ x"),
+        ("labels.json", "{}"),
+        ("labels.json", "x"),
+        ("labels.json", None),
+    ],
+)
+def test_a_folder_that_does_not_load_says_so(tmp_path: Path, file: str, content: str | None) -> None:
+    for path in FOLDER.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    Narratives.load(tmp_path)
+    if content is None:
+        (tmp_path / file).unlink()
+    else:
+        (tmp_path / file).write_text(content)
+    with pytest.raises(ConverterError, match="do not load"):
+        Narratives.load(tmp_path)
+
+
+# Where narratives stand
+
+
+def test_text_stands_after_meta_and_replaces_what_was_there(narratives: Narratives) -> None:
+    bundle = everything()
+    narratives.add(bundle)
+    header = bundle["entry"][0]["resource"]
+    assert list(header)[:5] == ["resourceType", "id", "meta", "text", "eventCoding"]
+    assert {k: v for k, v in header.items() if k != "text"} == MESSAGE_HEADER
+    patient = told(bundle)["Patient"]
+    assert list(patient)[:3] == ["resourceType", "id", "text"]
+    header["text"] = {"status": "empty", "div": "<div/>"}
+    before = write_json(bundle).replace(b"code-event", b"")
+    narratives.add(bundle)
+    assert list(header)[3] == "text"
+    assert header["text"]["status"] == "generated"
+    assert write_json(bundle) != before
+
+
+def test_the_same_bundle_gives_the_same_bytes(narratives: Narratives) -> None:
+    first, second = everything(), everything()
+    narratives.add(first)
+    Narratives.load().add(second)
+    assert write_json(first) == write_json(second)
+    narratives.add(first)
+    assert write_json(first) == write_json(second)
+
+
+@pytest.mark.parametrize("kind", ["Binary", "Parameters", "Bundle"])
+def test_resources_that_cannot_have_a_narrative_get_none(narratives: Narratives, kind: str) -> None:
+    resource = {"resourceType": kind, "id": "x"}
+    narratives.add({"resourceType": "Bundle", "entry": [{"resource": resource}]})
+    assert "text" not in resource
+
+
+# Third-party examples
+
+
+def test_official_examples_are_told(narratives: Narratives, shared: Path) -> None:
+    paths = sorted((shared / "fhir" / "examples" / "carecommunication-5.0.2").glob("Bundle-*.json"))
+    assert len(paths) == 8
+    for path in paths:
+        bundle = json.loads(path.read_text(encoding="utf-8"))
+        narratives.add(bundle)
+        for kind, resource in told(bundle).items():
+            text = seen(resource["text"]["div"])
+            assert resource["id"] in text
+            assert "resource." not in text, f"{path.name}: {kind} fell back on the general template"
+            for payload in resource.get("payload", ()):
+                assert payload.get("contentString", "").replace("\r\n", "\n") in text
+            for identifier in resource.get("identifier", ()) if kind in ("Patient", "Organization") else ():
+                assert identifier["value"] in text
