@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -177,3 +178,13 @@ def test_an_organisation_without_a_name_is_told_by_its_numbers() -> None:
 def test_attached_bytes_are_not_told() -> None:
     resource = {"resourceType": "DocumentReference", "content": [{"attachment": {"data": "QUFBQQ=="}}]}
     assert ("content.0.attachment.data", "…") in anything(resource, Wording({}, {}))["leaves"]
+
+
+def test_without_the_fast_escape_narratives_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "markupsafe._speedups", None)
+    slow, fast = everything(), everything()
+    for bundle, by in ((slow, Narratives.load()), (fast, NARRATIVES)):
+        told(bundle)["Patient"]["name"][0]["family"] = "<b> & \"'"
+        by.add(bundle)
+    assert slow == fast
+    assert "&lt;b&gt; &amp; &#34;&#39;" in told(fast)["Patient"]["text"]["div"]
