@@ -207,14 +207,14 @@ class Plan:
         """The values of the letter's leaves and whether something was lost; None where the codec cannot take it."""
         codec = self.rule.codec
         arguments: tuple[Any, ...] = self.arguments
-        if codec.name == "same_as":
+        if codec.name in ("same_as", "other_than"):
             arguments = ("",)
         if self.hint is not None and b.born == "letter":
             hint = b.text(b.resources.get(self.hint[0]), self.hint[1])
             arguments = (*arguments, hint)
         if codec.back is None:
             return None, lost
-        result = codec.back(value, *arguments)
+        result = codec.back(value, *arguments, born=b.born) if codec.born else codec.back(value, *arguments)
         if codec.lossy:
             result, inner = result
             lost = lost or inner

@@ -26,7 +26,11 @@ from converter.mapping import local_time
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One registered pair. `lossy` says in which directions it returns `(value, lost)`: "", "back" or "both"."""
+    """One registered pair.
+
+    `lossy` says in which directions it returns `(value, lost)`: "", "back" or "both". `born`: on the way back it is told
+    whether the Bundle was born from a letter.
+    """
 
     name: str
     law: str
@@ -34,19 +38,20 @@ class Codec:
     back: Callable[..., Any] | None
     lossy: str = ""
     sources: int = 1
+    born: bool = False
     doc: str = ""
 
 
 CODECS: dict[str, Codec] = {}
 
 
-def codec(name: str, law: str, *, lossy: str = "", sources: int = 1) -> Callable[[type], type]:
+def codec(name: str, law: str, *, lossy: str = "", sources: int = 1, born: bool = False) -> Callable[[type], type]:
     """Register the static functions `there` and `back` of a class as the codec `name`."""
 
     def register(pair: type) -> type:
         doc = (pair.__doc__ or "").strip()
         there, back = getattr(pair, "there", None), getattr(pair, "back", None)
-        CODECS[name] = Codec(name, law, there, back, lossy, sources, doc)
+        CODECS[name] = Codec(name, law, there, back, lossy, sources, born, doc)
         return pair
 
     return register
@@ -79,7 +84,7 @@ class Cut:
         return text[: int(size)].rstrip(" ") if len(text) > int(size) else text, text[: int(size)] != value
 
 
-@codec("local_time", "lens", lossy="both", sources=2)
+@codec("local_time", "lens", lossy="both", sources=2, born=True)
 class LocalTime:
     """A letter's Danish date and time of day, and an instant with offset (doubtful hours: `local_time.py`)."""
 
@@ -88,8 +93,9 @@ class LocalTime:
         return local_time.to_instant(date, time)
 
     @staticmethod
-    def back(value: Any) -> tuple[tuple[str, str] | None, bool]:
-        return local_time.from_instant(str(value))
+    def back(value: Any, born: str = "fhir") -> tuple[tuple[str, str] | None, bool]:
+        own = local_time.as_written(str(value)) if born == "letter" else None
+        return (own, False) if own else local_time.from_instant(str(value))
 
 
 @codec("prefix", "iso")
@@ -150,6 +156,32 @@ class SameAs:
 
     @staticmethod
     def back(value: Any, other: str | None) -> str:
+        return str(value)
+
+
+@codec("other_than", "iso")
+class OtherThan:
+    """Carried only where the value differs from another one."""
+
+    @staticmethod
+    def there(value: str, other: str | None) -> str | None:
+        return None if value == other else value
+
+    @staticmethod
+    def back(value: Any, other: str | None) -> str:
+        return str(value)
+
+
+@codec("not_in", "iso")
+class NotIn:
+    """Carried only where the value, with leading zeros to four digits, is no code of a code map."""
+
+    @staticmethod
+    def there(value: str, known: Mapping[str, Any]) -> str | None:
+        return None if value.zfill(4) in known else value
+
+    @staticmethod
+    def back(value: Any, known: Mapping[str, Any]) -> str:
         return str(value)
 
 

@@ -31,6 +31,7 @@ class Slot:
     always: bool = False
     default: Rule | None = None
     expression: str = ""
+    forced: bool = False
 
     @property
     def simple(self) -> bool:
@@ -462,7 +463,8 @@ class _Writer:
             loss = f"{rule.lossy or always!r} if {flag} else {loss}"
         for number, source in enumerate(rule.sources):
             leaf = self._leaf(source)
-            conditions = [f"{slot.var}_{number} is not None"] if len(rule.sources) > 1 else []
+            conditions = ["i"] if slot.forced else []
+            conditions += [f"{slot.var}_{number} is not None"] if len(rule.sources) > 1 else []
             if self.owners[source] > 1:
                 conditions.append(f"{leaf} not in led")
             condition = f"if {' and '.join(conditions)}: " if conditions else ""
@@ -547,6 +549,7 @@ class _Writer:
     def _at_least(self, each: Each, tree: Tree, scope: str, pointer: str) -> None:
         value, target, loss = each.at_least or ("", "", "")
         slot = self._slot(tree, paths.parse(target, self.document.slices))
+        slot.forced = True
         entry = f"('', {DEFAULTED!r}, {scope + '.' + each.name!r}, {_text(pointer + '/' + target)}, {loss!r})"
         self.put("if not i:")
         self.put(f"    {slot.var} = {value!r}; dfl.append({entry})")

@@ -43,6 +43,12 @@ def to_instant(date: str | None, time: str | None) -> tuple[str | None, bool]:
     return f"{date}T{time if len(time) == 8 else time + ':00'}{known[0]}", known[1]
 
 
+def as_written(value: str) -> tuple[str, str] | None:
+    """The local date and time that `to_instant` made this instant from, doubtful hours included; None if it did not."""
+    local = (value[:10], value[11:16])
+    return local if to_instant(*local)[0] == value else None
+
+
 def from_instant(value: str) -> tuple[tuple[str, str] | None, bool]:
     """Local date and `HH:MM` of an instant, and whether seconds were lost; None where there is no time with zone."""
     match = _INSTANT.match(value)

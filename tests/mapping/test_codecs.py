@@ -44,6 +44,8 @@ INPUTS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "prefix": (st.tuples(WORDS), ("https://sor2.sum.dsdn.dk/#id=",)),
     "plain_text": (st.tuples(texts()), ()),
     "same_as": (st.just(("5790000120314",)), ("5790000120314",)),
+    "other_than": (st.tuples(WORDS), ("5790000120314",)),
+    "not_in": (st.tuples(WORDS | st.just("999")), (KNOWN,)),
     "only": (st.tuples(ECPR), ("xecpr",)),
     "municipality": (st.sampled_from([("101",), ("0101",), ("740",), ("999",), ("x",)]), (KNOWN,)),
     "joined_names": (st.tuples(WORDS), ("70",)),
