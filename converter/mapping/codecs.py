@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from converter.letter import Text, Value, plain
+from converter.identifiers import ecpr_kind
+from converter.letter import Text, plain
 from converter.mapping import local_time
 
 
@@ -28,8 +29,8 @@ from converter.mapping import local_time
 class Codec:
     """One registered pair.
 
-    `lossy` says in which directions it returns `(value, lost)`: "", "back" or "both". `born`: on the way back it is told
-    whether the Bundle was born from a letter.
+    `lossy` says in which directions it returns `(value, lost)`: "", "back" or "both". `born`: on the way back it is
+    told whether the Bundle was born from a letter.
     """
 
     name: str
@@ -57,17 +58,21 @@ def codec(name: str, law: str, *, lossy: str = "", sources: int = 1, born: bool 
     return register
 
 
+class _Unchanged:
+    """The way back of codecs that only decide whether a value is carried."""
+
+    @staticmethod
+    def back(value: Any, *_: Any) -> str:
+        return str(value)
+
+
 @codec("copy", "iso")
-class Copy:
+class Copy(_Unchanged):
     """The value as it is."""
 
     @staticmethod
     def there(value: str) -> str:
         return value
-
-    @staticmethod
-    def back(value: Any) -> str:
-        return str(value)
 
 
 @codec("cut", "lens", lossy="back")
@@ -147,66 +152,42 @@ def _blocks(value: Text) -> str:
 
 
 @codec("same_as", "iso")
-class SameAs:
+class SameAs(_Unchanged):
     """Carried only where the value equals another one that is carried already (a GLN in both places)."""
 
     @staticmethod
     def there(value: str, other: str | None) -> str | None:
         return value if value == other else None
 
-    @staticmethod
-    def back(value: Any, other: str | None) -> str:
-        return str(value)
-
 
 @codec("other_than", "iso")
-class OtherThan:
+class OtherThan(_Unchanged):
     """Carried only where the value differs from another one."""
 
     @staticmethod
     def there(value: str, other: str | None) -> str | None:
         return None if value == other else value
 
-    @staticmethod
-    def back(value: Any, other: str | None) -> str:
-        return str(value)
-
 
 @codec("not_in", "iso")
-class NotIn:
+class NotIn(_Unchanged):
     """Carried only where the value, with leading zeros to four digits, is no code of a code map."""
 
     @staticmethod
     def there(value: str, known: Mapping[str, Any]) -> str | None:
         return None if value.zfill(4) in known else value
 
-    @staticmethod
-    def back(value: Any, known: Mapping[str, Any]) -> str:
-        return str(value)
 
-
-_ECPR_DATE = (
-    r"((0[1-9]|1[0-9]|2[0-9]|3[01])(0[13578]|1[02])|(0[1-9]|1[0-9]|2[0-9]|30)(0[469]|11)|(0[1-9]|1[0-9]|2[0-9])02)"
-)
-_SHAPES = {
-    "xecpr": re.compile(_ECPR_DATE + r"[0-9]{2}[17][A-Z]{2}[0-9]\Z"),
-    "decpr": re.compile(_ECPR_DATE + r"[0-9]{2}[056][A-Z]{2}[0-9]\Z"),
-}
+_KINDS = {"xecpr": "X", "decpr": "D", "neither": None}
 
 
 @codec("only", "iso")
-class Only:
-    """Carried only where the value has the named shape: `xecpr`, `decpr` (patterns of dk-core 3.4.0) or `neither`."""
+class Only(_Unchanged):
+    """Carried only where the value is a replacement CPR of the named kind: `xecpr`, `decpr` or `neither`."""
 
     @staticmethod
     def there(value: str, shape: str) -> str | None:
-        if shape == "neither":
-            return None if any(s.match(value) for s in _SHAPES.values()) else value
-        return value if _SHAPES[shape].match(value) else None
-
-    @staticmethod
-    def back(value: Any, shape: str) -> str:
-        return str(value)
+        return value if ecpr_kind(value) == _KINDS[shape] else None
 
 
 @codec("municipality", "lens", lossy="both")
@@ -337,8 +318,3 @@ class DecodedSize:
             return str(len(base64.b64decode("".join(str(value).split()), validate=True)))
         except (binascii.Error, ValueError):
             return None
-
-
-def text_of(value: Value) -> str:
-    """The characters of a value, for codecs that take either kind."""
-    return plain(value)
