@@ -58,7 +58,7 @@ LABEL_CONTRADICTED = declare(
     "XML005",
     "label-contradicted",
     Severity.ERROR,
-    "The document says {label}, its bytes are {actual} from this line on.",
+    "The document says {label} and its bytes are {actual} from this line on.",
     why="Read as labelled, Danish letters and other characters would turn into different ones in a patient's record, "
     "so the letters in this document are refused.",
     help="Ask the sender to make the label in the XML declaration agree with the bytes.",
@@ -249,6 +249,7 @@ def _encoding(data: bytes, log: IssueLog, file: str) -> tuple[str | None, bytes,
     found = _contradiction(data, label)
     if found is not None:
         actual, offset = found
+        label = label if declared else f"{label}, having no label,"
         if actual:
             log.add(LABEL_CONTRADICTED, _at(data, offset, file), label=label, actual=actual)
         else:

@@ -96,7 +96,7 @@ EMPTY_GROUP = declare(
     help="Leave the element out if there is nothing to say.",
 )
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z_]{0,39}[0-9]{0,3}\Z")
+_NAME = re.compile(r"[A-Za-z](?:[A-Za-z_]|[0-9]{1,3}(?![0-9])){0,39}\Z")
 _IGNORED_ATTRIBUTES = (
     "{http://www.w3.org/XML/1998/namespace}",
     "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation",

@@ -16,6 +16,7 @@ from converter.letter import Letter, Value, pattern, plain
 from converter.limits import Limits
 from converter.oioxml.document import TOO_DEEP, line_of, parse, prolog_end
 from converter.oioxml.faults import Faults, RefusedError, check_depth, local, shown
+from converter.oioxml.source import XmlSource
 from converter.oioxml.text import has_escaped_markup, has_layout, markup_tags, plain_value, read_text
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _is_emessage(root: _Element, log: IssueLog, file: str) -> bool:
 
 def _has_attributes(data: bytes) -> bool:
     """Whether there may be attributes behind the start tag of the root: without an equals sign there are none."""
-    return data.startswith(_MARKS) or b"=" in data[data.find(b">", prolog_end(data)) + 1 :]
+    return data.startswith(_MARKS) or data.find(b"=", data.find(b">", prolog_end(data)) + 1) >= 0
 
 
 class _Message:
@@ -172,7 +173,7 @@ class _Message:
         finally:
             faults.close()
         letter = Letter(definition.type, definition.version, "oioxml", reader.values, reader.counts, faults.extras)
-        letter.places, letter.source = reader.places, _Source(self.file, name)
+        letter.places, letter.source = reader.places, XmlSource(self.file, name, namespace)
         return refused if self.large and self._too_long(letter, definition) else letter
 
     def _undefined(self, element: _Element, namespace: str, name: str, version_code: str) -> Letter:
@@ -234,21 +235,6 @@ def _head(letter: _Element, namespace: str, *names: str) -> str:
             if leaf.tag == tag:
                 return plain_value(leaf.text or "").strip(" ")
     return ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Turns (line, leaf id) into a location."""
-
-    file: str
-    root: str
-
-    def locate(self, place: object) -> tuple[Location, ...]:
-        """The one place of a leaf; XML gives no columns."""
-        line, leaf = cast("tuple[int, str]", place)
-        path = leaf.replace(".", "/")
-        path = f"/Emessage/{path}" if path.startswith("Envelope/") else f"/Emessage/{self.root}/{path}"
-        return (Location(self.file, line, 1, path=path),)
 
 
 # --- the plan of a definition, and the walk -------------------------------------------------------------------------

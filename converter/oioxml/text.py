@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from converter.issues import IssueLog, Location, Severity, declare
-from converter.letter import Text
+from converter.issues import IssueKind, IssueLog, Location, Severity, declare
+from converter.letter import Letter, Text
 
 if TYPE_CHECKING:
     from lxml.etree import _Element
@@ -208,8 +208,20 @@ def _tags(code: str) -> tuple[str, str]:
 _TAGS = {code: _tags(code) for code in (PLAIN, FIXED, *_INSIDE.values())}
 
 
-def write_text(value: Text, log: IssueLog, leaf: str) -> str:
-    """The runs as content of a formatted text element. What cannot be carried is in `log`, at this leaf.
+class Notes:
+    """Findings about the values of one letter, at the place where a value was read, with its leaf id as target."""
+
+    def __init__(self, letter: Letter, log: IssueLog) -> None:
+        self._letter, self._log = letter, log
+
+    def add(self, kind: IssueKind, leaf: str, **facts: Any) -> None:
+        """Add a finding about a leaf."""
+        at = (*self._letter.locate(leaf), Location(path=leaf))[0]
+        self._log.add(kind, at, target=leaf, **facts)
+
+
+def write_text(value: Text, notes: Notes, leaf: str) -> str:
+    """The runs as content of a formatted text element. What cannot be carried is reported at this leaf.
 
     Blanks are written as they are, as in MedCom's pairs: their old converter loses text that stands beside a Space in
     one line. Only where a blank would be the whole text between two tags is it a Space, as XML tools drop such text.
@@ -218,23 +230,23 @@ def write_text(value: Text, log: IssueLog, leaf: str) -> str:
     for code, text in value:
         tags = _TAGS.get(code)
         if tags is None:
-            log.add(FORMAT_UNKNOWN, Location(path=leaf))
+            notes.add(FORMAT_UNKNOWN, leaf)
             tags = _TAGS[FIXED]
         if "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
-            log.add(WHITE_SPACE, Location(path=leaf), what="carriage return", instead="a line break")
-        lines = [_line(line, log, leaf) for line in text.split("\n")]
+            notes.add(WHITE_SPACE, leaf, what="carriage return", instead="a line break")
+        lines = [_line(line, notes, leaf) for line in text.split("\n")]
         parts += (tags[0], "<Break/>".join(lines), tags[1])
     return "".join(parts)
 
 
-def _line(line: str, log: IssueLog, leaf: str) -> str:
+def _line(line: str, notes: Notes, leaf: str) -> str:
     if line and not line.strip(" "):
         return "<Space/>" * len(line)
-    return escape(line, log, leaf)
+    return escape(line, notes, leaf)
 
 
-def escape(text: str, log: IssueLog, leaf: str) -> str:
+def escape(text: str, notes: Notes, leaf: str) -> str:
     """The text as XML character data that every reader takes for the same characters."""
     if "&" in text:
         text = text.replace("&", "&amp;")
@@ -242,18 +254,17 @@ def escape(text: str, log: IssueLog, leaf: str) -> str:
         text = text.replace("<", "&lt;")
     if ">" in text:
         text = text.replace(">", "&gt;")
-    return text if text.isprintable() else _unusual(text, log, leaf)
+    return text if text.isprintable() else _unusual(text, notes, leaf)
 
 
-def _unusual(text: str, log: IssueLog, leaf: str) -> str:
-    at = Location(path=leaf)
+def _unusual(text: str, notes: Notes, leaf: str) -> str:
     if has_layout(text):
         what = "line end" if "\n" in text or "\r" in text else "tab"
-        log.add(WHITE_SPACE, at, what=what, instead="a blank")
+        notes.add(WHITE_SPACE, leaf, what=what, instead="a blank")
         text = re.sub("\r\n|[\t\r\n]", " ", text)
     text, number = _FORBIDDEN.subn("\ufffd", text)
     if number:
-        log.add(FORBIDDEN, at, number=number)
+        notes.add(FORBIDDEN, leaf, number=number)
     # U+007F to U+009F as bytes look like windows-1252 under the wrong label; as references they are what they are.
     reference: Callable[[re.Match[str]], str] = lambda match: f"&#{ord(match[0])};"  # noqa: E731
     return _CONTROL.sub(reference, text)

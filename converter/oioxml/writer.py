@@ -10,9 +10,10 @@ from weakref import WeakKeyDictionary
 from converter.definitions import Definition, Definitions, Element
 from converter.definitions.tree import GROUP
 from converter.definitions.unknown import report_no_definition
-from converter.issues import NOWHERE, IssueLog, Location, Severity, declare
+from converter.issues import NOWHERE, IssueLog, Severity, declare
 from converter.letter import Letter, Value, counts_of, plain
-from converter.oioxml.text import PLAIN, escape, write_text
+from converter.oioxml.source import XmlSource
+from converter.oioxml.text import PLAIN, Notes, escape, write_text
 
 NOTHING = declare(
     "XML050",
@@ -20,6 +21,14 @@ NOTHING = declare(
     Severity.ERROR,
     "There is no letter that can be written.",
     why="An Emessage holds at least one letter; a refused letter has no content.",
+    help="Look at the findings about the letter: they say why it was refused.",
+)
+LEFT_OUT = declare(
+    "XML053",
+    "letter-left-out",
+    Severity.ERROR,
+    "A letter was refused when it was read, so the Emessage is written without it.",
+    why="The receiver does not get the letter.",
     help="Look at the findings about the letter: they say why it was refused.",
 )
 ENVELOPES_DIFFER = declare(
@@ -81,19 +90,22 @@ def write(
     """Write letters into one Emessage, in ISO-8859-1. Returns None, with issues in `log`, if that cannot be.
 
     All letters share the Envelope of the first; different ones are refused. `version` writes another version of the
-    letters' types than their own. Constants that are absent are written; those that are there are written as they
-    stand, unless the version changes. Values without an element are reported (XML052), never dropped in silence.
+    letters' types than their own. A letter that was read from OIOXML keeps its namespace where its version has several.
+    Constants that are absent are written; those that are there are written as they stand, unless the version changes.
+    Values without an element are reported (XML052), never dropped in silence.
     """
     usable = [letter for letter in letters if not letter.refused]
     if not usable:
         log.add(NOTHING)
         return None
+    if len(usable) < len(letters):
+        log.add(LEFT_OUT, count=len(letters) - len(usable))
     found = [_definition(letter, definitions, version, log) for letter in usable]
     if any(definition is None for definition in found):
         return None
     pairs = [(letter, definition) for letter, definition in zip(usable, found, strict=True) if definition is not None]
-    namespace = pairs[0][1].namespace
-    if any(definition.namespace != namespace for _, definition in pairs):
+    namespace = _namespace(*pairs[0])
+    if any(_namespace(*pair) != namespace for pair in pairs):
         log.add(ENVELOPES_DIFFER, what="their namespaces")
         return None
     if any(_envelope(letter) != _envelope(usable[0]) for letter in usable[1:]):
@@ -107,6 +119,12 @@ def _definition(letter: Letter, definitions: Definitions, version: str | None, l
     if found is None:
         report_no_definition(log, NOWHERE, letter.type, version or letter.version)
     return found
+
+
+def _namespace(letter: Letter, definition: Definition) -> str:
+    """The namespace that the letter was read in, if it is one of this version's, else the version's own."""
+    read = letter.source.namespace if isinstance(letter.source, XmlSource) else ""
+    return read if read in definition.namespaces else definition.namespace
 
 
 def _envelope(letter: Letter) -> dict[str, Value]:
@@ -155,7 +173,7 @@ class _Writer:
     """Writes the leaves of one letter and knows which of them it has written."""
 
     def __init__(self, letter: Letter, definition: Definition, log: IssueLog) -> None:
-        self._letter, self._definition, self._log = letter, definition, log
+        self._definition, self._notes = definition, Notes(letter, log)
         self._values = letter.values
         self._counts = letter.counts or counts_of(letter.values)
         self._written = 0
@@ -198,8 +216,8 @@ class _Writer:
         self._written += 1
         if type_ == "text":
             runs = value if not isinstance(value, str) else ((PLAIN, value),) if value else ()
-            return write_text(runs, self._log, leaf)
-        return escape(plain(value), self._log, leaf)
+            return write_text(runs, self._notes, leaf)
+        return escape(plain(value), self._notes, leaf)
 
     def report_unwritten(self) -> None:
         """Report every value for which there was no element."""
@@ -209,7 +227,7 @@ class _Writer:
         for leaf in self._values:
             if leaf not in places:
                 type_, version = self._definition.type, self._definition.version
-                self._log.add(NO_PLACE, Location(path=leaf), type=type_, version=version, path=leaf)
+                self._notes.add(NO_PLACE, leaf, type=type_, version=version, path=leaf)
 
     def _reachable(self) -> set[str]:
         found: set[str] = set()

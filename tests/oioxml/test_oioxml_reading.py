@@ -18,6 +18,7 @@ from tests.oioxml.made import (
     LETTER,
     NAMESPACE,
     PATIENT,
+    ROOT,
     TEXT,
     emessage,
     letter_with,
@@ -334,6 +335,16 @@ def test_names_that_look_like_no_code_are_not_shown() -> None:
     assert "Prøve" not in issue.message + issue.at.path
 
 
+@pytest.mark.parametrize(
+    ("name", "visible"),
+    [("Text01", True), ("Object_Base64Encoded", True), ("A25124899", False), ("P" * 60, False), ("Søren", False)],
+)
+def test_which_element_names_are_shown(name: str, visible: bool) -> None:
+    (issue,) = read_all(letter_with("</Patient>", f"<{name}/></Patient>"))[1]
+    assert (name in issue.message) is visible
+    assert (name in issue.at.path) is visible
+
+
 BODY_OF_A_LETTER = LETTER.removeprefix("<ClinicalEmail>").removesuffix("</ClinicalEmail>")
 
 
@@ -395,6 +406,19 @@ def test_letters_in_another_namespace() -> None:
 )
 def test_sniff(data: bytes, ours: bool) -> None:
     assert oioxml.sniff(data) is ours
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "fixtures" / "letters").glob("*/*/message.xml")), ids=lambda path: path.parent.name
+)
+def test_every_case_is_read_and_written_without_a_difference(path: Path) -> None:
+    from tests.cases import canonical
+
+    data = path.read_bytes()
+    letter = read_clean(data)
+    again = oioxml.write([letter], DEFINITIONS, IssueLog())
+    assert again is not None
+    assert canonical(again) == canonical(data)
 
 
 # --- third-party samples --------------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ def test_another_version() -> None:
     assert data is not None
     assert b"2005/08/07" in data
     assert b"<VersionCode>XD9133L</VersionCode>" in data
-    assert [(issue.code, issue.at.path) for issue in log] == [("XML052", "AdditionalInformation.Subject")]
+    assert [(issue.code, issue.target) for issue in log] == [("XML052", "AdditionalInformation.Subject")]
     (again,) = read_all(data)[0]
     assert again.version == "D9133L"
     assert again.values == {k: v for k, v in BASE.values.items() if not k.startswith("AdditionalInformation")} | {
@@ -112,6 +112,22 @@ def test_letters_that_cannot_share_an_emessage() -> None:
     older = changed(without=("AdditionalInformation",))
     older.version = "D9133L"
     assert refused([BASE, older]) == ["XML051"]
+
+
+def test_a_refused_letter_among_others_is_named() -> None:
+    log = IssueLog()
+    data = oioxml.write([BASE, Letter("DIS91", "D9134L", "oioxml", refused=True)], DEFINITIONS, log)
+    assert data == emessage()
+    assert [issue.code for issue in log] == ["XML053"]
+
+
+def test_findings_stand_where_the_value_was_read() -> None:
+    letter = read_clean(emessage("\n\n" + ENVELOPE + LETTER))
+    letter.values["AdditionalInformation.Subject"] = "a\x01"
+    log = IssueLog()
+    oioxml.write([letter], DEFINITIONS, log)
+    (issue,) = log
+    assert (issue.at.file, issue.at.line, issue.target) == ("brev.xml", 4, "AdditionalInformation.Subject")
 
 
 def test_what_cannot_be_written() -> None:
