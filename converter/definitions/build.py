@@ -103,8 +103,11 @@ class CodeLists:
         extra.update((str(k), str(v)) for k, v in self._library.mapping(raw.get("$read"), "$read").items())
         absent = _columns(raw["$absent"]) if "$absent" in raw else base.absent if base else None
         other = _columns(raw["$other"]) if "$other" in raw else base.other if base else None
+        empty = str(raw["$empty"]) if "$empty" in raw else base.empty if base else None
         width = self._width(name, rows, raw)
-        codes = CodeList(name, rows, self._inverse(name, rows, extra, raw), absent, other, width)
+        codes = CodeList(name, rows, self._inverse(name, rows, extra, raw), absent, other, empty, width)
+        if empty is not None and empty not in rows:
+            self._library.report(INVERTIBLE, raw.get("$empty", raw), name=name, code="")
         if absent and absent[0] not in codes.read:
             self._library.report(ABSENT, raw.get("$absent", raw), name=name)
         return codes

@@ -9,6 +9,7 @@ from converter.definitions.layout import Item
 from converter.definitions.table import Row, table
 from converter.definitions.tree import Element
 
+_INDEX = re.compile(r"\[[1-9]\d*\]", re.ASCII)
 _STEP = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
 
 
@@ -40,7 +41,17 @@ class Definition:
         self.params = dict(params)
         self.leaves: Mapping[str, Element] = {e.path: e for e in tree.walk() if e.is_leaf}
         self._elements = {e.path: e for e in tree.walk()}
+        self._shapes = {path: self._shape(path) for path in self.leaves}
+        self._by_id = {path: leaf for path, leaf in self.leaves.items() if self._shapes[path] == path}
         self._positions = {path: n for n, path in enumerate(self._elements)}
+
+    def _shape(self, path: str) -> str:
+        """A leaf id of that path with every index empty: `ClinicalInformation[].Text01`."""
+        steps, found = "", []
+        for name in path.split("."):
+            steps = f"{steps}.{name}" if steps else name
+            found.append(f"{name}[]" if self._elements[steps].repeats else name)
+        return ".".join(found)
 
     def __repr__(self) -> str:
         return f"<Definition {self.type} {self.version}>"
@@ -72,6 +83,15 @@ class Definition:
     def element(self, path: str) -> Element | None:
         """The element with that pattern path; the nameless root for an empty path."""
         return self._elements.get(path)
+
+    def leaf(self, leaf_id: str) -> Element | None:
+        """The leaf with that id; None if there is none, or if its indices are not just where elements repeat."""
+        found = self._by_id.get(leaf_id)
+        if found is None and "[" in leaf_id:
+            found = self.leaves.get(_INDEX.sub("", leaf_id))
+            if found is not None and _INDEX.sub("[]", leaf_id) != self._shapes[found.path]:
+                return None
+        return found
 
     def repeats(self, path: str) -> bool:
         """Whether the element with that pattern path may occur more than once. `KeyError` if there is none."""

@@ -18,7 +18,8 @@ class CodeList:
 
     `rows` maps an OIOXML value to its columns; a value without columns is valid in OIOXML and has no place on the wire.
     `read` maps the *first* column to the value, read-only spellings included; the other columns are then compared.
-    `absent` holds the columns that are written when the element is absent, `other` those of a value without a row.
+    `absent` holds the columns that are written when the element is absent, `other` those of a value without a row;
+    `empty` is the value that an empty component stands for.
     """
 
     name: str
@@ -26,6 +27,7 @@ class CodeList:
     read: Mapping[str, str]
     absent: tuple[str, ...] | None = None
     other: tuple[str, ...] | None = None
+    empty: str | None = None
     columns: int = 1
 
     @property

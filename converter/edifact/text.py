@@ -1,0 +1,140 @@
+r"""Formatted text on the wire: components of at most 70 characters, lines that go on, blank lines, formats.
+
+A component is a line; `.` (or an empty component) is a blank line; a `\` at the end of a component says that the line
+goes on in the next one, across segments and formats. MedCom's XML2EDI and EDI2XML style sheets of 2014 cut and join
+so. What they lose, this writer keeps: a line that is just `.`, or ends in `\`, gets a continuation mark and the rest of
+the line as a component of its own, which any reader that follows the rules puts together again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from converter.letter import Run, Text
+
+WIDTH = 69
+"""Characters of a component before the continuation mark."""
+MAX_COMPONENT = 70
+"""Characters of a component (data element 4440)."""
+COMPONENTS = 5
+"""Components of one segment (composite C108)."""
+PLAIN = "P00"
+FALLBACK = "F00"
+"""What an unknown format is read as: fixed-width font."""
+FORMATS = frozenset(["P00", "PF0", "PU0", "PK0", "P0H", "P0M", "F00", "FF0", "FU0", "FK0", "F0H", "F0M"])
+"""Font (P proportional, F fixed), style (0, F bold, U underlined, K italic), alignment (0, H right, M centred)."""
+ALIGNED = frozenset(["P0H", "P0M", "F0H", "F0M"])
+
+
+def read_text(parts: Iterable[tuple[str, list[str]]]) -> Text:
+    """Join components to a text; each part is a segment's format and components, in wire order."""
+    runs: list[Run] = []
+    for form, components in parts:
+        text = ""
+        for component in components:
+            if component == ".":
+                text += "\n"
+            elif component[-1:] == "\\":
+                text += component[:-1]
+            else:
+                text += component + "\n"
+        if runs and runs[-1][0] == form:
+            runs[-1] = (form, runs[-1][1] + text)
+        elif text:
+            runs.append((form, text))
+    return tuple(runs)
+
+
+def normal_text(text: Text) -> Text:
+    """The text that comes back when this one is written and read.
+
+    It ends in a line break, unless it is empty. Right-aligned and centred runs begin and end with a line of their own;
+    one that opens the text has a line break before it, as MedCom's converter writes it. Runs of one format are joined.
+    """
+    runs: list[list[str]] = []
+    for form, content in text:
+        if not content:
+            continue
+        form = form if form in FORMATS else FALLBACK
+        content = content.replace("\r\n", "\n").replace("\r", "\n")
+        if runs and runs[-1][0] == form:
+            runs[-1][1] += content
+            continue
+        if runs and not runs[-1][1].endswith("\n") and (form in ALIGNED or runs[-1][0] in ALIGNED):
+            runs[-1][1] += "\n"
+        if not runs and form in ALIGNED and not content.startswith("\n"):
+            content = "\n" + content
+        runs.append([form, content])
+    if runs and not runs[-1][1].endswith("\n"):
+        runs[-1][1] += "\n"
+    return tuple((form, content) for form, content in runs)
+
+
+def write_text(text: Text) -> list[tuple[str, list[str]]]:
+    """Cut a text into segments: format and one to five components each. Empty for an empty text."""
+    segments: list[tuple[str, list[str]]] = []
+    for form, content in normal_text(text):
+        components = _components(content)
+        for start in range(0, len(components), COMPONENTS):
+            segments.append((form, components[start : start + COMPONENTS]))
+    return segments
+
+
+def _components(content: str) -> list[str]:
+    lines = content.split("\n")
+    rest = lines.pop()
+    components: list[str] = []
+    for line in lines:
+        components += _ended(line) if line else ["."]
+    if rest:
+        components += [piece + "\\" for piece in _cut(rest)]
+    return components
+
+
+def _ended(line: str) -> list[str]:
+    """The components of a line that ends here."""
+    *pieces, last = _cut(line)
+    components = [piece + "\\" for piece in pieces]
+    if last == "." or last.endswith("\\"):
+        return [*components, last + "\\", "."]
+    return [*components, last]
+
+
+def _cut(line: str) -> list[str]:
+    """Pieces of at most 69 characters, cut after the last blank if that is not among the first three characters."""
+    pieces = []
+    while len(line) > WIDTH:
+        head = line[:WIDTH]
+        blank = head.rfind(" ")
+        end = blank + 1 if blank > 2 else WIDTH
+        pieces.append(line[:end])
+        line = line[end:]
+    return [*pieces, line]
+
+
+def read_lines(components: Iterable[str]) -> list[str]:
+    """Join components to logical lines: a `.` adds nothing; the last line may be unfinished (see `unfinished`)."""
+    lines: list[str] = []
+    goes_on = False
+    for component in components:
+        piece = "" if component == "." else component.removesuffix("\\")
+        if goes_on:
+            lines[-1] += piece
+        else:
+            lines.append(piece)
+        goes_on = component.endswith("\\")
+    return lines
+
+
+def write_lines(lines: list[str]) -> list[list[str]]:
+    """Cut logical lines into the components of one or more segments; absent lines at the end are left out."""
+    while lines and not lines[-1]:
+        lines = lines[:-1]
+    components = [c for line in lines for c in (_ended(line) if line else [""])]
+    segments = []
+    for start in range(0, len(components), COMPONENTS):
+        segment = components[start : start + COMPONENTS]
+        if not segment[-1]:  # an empty component at the end would not be sent, and the next segment not be joined
+            segment[-1] = "."
+        segments.append(segment)
+    return segments or [[]]

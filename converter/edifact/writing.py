@@ -1,0 +1,252 @@
+"""What the generated writers call when a value does not plainly go to the wire, and for texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from converter.definitions import CodeList, Definition
+from converter.edifact.segments import Segment
+from converter.edifact.substitutes import carried, substituted
+from converter.edifact.text import write_lines, write_text
+from converter.issues import IssueKind, IssueLog, Location, Severity, declare
+from converter.letter import Letter, Text, Value, plain
+
+SUBSTITUTED = declare(
+    "LTR050",
+    "characters-substituted",
+    Severity.WARNING,
+    "{number} character(s) that EDIFACT cannot carry are written in another way",
+    why="EDIFACT letters are in ISO 8859-1: typographic quotes and dashes get their plain form, the euro sign becomes "
+    "EUR, and what has no plain form stands as its number, such as [U+1F600].",
+    help="Nothing to do if the text still reads well.",
+    source="UNB, character set UNOC",
+)
+DEFAULT = declare(
+    "LTR051",
+    "default-written",
+    Severity.INFO,
+    "the value is absent; the layout writes a constant for it",
+    why="The receiver cannot tell the constant from a value that was meant.",
+    help="Fill in the value, if there is one.",
+    source="letter definition (`$absent`, fillers)",
+)
+NO_CODE = declare(
+    "LTR052",
+    "no-code-on-the-wire",
+    Severity.ERROR,
+    "the value has no code in the list {codes}",
+    why="EDIFACT carries a code and not the value, so the letter was not written.",
+    help="Use a value of the list (mappings/letters/codes).",
+    source="letter definition",
+)
+NO_FORM = declare(
+    "LTR053",
+    "no-form-on-the-wire",
+    Severity.ERROR,
+    "the value cannot be written in the form {form}",
+    why="The receiver would read another value or none, so the letter was not written.",
+    help="Correct the value. A date is written 2023-11-20, a time 17:45; an envelope's year lies in 1990-2089.",
+    source="letter definition",
+)
+TOO_LONG = declare(
+    "LTR054",
+    "text-too-long",
+    Severity.ERROR,
+    "the text needs {found} segments {tag} in one group, at most {limit} are allowed",
+    why="EDIFACT has no room for it and nothing is cut, so the letter was not written.",
+    help="Shorten the text, or divide it over several elements; a segment holds five lines of 69 characters.",
+    source="letter definition (`limit`)",
+)
+TOO_MUCH = declare(
+    "LTR055",
+    "content-too-long",
+    Severity.ERROR,
+    "the content needs {found} groups {tag}, at most {limit} are allowed",
+    why="EDIFACT has no room for it and nothing is cut, so the letter was not written.",
+    help="Leave something out, or send a second letter.",
+    source="letter definition (`overflow`)",
+)
+NO_PLACE = declare(
+    "LTR056",
+    "no-place-on-the-wire",
+    Severity.ERROR,
+    "the EDIFACT layout of {definition} has no place for this leaf",
+    why="Its value is not in the EDIFACT letter.",
+    help="Write the letter as OIOXML, or in another version.",
+    source="letter definition",
+)
+UNPUBLISHED = declare(
+    "LTR057",
+    "layout-not-published",
+    Severity.ERROR,
+    "{definition} cannot be written as EDIFACT: its layout is not published",
+    why="The version is defined for OIOXML only, so the letter was not written.",
+    help="Write it as OIOXML, or ask for another version with --letter-version.",
+    source="letter definition",
+)
+NO_CHOICE = declare(
+    "LTR058",
+    "choice-not-made",
+    Severity.ERROR,
+    "none of {names} is there, so it is unknown which segment to write",
+    why="The other values of the element are not in the EDIFACT letter.",
+    help="Fill in one of them.",
+    source="letter definition",
+)
+CHOICE = declare(
+    "LTR059",
+    "choice-made-twice",
+    Severity.ERROR,
+    "{name} stands beside another alternative; EDIFACT carries one",
+    why="Its value is not in the EDIFACT letter.",
+    help="Leave one of them out.",
+    source="letter definition",
+)
+REPLACED = declare(
+    "LTR060",
+    "constant-replaced",
+    Severity.WARNING,
+    "the value is not the constant of {definition}, and EDIFACT has no place for another",
+    why="The receiver gets the constant.",
+    help="Nothing to do, unless the value was meant to say something.",
+    source="letter definition",
+)
+
+_INDEX = re.compile(r"\[(\d+)\]")
+
+
+class Writing:
+    """One letter while it is written: its values as the wire can carry them, and what was found so far.
+
+    `indices` holds the indices in use of each repeating element, by its id without the last index. `wired` are the
+    pattern paths that the layout carries, `origin` the definition of the version that the letter comes from.
+    """
+
+    def __init__(
+        self, letter: Letter, definition: Definition, log: IssueLog, *, wired: frozenset[str], origin: Definition | None
+    ) -> None:
+        self.letter = letter
+        self.definition = definition
+        self.log = log
+        self._wired = wired
+        self._origin = origin
+        self.refused = False
+        self.values: dict[str, Value] = {}
+        self.indices: dict[str, list[int]] = {}
+        for leaf, value in letter.values.items():
+            self._take(leaf, value)
+        for indices in self.indices.values():
+            indices.sort()
+
+    def _take(self, leaf: str, value: Value) -> None:
+        element = self.definition.leaf(leaf)
+        if element is None or (element.path not in self._wired and element.const is None):
+            self.report(NO_PLACE, leaf, definition=f"{self.definition.type} {self.definition.version}")
+            return
+        if element.const is not None and value != element.const:
+            before = self._origin.leaf(leaf) if self._origin else None
+            if before is None or before.const != value:
+                self.report(REPLACED, leaf, definition=f"{self.definition.type} {self.definition.version}")
+        if "[" in leaf:
+            for match in _INDEX.finditer(leaf):
+                indices = self.indices.setdefault(leaf[: match.start()], [])
+                if int(match[1]) not in indices:
+                    indices.append(int(match[1]))
+        if element.type == "text":
+            runs: Text = (("P00", value),) if isinstance(value, str) else value
+            if not all(carried(line) for _, text in runs for line in text.split("\n")):
+                runs = self._text(leaf, runs)
+            self.values[leaf] = runs
+            return
+        text = plain(value)
+        if not carried(text):
+            text, number = substituted(text)
+            if number:
+                self.report(SUBSTITUTED, leaf, number=number)
+        if text:  # an empty element cannot be told from an absent one
+            self.values[leaf] = text
+
+    def _text(self, leaf: str, runs: Text) -> Text:
+        """The runs with what cannot be carried spelled out, line by line, so that line breaks stay."""
+        result, total = [], 0
+        for form, text in runs:
+            lines = []
+            for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
+                spelled, number = substituted(line)
+                lines.append(spelled)
+                total += number
+            result.append((form, "\n".join(lines)))
+        if total:
+            self.report(SUBSTITUTED, leaf, number=total)
+        return tuple(result)
+
+    # -- reporting
+
+    def report(self, kind: IssueKind, leaf: str, **facts: Any) -> None:
+        """Report a finding about a leaf, where it was read from if that is known."""
+        found = self.letter.locate(leaf)
+        self.log.add(kind, replace(found[0], path=leaf) if found else Location(path=leaf), **facts)
+
+    def refuse(self, kind: IssueKind, leaf: str, **facts: Any) -> None:
+        """Report why the letter is not written."""
+        self.refused = True
+        self.report(kind, leaf, **facts)
+
+    def default(self, leaf: str) -> None:
+        """Note that a constant is written for an absent value."""
+        self.report(DEFAULT, leaf)
+
+    # -- values
+
+    def code(self, leaf: str, codes: CodeList, quiet: bool) -> Sequence[str]:
+        """The columns of a value that is in no row.
+
+        A code that was read from EDIFACT and is unknown goes back as it came; its reader has reported it.
+        """
+        found = plain(self.values[leaf]).split(":")
+        if self.letter.syntax == "edifact" and len(found) == codes.columns and found[0] not in codes.read:
+            return found
+        if not quiet:
+            self.refuse(NO_CODE, leaf, codes=codes.name)
+        return [""] * codes.columns
+
+    def form(self, leaf: str, value: str, form: str, quiet: bool) -> str:
+        """What is written for a value that its codec refuses: as it came, if it was read from EDIFACT."""
+        if self.letter.syntax != "edifact" and not quiet:
+            self.refuse(NO_FORM, leaf, form=form)
+        return value
+
+    def text(self, leaf: str) -> list[tuple[str, list[str]]]:
+        """A text cut into segments: format and components; one without components for an empty text."""
+        value = self.values.get(leaf, ())
+        return write_text((("P00", value),) if isinstance(value, str) else value) or [("P00", [])]
+
+    def lines(self, lines: list[str]) -> list[list[str]]:
+        """Logical lines cut into the components of segments."""
+        return write_lines(lines)
+
+    # -- groups
+
+    def limit(self, segments: Sequence[Segment], tag: str, limit: int, leaf: str) -> None:
+        """Refuse a group that holds too many segments of a tag."""
+        found = sum(1 for segment in segments if segment.tag == tag)
+        if found > limit:
+            self.refuse(TOO_LONG, leaf, found=found, tag=tag, limit=limit)
+
+    def overflow(self, segments: list[Segment], size: int, groups: int, trigger: str, leaf: str) -> list[list[Segment]]:
+        """Cut a run of content into groups; refuse it if they are too many."""
+        cut = [segments[start : start + size] for start in range(0, len(segments), size)]
+        if len(cut) > groups:
+            self.refuse(TOO_MUCH, leaf, found=len(cut), tag=trigger, limit=groups)
+        return cut
+
+    def no_choice(self, leaf: str, names: str) -> None:
+        """Report an element whose alternative is unknown."""
+        self.report(NO_CHOICE, leaf, names=names)
+
+    def choice(self, leaf: str, name: str) -> None:
+        """Report an alternative that is not written because another one is."""
+        self.report(CHOICE, leaf, name=name)
