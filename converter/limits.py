@@ -19,6 +19,7 @@ class Limits:
     attachment: int = 100 * 1024**2
     segment: int = 1024**2
     message: int = 150 * 1024**2
+    constituents: int = 500_000  # segments, elements and components of one EDIFACT message
     xml_depth: int = 100
     xml_elements: int = 100_000
     json_depth: int = 150

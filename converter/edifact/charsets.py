@@ -102,8 +102,8 @@ _MULTIBYTE = re.compile(
 # Danish text in ISO 8859-1 is C0-FF and a few signs of A0-BF; without any byte below C0 nothing can be wrong.
 _SUSPECT = bytes([*range(0x0A), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xC0)])
 
-Finding = tuple[IssueKind, int, int, int, int, Severity]
-"""Kind, byte offset, element, component (from 1), number of characters, severity."""
+Finding = tuple[IssueKind, int, int, Severity]
+"""Kind, byte offset of the first character concerned, number of characters, severity."""
 
 
 def clean(block: bytes, origin: Origin) -> bool:
@@ -187,8 +187,7 @@ def _telling(sequence: bytes, codec: str) -> bool:
 
 
 def _found(kind: IssueKind, segment: Segment, index: int, number: int, severity: Severity) -> Finding:
-    offset = segment.start + index
-    return (kind, offset, *segment.holder(offset), number, severity)
+    return kind, segment.start + index, number, severity
 
 
 def _undecodable(segment: Segment, raw: bytes, codec: str) -> Iterator[Finding]:
@@ -207,4 +206,4 @@ def _outside(segment: Segment, pattern: re.Pattern[str]) -> Iterator[Finding]:
                 first = first if number else (element, component)
                 number += count
     if number:
-        yield REPERTOIRE, segment.span(*first)[0], *first, number, Severity.ERROR
+        yield REPERTOIRE, segment.span(*first)[0], number, Severity.ERROR

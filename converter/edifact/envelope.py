@@ -6,14 +6,16 @@ as it stands. `Message.broken` marks those of which a part is missing or untrust
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date as Date  # noqa: N812 - `date` is a field
 from typing import Any
 
+from converter.edifact.controls import INVALID, Controls, iso_date, iso_time
+from converter.edifact.findings import Findings
 from converter.edifact.segments import Origin, Segment
-from converter.edifact.syntax import Findings, read_segments, write_segments
+from converter.edifact.syntax import read_segments, write_segments
 from converter.errors import InterchangeError
 from converter.issues import IssueKind, IssueLog, Severity, declare
 from converter.limits import Limits
@@ -57,46 +59,6 @@ NO_MESSAGE_TRAILER = declare(
     help="Fetch the file again; if it was sent so, the sender's system is at fault.",
     source="ISO 9735, 6.3; CONTRL 0085",
     contrl=13,
-)
-REFERENCES = declare(
-    "EDI034",
-    "references-differ",
-    Severity.ERROR,
-    "the references of {head} and {tail} differ",
-    why="Head and tail may belong to two different messages with a part missing between them. Both places are marked.",
-    help="Fetch the file again; if it was sent so, the sender's system is at fault.",
-    source="ISO 9735, 0062, 0020; CONTRL 0085",
-    contrl=28,
-)
-COUNT = declare(
-    "EDI035",
-    "control-count-differs",
-    Severity.ERROR,
-    "{tag} counts another number of {things} than the {found} there are",
-    why="Something was lost, added or doubled on the way; the count exists to show just that.",
-    help="Fetch the file again. A sender that counts wrongly must be corrected: the converter never does.",
-    source="ISO 9735, 0074, 0036; CONTRL 0085",
-    contrl=29,
-)
-MISSING = declare(
-    "EDI036",
-    "service-element-missing",
-    Severity.ERROR,
-    "{tag} has no {name}",
-    why="The envelope cannot be checked, or the receipt cannot refer to it, without this element.",
-    help="The sender must fill it in.",
-    source="ISO 9735, service segments; CONTRL 0085",
-    contrl=13,
-)
-INVALID = declare(
-    "EDI037",
-    "service-element-invalid",
-    Severity.ERROR,
-    "the {name} of {tag} must be {expected}",
-    why="The envelope cannot be checked with it.",
-    help="The sender must correct it.",
-    source="ISO 9735, service segments; CONTRL 0085",
-    contrl=12,
 )
 TWICE = declare(
     "EDI038",
@@ -148,16 +110,6 @@ OUT_OF_PLACE = declare(
     source="ISO 9735, 6; CONTRL 0085",
     contrl=33,
 )
-EXTRA = declare(
-    "EDI043",
-    "service-segment-too-long",
-    Severity.ERROR,
-    "{tag} has more elements or components than the standard gives it",
-    why="A separator is wrong, so that values may stand in the wrong place.",
-    help="The sender must correct it.",
-    source="ISO 9735, service segments; CONTRL 0085",
-    contrl=16,
-)
 NO_MESSAGES = declare(
     "EDI044",
     "interchange-empty",
@@ -190,13 +142,6 @@ TOO_LARGE = declare(
 )
 
 _SERVICE = frozenset(["UNA", "UNB", "UNG", "UNH", "UNT", "UNE", "UNZ"])
-# How many components each element of a service segment has at most (ISO 9735 version 3, annex B).
-_SHAPES = {
-    "UNB": (2, 3, 3, 2, 1, 2, 1, 1, 1, 1, 1),
-    "UNH": (1, 5, 1, 2),
-    "UNT": (1, 1),
-    "UNZ": (1, 1),
-}
 
 
 @dataclass(slots=True, eq=False)
@@ -245,24 +190,6 @@ class Message:
     association: str = ""
     segments: list[Segment] = field(default_factory=list)
     broken: bool = False
-
-
-def iso_date(text: str) -> str:
-    """`CCYY-MM-DD` for `yymmdd`, empty if no such day exists. 90-99 are 1990-1999, 00-89 are 2000-2089."""
-    if len(text) != 6 or not (text.isascii() and text.isdigit()):
-        return ""
-    year, month, day = int(text[:2]), int(text[2:4]), int(text[4:])
-    try:
-        return Date(year + (1900 if year >= 90 else 2000), month, day).isoformat()
-    except ValueError:
-        return ""
-
-
-def iso_time(text: str) -> str:
-    """`HH:MM` for `hhmm`, empty if no such time exists (24:00 does not)."""
-    if len(text) != 4 or not (text.isascii() and text.isdigit()) or text[:2] > "23" or text[2:] > "59":
-        return ""
-    return f"{text[:2]}:{text[2:]}"
 
 
 def read_interchanges(
@@ -328,7 +255,8 @@ class _Reader:
     """Groups segments into messages and interchanges, and checks the envelopes."""
 
     def __init__(self, data: bytes, log: IssueLog, file: str, limits: Limits, encoding: str) -> None:
-        self.findings = Findings(log)
+        self.findings = Findings(log, hold=True)
+        self.controls = Controls(self.findings)
         self.limits = limits
         self.stretches = read_segments(data, log, file=file, limits=limits, encoding=encoding, findings=self.findings)
         self.interchange: Interchange | None = None
@@ -341,8 +269,10 @@ class _Reader:
         self.references: dict[str, int] = {}
         self.seen: set[tuple[str, str]] = set()
         self.last: Segment | None = None
-        self.pieces = 0
-        self.overflow = False
+        self.pieces = 0  # constituents of the open message, counted up to its segment number `weighed`
+        self.weighed = 0
+        self.objects = 0  # bytes of its objects
+        self.dropping = False
 
     def items(self) -> Iterator[Message | Interchange]:
         """Messages, and each interchange after its last message."""
@@ -360,8 +290,10 @@ class _Reader:
                 else:
                     self._orphan(segment)
                 self.last = segment
-            self._weigh(segments)
+            if self.message is not None:
+                self._weigh(self.message, segments[-1])
         yield from self._close(None)
+        self.findings.release(sys.maxsize)
 
     # -- interchange -------------------------------------------------------------------------------------------------
 
@@ -390,17 +322,17 @@ class _Reader:
         self._check_header(first, self.interchange)
 
     def _check_header(self, unb: Segment, interchange: Interchange) -> None:
-        self._shape(unb)
-        self._required(unb, 1, "character set")
-        self._required(unb, 1, "syntax version", 2)
-        self._required(unb, 2, "sender")
-        self._required(unb, 3, "receiver")
-        self._required(unb, 5, "interchange reference")
+        self.controls.shape(unb)
+        self.controls.required(unb, 1, "character set")
+        self.controls.required(unb, 1, "syntax version", 2)
+        self.controls.required(unb, 2, "sender")
+        self.controls.required(unb, 3, "receiver")
+        self.controls.required(unb, 5, "interchange reference")
         if interchange.syntax_version not in ("", "3"):
             self._report(SYNTAX_VERSION, unb, 1, 2)
-        if self._required(unb, 4, "date") and not iso_date(interchange.date):
+        if self.controls.required(unb, 4, "date") and not iso_date(interchange.date):
             self._report(INVALID, unb, 4, 1, tag="UNB", name="date", expected="a day that exists, as yymmdd")
-        if self._required(unb, 4, "time", 2) and not iso_time(interchange.time):
+        if self.controls.required(unb, 4, "time", 2) and not iso_time(interchange.time):
             self._report(INVALID, unb, 4, 2, tag="UNB", name="time", expected="a time that exists, as hhmm")
         if interchange.acknowledgement not in ("", "0", "1"):
             self._report(INVALID, unb, 9, 1, tag="UNB", name="acknowledgement request", expected="1 or 0")
@@ -422,7 +354,8 @@ class _Reader:
         elif not self.messages:
             self._report(NO_MESSAGES, interchange.trailer or interchange.header)
         if place is not None:
-            self.findings.close(place.locate())
+            self.findings.close(interchange.origin, place.start)
+            self.findings.release(place.start)
         self.interchange = None
         yield interchange
 
@@ -432,10 +365,10 @@ class _Reader:
             self._report(OUT_OF_PLACE, unz, tag="UNZ")
             return
         interchange.trailer = unz
-        self._shape(unz)
+        self.controls.shape(unz)
         things, number = ("groups", self.groups) if self.groups else ("messages", self.messages)
-        self._count(unz, things, number)
-        self._same_reference(interchange.header, 5, unz, "interchange reference")
+        self.controls.count(unz, things, number)
+        self.controls.same_reference(interchange.header, 5, unz, "interchange reference")
 
     # -- message -----------------------------------------------------------------------------------------------------
 
@@ -472,10 +405,11 @@ class _Reader:
             segments=[unh],
         )
         self.message = message
-        self.pieces = 0
-        self._shape(unh)
-        named = self._required(unh, 1, "message reference")
-        if not self._required(unh, 2, "message type"):
+        self.pieces = self.weighed = self.objects = 0
+        self.dropping = False
+        self.controls.shape(unh)
+        named = self.controls.required(unh, 1, "message reference")
+        if not self.controls.required(unh, 2, "message type"):
             message.broken = True
         if named:
             first = self.references.setdefault(message.reference, unh.ordinal)
@@ -494,11 +428,11 @@ class _Reader:
             self._flush_orphans()
             return
         message.segments.append(unt)
-        self._shape(unt)
+        self.controls.shape(unt)
         # Ordinals count every segment, also those that were left out, and no object: just what UNT counts.
-        self._count(unt, "segments", unt.ordinal - message.header.ordinal + 1)
-        self._same_reference(message.header, 1, unt, "message reference")
-        yield from self._finish(unt.start)
+        self.controls.count(unt, "segments", unt.ordinal - message.header.ordinal + 1)
+        self.controls.same_reference(message.header, 1, unt, "message reference")
+        yield from self._finish(unt.end)
 
     def _finish(self, end: int) -> Iterator[Message]:
         message = self.message
@@ -508,6 +442,7 @@ class _Reader:
         if index < len(damage) and damage[index] <= end:
             message.broken = True
         self.message = None
+        self.findings.release(end)
         yield message
 
     def _cut_off(self, place: Segment | None) -> Iterator[Message]:
@@ -517,7 +452,7 @@ class _Reader:
             return
         self._report(NO_MESSAGE_TRAILER, place, ordinal=message.header.ordinal)
         message.broken = True
-        yield from self._finish(place.start)
+        yield from self._finish(place.end)
 
     def _group(self, segment: Segment) -> None:
         self._report(GROUP, segment)
@@ -527,58 +462,30 @@ class _Reader:
                 self._report(MIXED, segment)
         self.in_group = segment.tag == "UNG"
 
-    def _weigh(self, segments: list[Segment]) -> None:
-        """Keep one message from filling the memory, whatever it is made of."""
-        message = self.message
-        if message is None or not segments:
-            return
-        end = segments[-1].end
-        if end - message.header.start > self.limits.message:
+    def _weigh(self, message: Message, last: Segment) -> None:
+        """Keep one message from filling the memory, whatever it is made of. Called once a stretch, so cheap.
+
+        A constituent takes a byte at least, so most messages need no counting.
+        """
+        size = last.end - message.header.start
+        if last.binary is not None:
+            self.objects += last.end - last.start
+        if size > self.limits.message:
             self._drop(message, "message", "bytes", self.limits.message)
+        elif size - self.objects > self.limits.constituents:
+            new = message.segments[self.weighed :]
+            self.pieces += sum(1 + sum(map(len, segment.elements)) for segment in new)
+            self.weighed = len(message.segments)
+            if self.pieces > self.limits.constituents:
+                self._drop(message, "constituents", "segments, elements and components", self.limits.constituents)
 
     def _drop(self, message: Message, name: str, things: str, limit: int) -> None:
-        self._report(TOO_LARGE, message.header, name=name, things=things, limit=limit)
-        message.broken = True
+        """Forget the segments of a message that is too large; reading goes on behind it."""
+        if not self.dropping:
+            self._report(TOO_LARGE, message.header, name=name, things=things, limit=limit)
+        self.dropping = message.broken = True
         del message.segments[1:]
-
-    # -- checks ------------------------------------------------------------------------------------------------------
-
-    def _shape(self, segment: Segment) -> None:
-        shape = _SHAPES[segment.tag]
-        for number, components in enumerate(segment.elements, 1):
-            if number > len(shape):
-                self._report(EXTRA, segment, number, tag=segment.tag)
-                return
-            if len(components) > shape[number - 1]:
-                self._report(EXTRA, segment, number, shape[number - 1] + 1, tag=segment.tag)
-
-    def _required(self, segment: Segment, element: int, name: str, component: int = 1) -> bool:
-        if segment.get(element, component).strip():
-            return True
-        self._report(MISSING, segment, element, component, tag=segment.tag, name=name)
-        return False
-
-    def _count(self, trailer: Segment, things: str, number: int) -> None:
-        """Element 1 of UNT and UNZ (0074, 0036: at most six digits)."""
-        stated = trailer.get(1)
-        if not self._required(trailer, 1, "count"):
-            return
-        if not (stated.isascii() and stated.isdigit() and len(stated) <= 6):
-            self._report(
-                INVALID, trailer, 1, 1, tag=trailer.tag, name="count", expected="a number of one to six digits"
-            )
-        elif int(stated) != number:
-            self._report(COUNT, trailer, 1, 1, tag=trailer.tag, things=things, found=number, value=stated)
-
-    def _same_reference(self, head: Segment | None, element: int, tail: Segment, name: str) -> None:
-        """Compare the reference at both ends. Either may be the wrong one, so both places are marked."""
-        there = self._required(tail, 2, name)
-        if head is None or not there:
-            return
-        reference = head.get(element)
-        if reference.strip() and reference != tail.get(2):
-            self._report(REFERENCES, head, element, 1, head=head.tag, tail=tail.tag)
-            self._report(REFERENCES, tail, 2, 1, head=head.tag, tail=tail.tag)
+        self.weighed = 0
 
     def _orphan(self, segment: Segment) -> None:
         if not self.number_of_orphans:
@@ -593,5 +500,5 @@ class _Reader:
     def _report(
         self, kind: IssueKind, segment: Segment | None, element: int = 0, component: int = 0, **facts: Any
     ) -> None:
-        if segment is not None and self.findings.room(kind):
-            self.findings.log.add(kind, segment.locate(element, component), **facts)
+        if segment is not None:
+            self.findings.at(kind, segment, element, component, **facts)

@@ -68,17 +68,19 @@ class Lines:
 class Origin:
     """What the segments of one interchange share: the bytes, the file's name, the separators and the character set.
 
-    `charset` is the label of UNB (`UNOC`), `codec` the codec that values were decoded with. `damage` lists the offsets
-    of segments that had to be left out or cannot be trusted: a message that holds one is unusable.
+    `charset` is the label of UNB (`UNOC`), `codec` the codec that values were decoded with: the label's, or
+    `encoding` where the caller asked for one. `damage` lists the offsets of segments that had to be left out or cannot
+    be trusted, in order: a message that holds one is unusable.
     """
 
-    __slots__ = ("charset", "codec", "damage", "data", "file", "lines", "separators")
+    __slots__ = ("charset", "codec", "damage", "data", "encoding", "file", "lines", "separators")
 
-    def __init__(self, data: bytes, file: str, separators: Separators, lines: Lines) -> None:
-        self.data = data
+    def __init__(self, lines: Lines, file: str = "", separators: Separators = DEFAULT, encoding: str = "") -> None:
+        self.data = lines.data
         self.file = file
         self.separators = separators
         self.lines = lines
+        self.encoding = encoding
         self.charset = ""
         self.codec = "latin-1"
         self.damage: list[int] = []
