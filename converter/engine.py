@@ -105,6 +105,13 @@ class Outcome:
     ids: dict[str, str] = field(default_factory=dict)
     recognised: bool = True
 
+    @property
+    def target_leaves(self) -> int:
+        """How many leaves the target has: primitive values of the Bundle, or leaves of the letter."""
+        if self.target == FHIR:
+            return 0 if self.bundle is None else len(fhir.leaves(self.bundle))
+        return 0 if self.letter is None else len(self.letter.values)
+
     def model(self) -> Any:
         """The Bundle as a `fhir.resources.R4B` model; None without one. Imports fhir.resources on first use."""
         from converter.fhir.models import model
@@ -302,7 +309,7 @@ class Engine:
             outcome.output = self._written(letter, to, log)
             entries = [(leaf, "mapped", "letter", leaf, "") for leaf in letter.values]
             entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
-            outcome.ledger = Ledger(len(entries), entries, [], len(letter.values))
+            outcome.ledger = Ledger(len(entries), entries)
             outcome.ledger.check(leaves_of(letter), log)
 
     def _letter_to_fhir(self, outcome: Outcome, letter: Letter, log: IssueLog) -> None:
@@ -318,7 +325,6 @@ class Engine:
             return
         self.narratives.add(bundle)
         outcome.bundle, outcome.message = bundle, _header(bundle).get("id", outcome.message)
-        ledger.target_leaves = len(fhir.leaves(bundle))
         outcome.output = fhir.write_json(bundle)
         outcome.ids = _ids(letter, bundle)
         if self.checking:
@@ -354,7 +360,6 @@ class Engine:
         if letter is None:
             return
         outcome.type, outcome.version = letter.type, letter.version
-        ledger.target_leaves = len(letter.values)
         if self.checking:
             self._check_letter(letter, log)
         outcome.ids = _ids(letter, bundle)

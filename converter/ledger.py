@@ -62,7 +62,6 @@ class Ledger:
     leaves: int = 0
     raw: list[Raw] = field(default_factory=list)
     raw_defaulted: list[Raw] = field(default_factory=list)
-    target_leaves: int = 0
 
     @property
     def entries(self) -> list[Entry]:

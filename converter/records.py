@@ -66,7 +66,7 @@ def ledger_lines(
         "version": outcome.version,
         "leaves": ledger.leaves,
         "totals": ledger.totals(),
-        "target_leaves": ledger.target_leaves,
+        "target_leaves": outcome.target_leaves,
         "defaulted": [{"rule": e.rule, "target": e.target, "loss": e.loss} for e in ledger.defaulted],
     }
     for entry in ledger.entries:

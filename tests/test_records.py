@@ -30,6 +30,7 @@ class Result:
     version: str = "D9134L"
     ledger: Ledger | None = None
     ids: dict[str, str] = field(default_factory=dict)
+    target_leaves: int = 0
 
 
 def ledger() -> Ledger:
@@ -37,12 +38,12 @@ def ledger() -> Ledger:
         Entry("Patient.PersonSurnameName", Disposition.MAPPED, "patient.family", "/entry/3/resource/name/0/family"),
         Entry("Letter.VersionCode", Disposition.KEPT, "version", "", "ALL-02"),
     ]
-    return Ledger(2, entries, [Entry("", Disposition.DEFAULTED, "topic", "/entry/1/resource/topic", "C91-12")], 40)
+    return Ledger(2, entries, [Entry("", Disposition.DEFAULTED, "topic", "/entry/1/resource/topic", "C91-12")])
 
 
 def test_the_ledger_file_has_a_line_a_message_and_a_line_a_leaf(tmp_path: Path) -> None:
     with LedgerFile(tmp_path / "l.jsonl", force=False) as file:
-        file.add("in/a.edi", Result(ledger=ledger()), lambda leaf: Location("in/a.edi", 7, 3))  # type: ignore[arg-type]
+        file.add("in/a.edi", Result(ledger=ledger(), target_leaves=40), lambda leaf: Location("in/a.edi", 7, 3))  # type: ignore[arg-type]
         file.add("in/b.edi", Result(), lambda leaf: Location())  # type: ignore[arg-type]
         file.finish()
     lines = [json.loads(line) for line in (tmp_path / "l.jsonl").read_text().splitlines()]

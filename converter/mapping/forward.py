@@ -9,49 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 from converter.mapping import guards, paths
 from converter.mapping.codes import CodeMap
 from converter.mapping.document import Derived, Document, Each, Resource, Rule
 from converter.mapping.ids import netstrings
+from converter.mapping.targets import Slot, Tree, literal, presence, slots, solid, start
 
 MAPPED, LOSSY, FOLDED, DEFAULTED = "mapped", "mapped-lossy", "folded-to-text", "defaulted"
-
-
-@dataclass(slots=True)
-class Slot:
-    """One value to be written: its variable, the rules that may fill it, in order, and whether it is always there."""
-
-    var: str
-    rules: list[Rule] = field(default_factory=list)
-    column: str = ""
-    constant: Any = None
-    always: bool = False
-    default: Rule | None = None
-    expression: str = ""
-    forced: bool = False
-
-    @property
-    def simple(self) -> bool:
-        """Whether one rule alone fills it, so that the ledger needs no note of which one did."""
-        rule = self.rules[0]
-        table = any(source.startswith("$") for source in rule.sources)
-        return len(self.rules) == 1 and not (self.default or rule.map or rule.claims or rule.defaulted or table)
-
-    @property
-    def dynamic(self) -> bool:
-        """Whether the value comes from the letter (constants alone never create an object that also holds values)."""
-        return self.constant is None
-
-
-@dataclass(slots=True)
-class Tree:
-    """An object to be built: properties in the order of the rules; lists hold their items by selector."""
-
-    properties: dict[str, Any] = field(default_factory=dict)
-    start: tuple[str, str] | None = None
 
 
 class Source:
@@ -263,7 +229,7 @@ class _Writer:
     def _fill(self, tree: Tree) -> None:
         """Evaluate all slots of a tree into variables; lists made by `each` evaluate theirs inside their loop."""
         done: set[int] = set()
-        for slot in _slots(tree):
+        for slot in slots(tree):
             if slot.constant is None:
                 self._evaluate(slot, done)
 
@@ -394,14 +360,14 @@ class _Writer:
             if isinstance(child, dict):
                 self._list(child, var, name, here)
                 continue
-            condition = _condition(child)
+            condition = presence(child)
             with self._given(child, condition):
-                if _solid(child):
-                    self.put(f"{var}[{name!r}] = {_literal(child)}")
+                if solid(child):
+                    self.put(f"{var}[{name!r}] = {literal(child)}")
                     self._enter(child, here)
                 else:
                     inner = self.out.name("o")
-                    self.put(f"{inner} = {var}[{name!r}] = {_start(child)}")
+                    self.put(f"{inner} = {var}[{name!r}] = {start(child)}")
                     self._object(child, inner, here)
 
     @contextmanager
@@ -412,7 +378,7 @@ class _Writer:
             return
         self.put(f"if {condition}:")
         self.out.depth += 1
-        only = [s for s in _slots(child) if s.dynamic]
+        only = [s for s in slots(child) if s.dynamic]
         if len(only) == 1:
             only[0].always = True
         yield
@@ -471,11 +437,8 @@ class _Writer:
             self.put(f"{condition}led[{leaf}] = ({leaf}, {disposition}, {name!r}, {_text(pointer)}, {loss})")
 
     def _list(self, items: dict[str, Any], var: str, name: str, pointer: str) -> None:
-        if (
-            all(not isinstance(i, tuple) and not _condition(i) and _solid(i) for i in items.values())
-            and "*" not in items
-        ):
-            self.put(f"{var}[{name!r}] = [{', '.join(_literal(i) for i in items.values())}]")
+        if all(not isinstance(i, tuple) and not presence(i) and solid(i) for i in items.values()) and "*" not in items:
+            self.put(f"{var}[{name!r}] = [{', '.join(literal(i) for i in items.values())}]")
             for number, item in enumerate(items.values()):
                 self._enter(item, f"{pointer}/{number}")
             return
@@ -489,16 +452,16 @@ class _Writer:
                 else:
                     self._derived(child, values)
                 continue
-            with self._given(child, _condition(child)):
+            with self._given(child, presence(child)):
                 if selector == "*":
-                    self.put(f"{values} = {_literal(child)}")
+                    self.put(f"{values} = {literal(child)}")
                     self._enter(child, f"{pointer}/0")
-                elif _solid(child):
+                elif solid(child):
                     self._enter(child, here)
-                    self.put(f"{values}.append({_literal(child)})")
+                    self.put(f"{values}.append({literal(child)})")
                 else:
                     inner = self.out.name("o")
-                    self.put(f"{inner} = {_start(child)}")
+                    self.put(f"{inner} = {start(child)}")
                     self._object(child, inner, here)
                     self.put(f"{values}.append({inner})")
         self.put(f"if {values}: {var}[{name!r}] = {values}")
@@ -535,12 +498,12 @@ class _Writer:
                     put(f"{source.var} = {source.expression}")
                     source.expression = ""
                 put(f"{name}d_{derived.name}.append({source.var})")
-        if _solid(tree):
+        if solid(tree):
             self._enter(tree, pointer)
-            put(f"{values}.append({_literal(tree)})")
+            put(f"{values}.append({literal(tree)})")
         else:
             inner = self.out.name("o")
-            put(f"{inner} = {_start(tree)}")
+            put(f"{inner} = {start(tree)}")
             self._object(tree, inner, pointer)
             put(f"{values}.append({inner})")
         self.out.depth -= 1 + bool(anchor)
@@ -577,60 +540,6 @@ def _owners(document: Document) -> Counter[str]:
             owners.update((*rule.sources, *rule.claims, *rule.letter_columns.values()))
     owners.update(document.origin)
     return owners
-
-
-def _slots(tree: Slot | Tree) -> list[Slot]:
-    """All slots of a tree in order, those of `each` lists left out."""
-    if isinstance(tree, Slot):
-        return [tree]
-    found: list[Slot] = []
-    for child in tree.properties.values():
-        for one in child.values() if isinstance(child, dict) else (child,):
-            if not isinstance(one, tuple):
-                found.extend(_slots(one))
-    return found
-
-
-def _has_each(tree: Slot | Tree) -> bool:
-    if isinstance(tree, Slot):
-        return False
-    return any(isinstance(i, tuple) for c in tree.properties.values() if isinstance(c, dict) for i in c.values())
-
-
-def _condition(tree: Slot | Tree) -> str:
-    """When an object is written: always if it holds constants only or a value that is always there, else if any is."""
-    dynamic = [s for s in _slots(tree) if s.dynamic]
-    if not dynamic or any(s.always for s in dynamic) or _has_each(tree):
-        return ""
-    return " or ".join(f"{s.var} is not None" for s in dynamic)
-
-
-def _solid(tree: Slot | Tree) -> bool:
-    """Whether every part is there whenever the whole is: then it can be written as one literal."""
-    if isinstance(tree, Slot):
-        return not tree.dynamic or tree.always
-    return all(
-        not isinstance(one, tuple) and key != "*" and _solid(one)
-        for child in tree.properties.values()
-        for key, one in (child.items() if isinstance(child, dict) else (("", child),))
-    )
-
-
-def _literal(tree: Slot | Tree) -> str:
-    """The Python expression of a solid tree."""
-    if isinstance(tree, Slot):
-        return repr(tree.constant) if not tree.dynamic else tree.expression or tree.var
-    parts = [f"{tree.start[0]!r}: {tree.start[1]!r}"] if tree.start else []
-    for name, child in tree.properties.items():
-        if isinstance(child, dict):
-            parts.append(f"{name!r}: [{', '.join(_literal(item) for item in child.values())}]")
-        else:
-            parts.append(f"{name!r}: {_literal(child)}")
-    return "{" + ", ".join(parts) + "}"
-
-
-def _start(tree: Tree) -> str:
-    return repr(dict([tree.start]) if tree.start else {})
 
 
 def _text(pointer: str) -> str:
