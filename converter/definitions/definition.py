@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
+from converter.definitions.check import Checker
 from converter.definitions.layout import Item
 from converter.definitions.table import Row, table
 from converter.definitions.tree import Element
+from converter.issues import IssueLog
+from converter.letter import Letter
 
 _INDEX = re.compile(r"\[[1-9]\d*\]", re.ASCII)
 _STEP = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
@@ -92,6 +96,20 @@ class Definition:
             if found is not None and _INDEX.sub("[]", leaf_id) != self._shapes[found.path]:
                 return None
         return found
+
+    def check(self, letter: Letter, log: IssueLog) -> None:
+        """Report every breach of the definition in a letter: LTR010-025.
+
+        Mandatory elements, choices, cardinality, lengths, code lists, constants, forms, days and times that do not
+        exist are errors; a wrong GLN is a warning; modulus 11 of a CPR number is no rule. A place that the log already
+        has an issue at is not reported again, so hand in the log that the reader filled. Nothing is said about a
+        refused letter.
+        """
+        self._checker.check(letter, log)
+
+    @cached_property
+    def _checker(self) -> Checker:
+        return Checker.of(f"{self.type} {self.version}", self.tree, self.leaf)
 
     def repeats(self, path: str) -> bool:
         """Whether the element with that pattern path may occur more than once. `KeyError` if there is none."""

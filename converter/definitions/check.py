@@ -1,0 +1,422 @@
+"""Judges a letter by its definition, as MedCom's schemas do, and by what no schema can say (days that exist, GLNs)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import lru_cache
+from typing import Any
+
+from converter.definitions.tree import Choice, Element
+from converter.identifiers import gln_ok
+from converter.issues import IssueKind, IssueLog, Location, Severity, declare
+from converter.letter import Letter, Value, plain
+
+MISSING = declare(
+    "LTR010",
+    "mandatory-missing",
+    Severity.ERROR,
+    "the mandatory {element} is missing",
+    why="A receiver that validates against MedCom's schema refuses the letter.",
+    help="The sender must fill it in.",
+    source="OIOXML schema of the letter (minOccurs)",
+)
+TOO_MANY = declare(
+    "LTR011",
+    "too-many",
+    Severity.ERROR,
+    "{element} occurs {found} times, at most {limit} are allowed",
+    why="A receiver that validates against MedCom's schema refuses the letter.",
+    help="Send what is too much in a second letter.",
+    source="OIOXML schema of the letter (maxOccurs)",
+)
+LENGTH = declare(
+    "LTR012",
+    "length",
+    Severity.ERROR,
+    "{found} characters, {low} to {high} are allowed",
+    why="A receiver may cut the value or refuse the letter. It is handed on as it stands.",
+    help="The sender must shorten the value, or leave the element out.",
+    source="OIOXML schema of the letter (minLength, maxLength)",
+)
+NOT_IN_LIST = declare(
+    "LTR013",
+    "value-not-in-list",
+    Severity.ERROR,
+    "the value is not in the code list {codes}",
+    why="Its meaning is unknown.",
+    help="Compare with the list (mappings/letters/codes).",
+    source="OIOXML schema of the letter (enumeration)",
+)
+NO_DATE = declare(
+    "LTR014",
+    "date-invalid",
+    Severity.ERROR,
+    "not a day that exists, in the form 2023-11-20",
+    why="The date cannot be understood.",
+    help="The sender must correct it.",
+    source="OIOXML schema of the letter (xs:date)",
+)
+NO_TIME = declare(
+    "LTR015",
+    "time-invalid",
+    Severity.ERROR,
+    "not a time of day in the form {form}",
+    why="The time cannot be understood.",
+    help="The sender must correct it.",
+    source="OIOXML schema of the letter",
+)
+CHOICE_TWICE = declare(
+    "LTR016",
+    "choice-made-twice-in-letter",
+    Severity.ERROR,
+    "only one of {names} may stand, {found} do",
+    why="They contradict each other, and receivers refuse the letter.",
+    help="The sender must leave the others out.",
+    source="OIOXML schema of the letter (xs:choice)",
+)
+NO_CHOICE = declare(
+    "LTR017",
+    "choice-not-made-in-letter",
+    Severity.ERROR,
+    "one of {names} must stand, none does",
+    why="A receiver that validates against MedCom's schema refuses the letter.",
+    help="The sender must fill in one of them.",
+    source="OIOXML schema of the letter (xs:choice)",
+)
+CONSTANT = declare(
+    "LTR018",
+    "constant-differs-in-letter",
+    Severity.ERROR,
+    "the value must be {expected!r}",
+    why="The letter says that it is something else than it is read as.",
+    help="The sender must write the constant.",
+    source="OIOXML schema of the letter (pattern)",
+)
+UNUSUAL = declare(
+    "LTR019",
+    "usual-value-differs",
+    Severity.WARNING,
+    "the usual value is {expected!r}",
+    why="Statistics count the letter as something else; EDIFACT has no place for another value.",
+    help="The sender should write the usual value.",
+    source="MedCom's samples; the schema allows any text",
+)
+GLN = declare(
+    "LTR020",
+    "gln-invalid",
+    Severity.WARNING,
+    "not a GLN: 13 digits, the last of them a check digit",
+    why="The letter may not reach its receiver, and FHIR refuses the identifier.",
+    help="Compare with the organisation table. Nothing is corrected.",
+    source="GS1; the schema allows any text",
+)
+FORM = declare(
+    "LTR021",
+    "form-invalid",
+    Severity.ERROR,
+    "the value does not have the form that the schema asks for",
+    why="A receiver that validates against MedCom's schema refuses the letter.",
+    help="A CPR number is a day and month that exist and six more digits, without a hyphen; a replacement number has "
+    "an element of its own.",
+    source="OIOXML schema of the letter (pattern)",
+)
+UNKNOWN = declare(
+    "LTR022",
+    "leaf-unknown",
+    Severity.ERROR,
+    "the definition of {definition} has no such leaf",
+    why="The value goes into no output.",
+    help="Compare the leaf with the definition (`medcom-fhir explain TYPE`).",
+)
+NUMBER = declare(
+    "LTR023",
+    "number-invalid",
+    Severity.ERROR,
+    "not a positive whole number",
+    why="A receiver that validates against MedCom's schema refuses the letter.",
+    help="The sender must correct it.",
+    source="OIOXML schema of the letter (xs:positiveInteger)",
+)
+ZONE = declare(
+    "LTR024",
+    "date-with-zone",
+    Severity.WARNING,
+    "the date has a time zone",
+    why="The schema allows it, but no other syntax can carry it, and later versions forbid it.",
+    help="The sender must leave the zone out.",
+    source="OIOXML schema of the letter (xs:date)",
+)
+KIND = declare(
+    "LTR025",
+    "kind-of-value",
+    Severity.ERROR,
+    "{found} stands where {wanted} is expected",
+    why="The value cannot be written.",
+    help="This is a fault of whoever made the letter, a mapping most likely.",
+)
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
+_ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
+_TIMES = {
+    "time": (re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z", re.ASCII), "17:45"),
+    "seconds": (re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d\Z", re.ASCII), "17:45:00"),
+}
+_SIZE = re.compile(r"\+?0*[1-9]\d*\Z", re.ASCII)
+_INDEX = re.compile(r"\[([1-9]\d*)\]")
+_FORMAT = re.compile(r"[PF][0FUK][0HM]\Z")
+
+Test = Callable[[Value], bool]
+"""Whether a value is beyond doubt; if not, `_faults` says what is wrong with it."""
+
+
+@lru_cache(maxsize=4096)
+def is_day(text: str) -> bool:
+    """Whether the text is a day that exists, as `2023-11-20`."""
+    if not _DATE.match(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+@dataclass(slots=True)
+class Checker:
+    """The checks of one definition, prepared once; `name` is its type and version."""
+
+    name: str
+    tree: Element
+    find: Callable[[str], Element | None]
+    tests: dict[str, Test]
+    required: frozenset[str]
+    choices: list[tuple[tuple[str, ...], ...]]
+    conditional: list[Element]
+
+    @classmethod
+    def of(cls, name: str, tree: Element, find: Callable[[str], Element | None]) -> Checker:
+        """Prepare the checks of a tree; `find` finds a leaf by its id."""
+        checker = cls(name, tree, find, {}, frozenset(), [], [])
+        required: set[str] = set()
+        checker._prepare(tree, required)
+        checker.required = frozenset(required)
+        return checker
+
+    def _prepare(self, element: Element, required: set[str]) -> None:
+        """Gather what holds for every letter; what depends on an element being there goes to `conditional`."""
+        for choice in element.choices:
+            members = [c for c in element.children if c.name in choice.names]
+            self.choices.append(tuple(tuple(e.path for e in m.walk() if e.is_leaf) for m in members))
+        for child in element.children:
+            if child.is_leaf and not child.repeats:
+                self.tests[child.path] = _test(child)
+                if child.min:
+                    required.add(child.path)
+            elif child.min and not child.repeats:
+                self._prepare(child, required)
+            else:
+                self.conditional.append(child)
+                if not child.repeats:
+                    self.tests.update((e.path, _test(e)) for e in _plain(child))
+
+    def check(self, letter: Letter, log: IssueLog) -> None:
+        """Report every breach of the definition."""
+        if letter.refused:
+            return
+        values = letter.values
+        report = _Report(letter, log)
+        indexed: list[str] = []
+        tests = self.tests
+        for leaf, value in values.items():
+            test = tests.get(leaf)
+            if test is None:
+                indexed.append(leaf)
+            elif not test(value):
+                self._judge(leaf, value, report)
+        indices = self._indexed(indexed, report, values)
+        whole = values.keys() >= self.required and all(  # the usual case, without a look at every element
+            sum(any(leaf in values for leaf in member) for member in choice) == 1 for choice in self.choices
+        )
+        structure = _Structure(values, indices, report)
+        if whole:
+            structure.children(self.conditional, "")
+        else:
+            structure.group(self.tree, "")
+
+    def _indexed(self, leaves: list[str], report: _Report, values: dict[str, Value]) -> dict[str, set[int]]:
+        """Judge leaves below repeating elements; the indices in use of each, by its id without the last index."""
+        indices: dict[str, set[int]] = {}
+        for leaf in leaves:
+            self._judge(leaf, values[leaf], report)
+            for match in _INDEX.finditer(leaf):
+                indices.setdefault(leaf[: match.start()], set()).add(int(match[1]))
+        return indices
+
+    def _judge(self, leaf: str, value: Value, report: _Report) -> None:
+        element = self.find(leaf)
+        if element is None:
+            report.add(UNKNOWN, leaf, definition=self.name)
+        else:
+            _faults(element, leaf, value, report)
+
+
+class _Report:
+    """Adds findings to a log, each at the leaf's place in the input; none where the log already has one."""
+
+    def __init__(self, letter: Letter, log: IssueLog) -> None:
+        self._letter = letter
+        self._log = log
+        self._known: set[tuple[str, int, int, int]] | None = None
+
+    def add(self, kind: IssueKind, leaf: str, *, value: str | None = None, **facts: Any) -> None:
+        """Report a finding about a leaf that is there."""
+        found = self._letter.locate(leaf)
+        at = found[0] if found else Location()
+        if self._known is None:
+            self._known = {_spot(issue.at) for issue in self._log if issue.at.component}
+        if _spot(at) not in self._known:
+            self._log.add(kind, replace(at, path=leaf), value=value, **facts)
+
+    def absent(self, kind: IssueKind, path: str, parent: str, **facts: Any) -> None:
+        """Report something that is not there, at a neighbour's place."""
+        inside = (leaf for leaf in self._letter.values if leaf.startswith(parent))
+        found = next((at[0] for leaf in inside if (at := self._letter.locate(leaf))), Location())
+        self._log.add(kind, replace(found, path=path, element=0, component=0), **facts)
+
+
+class _Structure:
+    """Checks which elements are there."""
+
+    def __init__(self, values: dict[str, Value], indices: dict[str, set[int]], report: _Report) -> None:
+        self._values, self._indices, self._report = values, indices, report
+
+    def group(self, element: Element, prefix: str) -> None:
+        """Check an element that is there; `prefix` is the id of its children up to their names."""
+        for choice in element.choices:
+            self._choice(element, choice, prefix)
+        self.children(element.children, prefix)
+
+    def children(self, elements: list[Element] | tuple[Element, ...], prefix: str) -> None:
+        """Check children of an element that is there."""
+        for child in elements:
+            path = prefix + child.path.rpartition(".")[2] if prefix else child.path
+            if child.repeats:
+                self._repeated(child, path, prefix)
+            elif child.is_leaf:
+                if child.min and path not in self._values:
+                    self._report.absent(MISSING, path, prefix, element=child.path)
+            elif self._present(child, path):
+                self.group(child, f"{path}.")
+            elif child.min:
+                self._report.absent(MISSING, path, prefix, element=child.path)
+
+    def _repeated(self, child: Element, path: str, prefix: str) -> None:
+        found = sorted(self._indices.get(path, ()))
+        if len(found) < child.min:
+            self._report.absent(MISSING, path, prefix, element=child.path)
+        if child.max is not None and len(found) > child.max:
+            facts = {"found": len(found), "limit": child.max, "element": child.path}
+            self._report.absent(TOO_MANY, path, f"{path}[{found[child.max]}]", **facts)
+        if not child.is_leaf:
+            for index in found:
+                self.group(child, f"{path}[{index}].")
+
+    def _choice(self, element: Element, choice: Choice, prefix: str) -> None:
+        standing = [n for n in choice.names if (c := element.child(n)) and self._present(c, prefix + n)]
+        names = ", ".join(choice.names)
+        path = prefix.rstrip(".")
+        if len(standing) > 1:
+            self._report.absent(CHOICE_TWICE, path, prefix + standing[1], names=names, found=len(standing))
+        elif not standing and choice.required:
+            self._report.absent(NO_CHOICE, path, prefix, names=names)
+
+    def _present(self, element: Element, path: str) -> bool:
+        if path in self._values:
+            return True
+        start = len(element.path)
+        if any(path + leaf.path[start:] in self._values for leaf in _plain(element)):
+            return True
+        return any(key.startswith(f"{path}.") for key in self._indices)
+
+
+def _plain(element: Element) -> list[Element]:
+    """The leaves below an element that no repeating element stands above."""
+    if element.is_leaf:
+        return [element]
+    return [leaf for child in element.children if not child.repeats for leaf in _plain(child)]
+
+
+def _test(element: Element) -> Test:
+    if element.const is not None:
+        return element.const.__eq__
+    if element.check or element.pattern or element.type in ("time", "seconds"):
+        return lambda value: isinstance(value, str) and not _wrong(element, value)
+    if element.codes is not None:
+        return frozenset(element.codes.values).__contains__
+    if element.type == "an":
+        low, high = element.length
+        return lambda value: type(value) is str and low <= len(value) <= high
+    if element.type == "date":
+        return lambda value: type(value) is str and is_day(value)
+    return lambda value: False  # judged in full
+
+
+def _wrong(element: Element, value: str) -> bool:
+    if element.check == "gln" and not gln_ok(value):
+        return True
+    if element.pattern:
+        return re.fullmatch(element.pattern, value) is None
+    if element.type in _TIMES:
+        return _TIMES[element.type][0].match(value) is None
+    low, high = element.length
+    return not low <= len(value) <= high
+
+
+def _faults(element: Element, leaf: str, value: Value, report: _Report) -> None:
+    """Report what is wrong with a value."""
+    if element.type == "text":
+        if isinstance(value, str):
+            report.add(KIND, leaf, found="a plain value", wanted="formatted text")
+        elif not all(_FORMAT.match(form) for form, _ in value):
+            report.add(KIND, leaf, found="an unknown format", wanted="one of MedCom's format codes")
+        return
+    if not isinstance(value, str):
+        report.add(KIND, leaf, value=plain(value), found="formatted text", wanted="a plain value")
+        return
+    if element.const is not None:
+        if value != element.const:
+            report.add(UNUSUAL if element.type == "an" else CONSTANT, leaf, value=value, expected=element.const)
+        if element.type != "an":
+            return
+    if element.type == "an" and element.pattern:
+        if re.fullmatch(element.pattern, value) is None:
+            report.add(FORM, leaf, value=value)
+        return
+    if element.type == "an":
+        low, high = element.length
+        if not low <= len(value) <= high:
+            report.add(LENGTH, leaf, value=value, found=len(value), low=low, high=high)
+        elif element.check == "gln" and not gln_ok(value):
+            report.add(GLN, leaf, value=value)
+        return
+    _typed_faults(element, leaf, value, report)
+
+
+def _typed_faults(element: Element, leaf: str, value: str, report: _Report) -> None:
+    if element.codes is not None and value not in element.codes.rows:
+        report.add(NOT_IN_LIST, leaf, value=value, codes=element.codes.name)
+    elif element.type == "date" and not is_day(value):
+        zone = _ZONE.search(value)
+        zoned = zone is not None and is_day(value[: zone.start()])
+        report.add(ZONE if zoned else NO_DATE, leaf, value=value)
+    elif element.type in _TIMES and not _TIMES[element.type][0].match(value):
+        report.add(NO_TIME, leaf, value=value, form=_TIMES[element.type][1])
+    elif element.type == "size" and not _SIZE.match(value):
+        report.add(NUMBER, leaf, value=value)
+
+
+def _spot(at: Location) -> tuple[str, int, int, int]:
+    return at.file, at.offset, at.element, at.component
