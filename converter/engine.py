@@ -285,7 +285,7 @@ class Engine:
 
     # -- the two ways --------------------------------------------------------------------------------------------------
 
-    def _context(self, message: str) -> Context:
+    def _context(self, name: str, message: str) -> Context:
         return Context(
             directory=self.directory,
             attempt=self.attempt,
@@ -293,6 +293,7 @@ class Engine:
             version=self.letter_version,
             kept=self.kept.get(message, {}),
             sidecar=self.sidecar,
+            file=name,
         )
 
     def _letter_to(self, outcome: Outcome, to: str, log: IssueLog) -> None:
@@ -317,7 +318,7 @@ class Engine:
         if mapping is None:
             log.add(NO_MAPPING, Location(outcome.name, 1, 1), direction="to FHIR", what=letter.type)
             return
-        context = self._context("")
+        context = self._context(outcome.name, "")
         bundle, ledger = mapping.to_fhir(letter, context, log)
         ledger.check(leaves_of(letter), log)
         outcome.ledger, outcome.kept = ledger, context.keeping
@@ -352,7 +353,7 @@ class Engine:
     def _bundle_to_letter(
         self, outcome: Outcome, mapping: LetterMapping, bundle: dict[str, Any], log: IssueLog
     ) -> None:
-        context = self._context(outcome.message)
+        context = self._context(outcome.name, outcome.message)
         leaves = fhir.leaves(bundle)
         letter, ledger = mapping.from_fhir(bundle, context, log, lambda: iter(leaves))
         ledger.check([pointer for pointer, _, _ in leaves], log)
@@ -385,11 +386,12 @@ class Engine:
             known.validate(bundle, log, file=name)
 
     def _done(self, outcome: Outcome, log: IssueLog) -> Outcome:
-        outcome.issues = [issue if issue.at.file else issue.moved(file=outcome.name) for issue in log]
+        name = outcome.name
+        outcome.issues = [issue if issue.at.file or not name else issue.moved(file=name) for issue in log]
         if outcome.ledger is not None and outcome.letter is not None and outcome.syntax != FHIR:
             definition = self.definitions.get(outcome.type, outcome.version)
             if definition is not None:
-                outcome.ledger.sort_by(definition.in_order)
+                outcome.ledger.in_order = definition.in_order
         return outcome
 
 

@@ -56,16 +56,19 @@ Raw = tuple[str, str, str, str, str]
 class Ledger:
     """The ledger of one message: `entries` for the source leaves, `defaulted` for what the rules had to make up.
 
-    The hot path hands over plain tuples; `entries` and `defaulted` name their fields when somebody asks.
+    The hot path hands over plain tuples (`raw`); they are put into the order of the letter and get their names when
+    somebody asks for `entries`.
     """
 
     leaves: int = 0
     raw: list[Raw] = field(default_factory=list)
     raw_defaulted: list[Raw] = field(default_factory=list)
+    in_order: Callable[[Iterable[str]], list[str]] | None = None
 
     @property
     def entries(self) -> list[Entry]:
-        """One entry for each source leaf."""
+        """One entry for each source leaf, in the letter's order, whatever syntax was read."""
+        self._sort()
         return [_entry(raw) for raw in self.raw]
 
     @property
@@ -73,22 +76,28 @@ class Ledger:
         """What stands in the target without a source."""
         return [_entry(raw) for raw in self.raw_defaulted]
 
+    def _sort(self) -> None:
+        if self.in_order is not None:
+            place = {leaf: n for n, leaf in enumerate(self.in_order([raw[0] for raw in self.raw]))}
+            self.raw.sort(key=lambda raw: place[raw[0]])
+            self.in_order = None
+
+    def __reduce__(self) -> tuple[object, tuple[int, list[Raw], list[Raw]]]:
+        self._sort()
+        return (Ledger, (self.leaves, self.raw, self.raw_defaulted))
+
     def totals(self) -> dict[str, int]:
         """Number of leaves by disposition; only dispositions that occur."""
         return dict(sorted(Counter(raw[1] for raw in self.raw).items()))
 
     def check(self, leaves: Iterable[str], log: IssueLog) -> None:
         """Compare the entries with the leaf ids of the source; add `SYS001` if they do not balance."""
-        wanted = Counter(leaves)
-        have = Counter([raw[0] for raw in self.raw])
-        if wanted != have:
-            missing, twice = sum((wanted - have).values()), sum((have - wanted).values())
-            log.add(UNBALANCED, leaves=sum(wanted.values()), entries=len(self.raw), missing=missing, twice=twice)
-
-    def sort_by(self, in_order: Callable[[Iterable[str]], list[str]]) -> None:
-        """Put the entries into the order that a function gives leaf ids: the same, whatever syntax was read."""
-        place = {leaf: n for n, leaf in enumerate(in_order([raw[0] for raw in self.raw]))}
-        self.raw.sort(key=lambda raw: place[raw[0]])
+        wanted = list(leaves)
+        have = [raw[0] for raw in self.raw]
+        if len(wanted) != len(have) or len(set(have)) != len(have) or set(wanted) != set(have):
+            want, got = Counter(wanted), Counter(have)
+            missing, twice = sum((want - got).values()), sum((got - want).values())
+            log.add(UNBALANCED, leaves=len(wanted), entries=len(have), missing=missing, twice=twice)
 
     def losses(self) -> dict[str, int]:
         """How often each id of the loss catalogue stands in the ledger."""

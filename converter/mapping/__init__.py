@@ -144,7 +144,7 @@ class Mapping:
             if loss.severity == "block" and loss_id not in context.accept:
                 refused, kind = True, REFUSED_BY_LOSS
             at = locate(raw[0]) if raw[0] else ()
-            where = at[0] if at else Location(path=raw[0])
+            where = at[0] if at else Location(context.file, path=raw[0])
             rule = f"{self.name}.{raw[2]}" if raw[2] else self.name
             message = self._messages[kind.code, loss_id]
             log.issues.append(Issue(kind, where, message, raw[3], rule, None, count, kind.severity))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from converter.directory import Directory, Organisation
-from converter.issues import IssueLog, Severity, declare
+from converter.issues import IssueLog, Location, Severity, declare
 from converter.letter import Value
 
 Raw = tuple[str, str, str, str, str]
@@ -48,6 +48,7 @@ class Context:
     attempt: int = 1
     accept: frozenset[str] = frozenset()
     version: str | None = None
+    file: str = ""
     born: str = ""
     kept: Mapping[str, Value] = field(default_factory=dict)
     sidecar: bool = False
@@ -63,9 +64,11 @@ class Context:
         if len(rows) == 1:
             return rows[0]
         if rows:
-            self.log.add(SEVERAL_ORGANISATIONS, target=path, rows=len(rows), party=party)
+            self.log.add(
+                SEVERAL_ORGANISATIONS, Location(self.file, path=path), target=path, rows=len(rows), party=party
+            )
         else:
-            self.log.add(UNKNOWN_ORGANISATION, target=path, party=party)
+            self.log.add(UNKNOWN_ORGANISATION, Location(self.file, path=path), target=path, party=party)
         return None
 
 

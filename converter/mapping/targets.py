@@ -1,0 +1,98 @@
+"""What a resource is built from: slots for values, trees for objects, and how they are written as Python."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from converter.mapping.document import Rule
+
+
+@dataclass(slots=True)
+class Slot:
+    """One value to be written: its variable, the rules that may fill it, in order, and whether it is always there."""
+
+    var: str
+    rules: list[Rule] = field(default_factory=list)
+    column: str = ""
+    constant: Any = None
+    always: bool = False
+    default: Rule | None = None
+    expression: str = ""
+    forced: bool = False
+
+    @property
+    def simple(self) -> bool:
+        """Whether one rule alone fills it, so that the ledger needs no note of which one did."""
+        rule = self.rules[0]
+        table = any(source.startswith("$") for source in rule.sources)
+        return len(self.rules) == 1 and not (self.default or rule.map or rule.claims or rule.defaulted or table)
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the value comes from the letter (constants alone never create an object that also holds values)."""
+        return self.constant is None
+
+
+@dataclass(slots=True)
+class Tree:
+    """An object to be built: properties in the order of the rules; lists hold their items by selector."""
+
+    properties: dict[str, Any] = field(default_factory=dict)
+    start: tuple[str, str] | None = None
+
+
+def slots(tree: Slot | Tree) -> list[Slot]:
+    """All slots of a tree in order, those of `each` lists left out."""
+    if isinstance(tree, Slot):
+        return [tree]
+    found: list[Slot] = []
+    for child in tree.properties.values():
+        for one in child.values() if isinstance(child, dict) else (child,):
+            if not isinstance(one, tuple):
+                found.extend(slots(one))
+    return found
+
+
+def has_each(tree: Slot | Tree) -> bool:
+    """Whether a list in it is made by a loop."""
+    if isinstance(tree, Slot):
+        return False
+    return any(isinstance(i, tuple) for c in tree.properties.values() if isinstance(c, dict) for i in c.values())
+
+
+def presence(tree: Slot | Tree) -> str:
+    """When an object is written: always if it holds constants only or a value that is always there, else if any is."""
+    dynamic = [s for s in slots(tree) if s.dynamic]
+    if not dynamic or any(s.always for s in dynamic) or has_each(tree):
+        return ""
+    return " or ".join(f"{s.var} is not None" for s in dynamic)
+
+
+def solid(tree: Slot | Tree) -> bool:
+    """Whether every part is there whenever the whole is: then it can be written as one literal."""
+    if isinstance(tree, Slot):
+        return not tree.dynamic or tree.always
+    return all(
+        not isinstance(one, tuple) and key != "*" and solid(one)
+        for child in tree.properties.values()
+        for key, one in (child.items() if isinstance(child, dict) else (("", child),))
+    )
+
+
+def literal(tree: Slot | Tree) -> str:
+    """The Python expression of a solid tree."""
+    if isinstance(tree, Slot):
+        return repr(tree.constant) if not tree.dynamic else tree.expression or tree.var
+    parts = [f"{tree.start[0]!r}: {tree.start[1]!r}"] if tree.start else []
+    for name, child in tree.properties.items():
+        if isinstance(child, dict):
+            parts.append(f"{name!r}: [{', '.join(literal(item) for item in child.values())}]")
+        else:
+            parts.append(f"{name!r}: {literal(child)}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def start(tree: Tree) -> str:
+    """The expression that an object starts from."""
+    return repr(dict([tree.start]) if tree.start else {})
