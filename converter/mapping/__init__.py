@@ -98,7 +98,7 @@ class Mapping:
         Adds `MAP` and `DIR` issues: one for each kind of loss of severity warn, `MAP001` or `MAP003` when refused.
         """
         context.log = log
-        missing = next((p for p in self.document.key if not p.startswith("$") and p not in letter.values), None)
+        missing = next((p for p in self.document.key if not p.startswith("$") and not letter.values.get(p)), None)
         if missing:
             log.add(KEY_MISSING, path=missing)
             entries = [(leaf, "lost", "", "", "C91-22") for leaf in leaves_of(letter)]
@@ -116,6 +116,8 @@ class Mapping:
 
     def _unclaimed(self, leaf: str, letter: Letter, context: Context) -> Raw:
         """A leaf that no rule carried: kept, ignored as declared, or lost."""
+        if not letter.values[leaf]:
+            return (leaf, "ignored", "", "", "C91-18")
         keep, loss = self._declared.get(pattern(leaf), (False, "C91-22"))
         if not keep:
             return (leaf, "ignored" if pattern(leaf) in self._declared else "lost", "", "", loss)

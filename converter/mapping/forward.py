@@ -117,7 +117,7 @@ class _Writer:
                 self.put("else:")
                 self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
                 return
-        self.put(f"if {path!r} in V: led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
+        self.put(f"if g({path!r}): led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
 
     def _guard(self, text: str) -> str:
         return guards.compile_guard(text, self._value_of)
@@ -304,7 +304,7 @@ class _Writer:
         values = [f"{var}_{n}" for n in range(len(rule.sources))]
         for value, source in zip(values, rule.sources, strict=True):
             put(f"{value} = {self._value_of(source) if source.startswith('$') else self._get(source)}")
-        put(f"if {' or '.join(f'{v} is not None' for v in values)}:")
+        put(f"if {' or '.join(values)}:")  # an empty element carries nothing
         self.out.depth += 1
         if codec.name == "copy":
             put(f"{var} = {values[0]}")
@@ -404,7 +404,7 @@ class _Writer:
         if slot.constant is not None:
             for leaf in rule.claims:
                 entry = f"({leaf!r}, {MAPPED!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
-                self.put(f"if {leaf!r} in V: led.setdefault({leaf!r}, {entry})")
+                self.put(f"if g({leaf!r}): led.setdefault({leaf!r}, {entry})")
             if rule.defaulted:
                 self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {rule.loss!r}))")
         elif slot.simple:
@@ -430,7 +430,7 @@ class _Writer:
         for number, source in enumerate(rule.sources):
             leaf = self._leaf(source)
             conditions = ["i"] if slot.forced else []
-            conditions += [f"{slot.var}_{number} is not None"] if len(rule.sources) > 1 else []
+            conditions += [f"{slot.var}_{number}"] if len(rule.sources) > 1 else []
             if self.owners[source] > 1:
                 conditions.append(f"{leaf} not in led")
             condition = f"if {' and '.join(conditions)}: " if conditions else ""

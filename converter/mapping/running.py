@@ -79,7 +79,7 @@ def claim(
     for leaf, disposition, rule, loss in entries:
         if not leaf:
             dfl.append(("", disposition, rule, pointer, loss))
-        elif leaf in present and leaf not in led:
+        elif leaf not in led and present.get(leaf):
             led[leaf] = (leaf, disposition, rule, pointer, loss)
 
 
