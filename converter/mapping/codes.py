@@ -112,7 +112,9 @@ def _code_map(document: Map, faults: _Faults) -> CodeMap | None:
     good = [row for row in rows if _row_is_good(row, columns, faults)]
     for side in ("letter", "fhir"):
         _check_unique(good, tuple(c for c, s in columns.items() if s == side), side, faults)
-    return CodeMap(str(name), dict(columns), tuple(dict(row) for row in good))
+    # Plain strings: what a row gives ends up in Bundles, which travel between processes without places in YAML.
+    plain = tuple({str(key): str(value) for key, value in row.items()} for row in good)
+    return CodeMap(str(name), {str(key): str(value) for key, value in columns.items()}, plain)
 
 
 def _row_is_good(row: object, columns: Map, faults: _Faults) -> bool:
