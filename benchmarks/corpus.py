@@ -22,13 +22,18 @@ class Message:
 
 
 def cases(type_: str = "DIS91") -> list[Message]:
-    """Every fixture of a type that exists in both syntaxes and became a Bundle."""
+    """Every fixture of a type that exists in both syntaxes and became a Bundle without errors."""
     folders = sorted(p.parent for p in (LETTERS / type_).glob("*/message.edi"))
     return [
         Message(f.name, (f / "message.edi").read_bytes(), (f / "message.xml").read_bytes())
         for f in folders
-        if (f / "message.xml").exists() and (f / "bundle.json").exists()
+        if (f / "message.xml").exists() and _sound(f)
     ]
+
+
+def _sound(folder: Path) -> bool:
+    issues = folder / "issues.txt"
+    return issues.exists() and "error" not in issues.read_text(encoding="utf-8").split()
 
 
 def corpus(number: int, type_: str = "DIS91") -> list[Message]:

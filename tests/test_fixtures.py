@@ -5,6 +5,7 @@ Golden files (bundle.json, issues.txt, ledger.txt, back.txt, edifact.xml) change
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,3 +147,18 @@ def test_sidecar_brings_back_what_was_kept(case: Case, organisations: Directory)
 
 def test_there_are_enough_cases() -> None:
     assert len(TWINS) >= 12
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
+def test_outcome_is_plain_data(case: Case, engine: Engine) -> None:
+    """Outcomes travel between processes, and a Bundle holds nothing but what JSON has."""
+    outcome = convert(engine, case.messages[0], "fhir")
+    copied = pickle.loads(pickle.dumps(outcome))
+    assert (copied.output, copied.bundle) == (outcome.output, outcome.bundle)
+    assert [(i.code, i.at, i.message) for i in copied.issues] == [(i.code, i.at, i.message) for i in outcome.issues]
+    assert _types(outcome.bundle) <= {dict, list, str, bool, int}
+
+
+def _types(node: object) -> set[type]:
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return {type(node)} - {type(None)} | {t for child in children for t in _types(child)}
