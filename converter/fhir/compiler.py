@@ -50,6 +50,7 @@ NAMES: dict[str, Any] = {
     "check_concept": binding.check_concept,
     "check_extension": extensions.check_extension,
     "check_narrative": narrative.check_narrative,
+    "check_system": binding.check_system,
     "check_reference": references.check_reference,
     "count_choices": choices.count_choices,
     "holds": values.holds,
@@ -121,6 +122,8 @@ class Compiler:
             self._opening(node)
             for child in node.children.values():
                 self._child(child, node)
+            if "Coding" in ((self.type,) if node is self.root else (t.code for t in node.types)):
+                binding.emit_system(source, self.site(node))
             if node is self.root:
                 self._rules(node, "r", "p")
 
@@ -149,20 +152,19 @@ class Compiler:
         source, name = self.source, node.name
         with source.block(f"if {name!r} in r:"):
             source(f"v = r[{name!r}]")
-            self.value(node, "v", f"p + '/{name}'")
+            self.value(node, f"p + '/{name}'")
         if node.min:
             cardinality.emit_missing(source, node, self.site(node))
 
     def _list(self, node: Node, parent: Node) -> None:
         source, name, site = self.source, node.name, self.site(node)
-        extension = bool(node.types) and node.types[0].code == "Extension"
         with source.block(f"if {name!r} in r:"):
             source(f"v = r[{name!r}]")
             with source.block("if v.__class__ is not list or not v:"):
                 source(f"no_list(v, p + '/{name}', x, {source.constant(site, 'S')})")
             with source.block("else:"):
                 cardinality.emit_count(source, node, site)
-                self._items(node, parent, extension)
+                self._items(node, parent)
         if any(s.min for s in node.slices.values()) and self._matcher(node):
             with source.block("else:"):
                 slicing.emit_slices_absent(source, node, self.site)
@@ -172,8 +174,8 @@ class Compiler:
     def _matcher(self, node: Node) -> slicing.Matcher | None:
         return self.pack.matcher(self.key, node) if node.slicing and node.slices else None
 
-    def _items(self, node: Node, parent: Node, extension: bool) -> None:
-        """The loop over the items of list `v`: each item `w` by its slice, then the counts."""
+    def _items(self, node: Node, parent: Node) -> None:
+        """The loop over the items of list `v`: each item `v` by its slice, then the counts."""
         source = self.source
         matcher = self._matcher(node)
         counters = []
@@ -183,42 +185,47 @@ class Compiler:
             # Slicings of other elements in the same function are over when this loop starts.
             counters = [f"n{i}" for i in range(len(node.slices))]
             source(" = ".join(counters) + " = 0")
-        source("i = 0")
-        with source.block("for w in v:"):
-            source(f"q = f'{{p}}/{node.name}/{{i}}'")
+        source("i = -1")
+        # The pointer of a primitive is only written where a finding needs it.
+        pointer = f"f'{{p}}/{node.name}/{{i}}'"
+        with source.block("for v in v:"):
             source("i += 1")
             if node.types and node.types[0].primitive:
-                source("if w is None and '_" + node.name + "' in r: continue")
-            if matcher:
-                self._sliced(node, parent, matcher, counters, extension)
+                with source.block(f"if v is None and '_{node.name}' in r:"):
+                    source("continue")
             else:
-                self._item(node, parent, "w", "q", extension)
+                source(f"q = {pointer}")
+                pointer = "q"
+            if matcher:
+                self._sliced(node, parent, matcher, counters)
+            else:
+                self._item(node, parent, pointer)
         if matcher:
             slicing.emit_slice_counts(source, node, counters, self.site)
 
-    def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str], extension: bool) -> None:
+    def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str]) -> None:
         source = self.source
         if matcher.property:
             table = source.constant(matcher.table, "SLICES")
-            source(f"k = w.get({matcher.property!r}) if w.__class__ is dict else None")
+            source(f"k = v.get({matcher.property!r}) if v.__class__ is dict else None")
             source(f"k = {table}.get(k, -1) if k.__class__ is str else -1")
         else:
-            source(f"k = {source.constant(matcher, 'MATCHER')}.index(w, x)")
+            source(f"k = {source.constant(matcher, 'MATCHER')}.index(v, x)")
         for number, part in enumerate(node.slices.values()):
             with source.block(f"{'el' if number else ''}if k == {number}:"):
                 source(f"{counters[number]} += 1")
                 if part.max == 0:
                     continue
-                if extension:
+                if _extends(node):
                     self._slice_of_extensions(part, node, parent)
                 else:
-                    self._item(part, parent, "w", "q", False)
+                    self._item(part, parent, "q")
                     if not covers(part, node) and not self._profile_covers(part, node):
-                        self._item(node, parent, "w", "q", False)
+                        self._item(node, parent, "q")
         with source.block("else:"):
             if (node.slicing or {}).get("rules") == "closed":
                 slicing.emit_closed(source, node, self.site(node), "q")
-            self._item(node, parent, "w", "q", extension)
+            self._item(node, parent, "q")
 
     def _profile_covers(self, part: Node, node: Node) -> bool:
         """Whether a slice without elements of its own is judged by a profile of its type, and the list asks no more."""
@@ -230,24 +237,17 @@ class Compiler:
     def _slice_of_extensions(self, part: Node, node: Node, parent: Node) -> None:
         """An extension is judged by its URL's definition; a slice adds what the profile writes on it."""
         known = any(p for t in part.types for p in t.profiles)
-        if known:
-            self._item(node, parent, "w", "q", True)
+        if known or not part.children:
+            self._item(node, parent, "q")
         if part.children:
-            self.source(f"{self.function(part)}(w, q, x)")
-        elif not known:
-            self._item(node, parent, "w", "q", True)
+            self.source(f"{self.function(part)}(v, q, x)")
 
-    def _item(self, node: Node, parent: Node, value: str, pointer: str, extension: bool) -> None:
-        if extension:
+    def _item(self, node: Node, parent: Node, pointer: str) -> None:
+        if _extends(node):
             place = extensions.Place(self._places(parent), self.site(node), node.name == "modifierExtension")
-            extensions.emit_extension(self.source, place, value, pointer)
-            return
-        if value != "v":
-            self.source("v2 = v")
-            self.source(f"v = {value}")
-        self.value(node, "v", pointer)
-        if value != "v":
-            self.source("v = v2")
+            extensions.emit_extension(self.source, place, "v", pointer)
+        else:
+            self.value(node, pointer)
 
     def _places(self, parent: Node) -> frozenset[str]:
         """The names under which contexts know the element that carries an extension."""
@@ -257,7 +257,7 @@ class Compiler:
         path = ".".join(part.partition(":")[0] for part in parent.id.split("."))
         return frozenset({path, "Element", *(t.code for t in parent.types)})
 
-    def value(self, node: Node, value: str, pointer: str, kind: Type | None = None) -> None:
+    def value(self, node: Node, pointer: str, kind: Type | None = None) -> None:
         """Judge `v` as the element `node`, as one of its types if it is a choice."""
         source = self.source
         kind = kind or (node.types[0] if node.types else Type(""))
@@ -269,14 +269,25 @@ class Compiler:
             source(f"{self._content(node)}(v, {pointer}, x)")
         elif kind.code in RESOURCES:
             source(f"nested(v, {pointer}, x)")
-        elif node.children:
-            source(f"{self.function(node)}(v, {pointer}, x)")
-            self._profiles(kind, pointer)
-        elif kind.profiles:
+        elif self.pack.is_resource(kind.code):
+            keys = tuple(self.pack.key(p) for p in kind.profiles if self.pack.facts(p))
+            source(f"nested(v, {pointer}, x, {kind.code!r}, {keys!r})")
+        elif kind.code == "Reference":
+            target = references.target_of(kind, self.site(node), self.pack)
+            references.emit_reference(source, target, pointer, self._structure(node, kind, pointer))
             self._profiles(kind, pointer)
         else:
-            source(f"{self._type(kind.code)}(v, {pointer}, x)")
-        self._extras(node, value, pointer, kind)
+            source(self._structure(node, kind, pointer))
+            self._profiles(kind, pointer)
+        self._extras(node, pointer, kind)
+
+    def _structure(self, node: Node, kind: Type, pointer: str) -> str:
+        """The call that walks through a complex value: the element's own table, else its profile, else its type."""
+        if node.children:
+            return f"{self.function(node)}(v, {pointer}, x)"
+        if any(self.pack.facts(p) for p in kind.profiles):
+            return "pass"
+        return f"{self._type(kind.code)}(v, {pointer}, x)"
 
     def _profiles(self, kind: Type, pointer: str) -> None:
         for canonical in kind.profiles:
@@ -328,7 +339,7 @@ class Compiler:
         if node.length is not None:
             primitives.emit_length(source, node.length, pointer, site)
 
-    def _extras(self, node: Node, value: str, pointer: str, kind: Type) -> None:
+    def _extras(self, node: Node, pointer: str, kind: Type) -> None:
         """What an element asks of its value as a whole: values, codes, references, invariants."""
         source, site = self.source, self.site(node)
         scalar = isinstance(node.fixed, str) or isinstance(node.pattern, str)
@@ -339,13 +350,17 @@ class Compiler:
                 values.emit_pattern(source, node.pattern, pointer, site)
         if node.binding and kind.code in ("Coding", "CodeableConcept", "Quantity"):
             binding.emit_coded(source, self.pack.codes(node.binding), pointer, site, kind.code)
-        if kind.code == "Reference":
-            references.emit_reference(source, references.target_of(kind, site, self.pack), pointer)
         if node.rules:
-            guard = "True" if kind.primitive else f"{value}.__class__ is dict"
-            with source.block(f"if {guard}:"):
-                self._rules(node, value, pointer)
+            if kind.primitive:
+                self._rules(node, "v", pointer)
+            else:
+                with source.block("if v.__class__ is dict:"):
+                    self._rules(node, "v", pointer)
 
     def _rules(self, node: Node, value: str, pointer: str) -> None:
         for number in node.rules:
             invariants.emit_invariant(self.source, self.pack.rules[number], value, pointer, self.site(node))
+
+
+def _extends(node: Node) -> bool:
+    return bool(node.types) and node.types[0].code == "Extension"

@@ -155,19 +155,20 @@ def covers(narrow: Node, wide: Node) -> bool:
 
     Snapshots copy the rules of an element into its slices; where one did not, both have to be checked.
     """
-    if wide.children and not narrow.children:
+    if not _tighter(narrow, wide) or (wide.children and not narrow.children):
         return False
-    if not _tighter(narrow, wide) or not set(wide.slices) <= set(narrow.slices):
+    return all(n in narrow.children and _covers(narrow.children[n], w) for n, w in wide.children.items())
+
+
+def _covers(narrow: Node, wide: Node) -> bool:
+    if narrow.min < wide.min or (wide.max is not None and (narrow.max is None or narrow.max > wide.max)):
         return False
-    below = all(n in narrow.children and covers(narrow.children[n], w) for n, w in wide.children.items())
-    return below and all(covers(narrow.slices[n], w) for n, w in wide.slices.items())
+    if not covers(narrow, wide) or not set(wide.slices) <= set(narrow.slices):
+        return False
+    return all(_covers(narrow.slices[n], w) for n, w in wide.slices.items())
 
 
 def _tighter(narrow: Node, wide: Node) -> bool:
-    if narrow.min < wide.min and not wide.slicing:
-        return False
-    if wide.max is not None and (narrow.max is None or narrow.max > wide.max):
-        return False
     if not set(wide.rules) <= set(narrow.rules) or not {t.code for t in narrow.types} <= {t.code for t in wide.types}:
         return False
     same = (narrow.binding == wide.binding or not wide.binding) and (narrow.length or 0) <= (wide.length or 1 << 30)

@@ -7,8 +7,8 @@ stand on them. The same input gives the same bytes.
 
     {"pack": 1, "guide": NAME#VERSION, "sources": [{name, licence}], "missing": [NAME#VERSION],
      "profiles": {"url|version": {name, type, kind, base?, abstract?, own?, context?, modifier?, elements}},
-     "resources": [type], "canonical": {url: "url|version"},
-     "valuesets": {key: {codes, grammars?, partial?}}, "rules": [rule]}
+     "resources": [type], "canonical": {url: "url|version"}, "systems": {url: {code: [display]}},
+     "valuesets": {key: {codes, grammars?, unknown?}}, "rules": [rule]}
     element: {id, min?, max?, list?, types?, fixed?, pattern?, length?, slicing?, slice?, binding?, content?,
               rules?, narrative?}      a missing min is 0, a missing max is 1 ("*" is null)
     type:    a code, or {code, profiles?, targets?, aggregation?}
@@ -27,7 +27,7 @@ import orjson
 from converter.errors import ProfileError
 from converter.fhir.expressions import digest, parse
 from converter.fhir.packages import DEFAULT_FOLDER, Closure, Definition, read_closure
-from converter.fhir.terminology import expand
+from converter.fhir.terminology import concepts, expand
 
 FORMAT = 1
 BASE = "http://hl7.org/fhir/StructureDefinition/"
@@ -149,9 +149,16 @@ class _Builder:
             "resources": self._resources(),
             "profiles": profiles,
             "canonical": self._canonicals(),
+            "systems": self._systems(),
             "valuesets": dict(sorted(self.value_sets.items())),
             "rules": self.rules,
         }
+
+    def _systems(self) -> dict[str, dict[str, list[str]]]:
+        """The guide's own code systems, code -> displays. HL7's are large; bindings bring what is needed of them."""
+        home = self.closure.home
+        systems = [d for d in self.closure.of_kind("CodeSystem") if not home(d).name.startswith(R4)]
+        return {d["url"]: concepts(d) for d in systems if d.get("content") == "complete"}
 
     def _resources(self) -> list[str]:
         """The names of all resource types of FHIR, also those that the pack does not hold."""
@@ -304,7 +311,7 @@ class _Builder:
             return False
         # ext-1 is repeated wherever an extension may stand; it is the Extension's own rule.
         at_home = definition["type"] == "Extension" and element["path"] == "Extension"
-        return at_home or constraint["key"] != "ext-1"
+        return at_home or bool(constraint["key"] != "ext-1")
 
     def _rule(self, constraint: dict[str, Any]) -> int:
         identity = (constraint["key"], constraint["expression"], constraint["severity"])

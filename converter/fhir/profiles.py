@@ -91,10 +91,12 @@ class Pack:
         self.guide: str = facts["guide"]
         self.sources: list[dict[str, str]] = facts["sources"]
         self.rules: list[dict[str, Any]] = facts["rules"]
+        self.systems: dict[str, dict[str, list[str]]] = facts["systems"]
         self._profiles: dict[str, dict[str, Any]] = facts["profiles"]
         self._canonical: dict[str, str] = facts["canonical"]
         self._compiled: dict[str, Compiler] = {}
         self._functions: dict[str, Function] = {}
+        self._extension_functions: dict[str, Function] = {}
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}
         self._ancestors: dict[str, frozenset[str]] = {}
@@ -116,10 +118,7 @@ class Pack:
 
     def exact(self, canonical: str) -> str | None:
         """`url|version` of a profile in just that version (without one: the guide's); None if it is not here."""
-        url, _, version = canonical.partition("|")
-        if version:
-            return canonical if canonical in self._profiles else None
-        return self._canonical.get(url)
+        return canonical if "|" in canonical and canonical in self._profiles else self._canonical.get(canonical)
 
     def key(self, canonical: str) -> str:
         """`url|version` of a profile: the pinned version if it is here, else the guide's."""
@@ -143,6 +142,11 @@ class Pack:
     def is_resource(self, name: str) -> bool:
         """Whether FHIR R4 has a resource of this name."""
         return name in self._resources
+
+    @cached_property
+    def readable(self) -> list[str]:
+        """The resource types whose base definition the pack holds (a list: what is looked up may be unhashable)."""
+        return [name for name in self._facts["resources"] if BASE + name in self._canonical]
 
     @cached_property
     def _resources(self) -> frozenset[str]:
@@ -224,8 +228,10 @@ class Pack:
 
     def extension(self, url: str) -> Function | None:
         """The function of the extension with this URL; None if no package of the guide defines it."""
-        facts = self._extensions.get(url)
-        return self.function(facts["key"]) if facts else None
+        function = self._extension_functions.get(url)
+        if function is None and url in self._extensions:
+            function = self._extension_functions[url] = self.function(self._extensions[url]["key"])
+        return function
 
     def extension_facts(self, url: str) -> dict[str, Any]:
         """`{key, contexts, modifier}` of a known extension; contexts None: anywhere, or not computable."""

@@ -82,6 +82,7 @@ class Entry:
     faulty_url: bool = False
     unreadable: bool = False
     wanted: list[str] = field(default_factory=list)
+    links: list[Entry] = field(default_factory=list)
     judged: set[str] = field(default_factory=set)
 
 
@@ -107,6 +108,7 @@ class Run:
 
     __slots__ = (
         "_verdicts",
+        "by_type",
         "by_type_id",
         "by_url",
         "current",
@@ -126,6 +128,7 @@ class Run:
         self.skipped: dict[tuple[str, str], dict[str, int]] = {}
         self.entries: list[Entry] = []
         self.pointers: dict[str, Entry] = {}
+        self.by_type: dict[str, list[dict[str, Any]]] = {}
         self.by_url: dict[str, Entry] = {}
         self.by_type_id: dict[str, Entry] = {}
         self.tasks: deque[tuple[Entry, str]] = deque()
@@ -169,7 +172,7 @@ class Run:
         while self.tasks:
             entry, profile = self.tasks.popleft()
             # A profile includes all rules of the profiles that it is derived from.
-            if any(profile in self.pack.ancestors(done) for done in entry.judged):
+            if entry.judged and any(profile in self.pack.ancestors(done) for done in entry.judged):
                 continue
             entry.judged.add(profile)
             self.judge(entry, profile)

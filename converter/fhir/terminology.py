@@ -1,7 +1,7 @@
 """Expanding value sets when a pack is built: from a ValueSet and the CodeSystems of a guide's packages to plain codes.
 
-An expansion says whether it is complete. It is not when it draws on a code system whose codes are not in the packages
-(SNOMED CT, LOINC, …) or on a filter that cannot be computed; a code that is missing from it is then *not checked*.
+An expansion says of which code systems it is incomplete: of those whose codes are not in the packages (SNOMED CT,
+LOINC, …) and those with a filter that cannot be computed. A code of theirs that is missing from it is *not checked*.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ GRAMMARS = {"urn:ietf:bcp:13": "mime", "urn:ietf:bcp:47": "language"}
 
 @dataclass
 class Expansion:
-    """Codes of a value set: system -> code -> displays. `grammars` are systems taken whole that are a grammar."""
+    """Codes of a value set: system -> code -> displays.
+
+    `grammars` are systems taken whole that are a grammar; `unknown` are systems whose codes are not all known here (""
+    stands for any system).
+    """
 
     codes: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     grammars: list[str] = field(default_factory=list)
-    complete: bool = True
+    unknown: set[str] = field(default_factory=set)
 
     def add(self, system: str, code: str, displays: list[str]) -> None:
         """Add a code; displays of the same code are united."""
@@ -44,7 +48,7 @@ class Expansion:
             there = other.codes.get(system, {})
             self.codes[system] = {c: d for c, d in self.codes[system].items() if c in there}
         self.grammars = [g for g in self.grammars if g in other.grammars]
-        self.complete = self.complete and other.complete
+        self.unknown |= other.unknown
 
     def union(self, other: Expansion) -> None:
         """Add everything of `other`."""
@@ -52,7 +56,7 @@ class Expansion:
             for code, displays in codes.items():
                 self.add(system, code, displays)
         self.grammars.extend(g for g in other.grammars if g not in self.grammars)
-        self.complete = self.complete and other.complete
+        self.unknown |= other.unknown
 
     def facts(self) -> dict[str, Any]:
         """What the pack holds: `codes` as system -> code -> displays, and the exceptions."""
@@ -60,21 +64,26 @@ class Expansion:
         facts: dict[str, Any] = {"codes": codes}
         if self.grammars:
             facts["grammars"] = sorted(self.grammars)
-        if not self.complete:
-            facts["partial"] = True
+        if self.unknown:
+            facts["unknown"] = sorted(self.unknown)
         return facts
 
 
 def expand(canonical: str, closure: Closure) -> Expansion:
-    """Expand a value set of the closure. An unknown value set gives an empty, incomplete expansion."""
+    """Expand a value set of the closure. An unknown value set gives an empty expansion, unknown for any system."""
     return _expand(canonical, closure, frozenset())
+
+
+def concepts(code_system: dict[str, Any]) -> dict[str, list[str]]:
+    """All codes of a code system with their displays, sorted."""
+    return dict(sorted((c["code"], _displays(c)) for c, _ in _walk(code_system)))
 
 
 def _expand(canonical: str, closure: Closure, above: frozenset[str]) -> Expansion:
     result = Expansion()
     value_set = closure.find(canonical)
     if canonical in above or not value_set or value_set["resourceType"] != "ValueSet" or "compose" not in value_set:
-        result.complete = False
+        result.unknown.add("")
         return result
     inside = above | {canonical}
     for part in value_set["compose"].get("include", []):
@@ -82,9 +91,9 @@ def _expand(canonical: str, closure: Closure, above: frozenset[str]) -> Expansio
     for part in value_set["compose"].get("exclude", []):
         taken = _part(part, closure, inside)
         result.remove(taken)
-        result.complete = result.complete and taken.complete
+        result.unknown |= taken.unknown
     if sum(map(len, result.codes.values())) > MOST_CODES:
-        return Expansion(complete=False)
+        return Expansion(unknown={""})
     return result
 
 
@@ -92,7 +101,7 @@ def _part(part: dict[str, Any], closure: Closure, above: frozenset[str]) -> Expa
     """One include or exclude: a system's codes, cut down to every value set that it names."""
     others = [_expand(v, closure, above) for v in part.get("valueSet", [])]
     if "system" not in part:
-        result = others.pop(0) if others else Expansion(complete=False)
+        result = others.pop(0) if others else Expansion(unknown={""})
     else:
         result = _system(part, closure)
     for other in others:
@@ -113,7 +122,7 @@ def _system(part: dict[str, Any], closure: Closure) -> Expansion:
         result.grammars.append(system)
         return result
     if code_system is None or code_system.get("content") != "complete":
-        result.complete = False
+        result.unknown.add(system)
     if code_system is not None:
         for concept in _filtered(part.get("filter", []), code_system, result):
             result.add(system, concept["code"], _displays(concept))
@@ -154,7 +163,7 @@ def _filtered(filters: list[dict[str, Any]], code_system: dict[str, Any], result
     for concept, above in _walk(code_system):
         verdicts = [_passes(f, concept, above) for f in filters]
         if None in verdicts:
-            result.complete = False
+            result.unknown.add(code_system["url"])
         elif all(verdicts):
             yield concept
 

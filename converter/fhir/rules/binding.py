@@ -31,6 +31,15 @@ NO_CODE = declare(
     help="Add a coding of the value set.",
     source="FHIR R4, ElementDefinition.binding, strength required",
 )
+UNKNOWN_CODE = declare(
+    "PRO057",
+    "code-unknown",
+    Severity.ERROR,
+    "the code of {element} does not exist in its code system",
+    why="Nobody can know what it means.",
+    help="Look for a misspelling, or for a code of another version of the code system.",
+    source="FHIR R4, Coding.code",
+)
 DISPLAY = declare(
     "PRO031",
     "wrong-display",
@@ -47,16 +56,16 @@ _GRAMMARS = {"urn:ietf:bcp:13": _MIME, "urn:ietf:bcp:47": _LANGUAGE}
 
 
 class Codes:
-    """An expanded value set, ready for look-ups. `partial`: a code that is not in it may still belong to it."""
+    """An expanded value set, ready for look-ups. `unknown`: systems whose codes may belong to it all the same."""
 
-    __slots__ = ("flat", "grammars", "name", "partial", "systems")
+    __slots__ = ("flat", "grammars", "name", "systems", "unknown")
 
     def __init__(self, key: str, facts: dict[str, Any]) -> None:
         self.name = key.partition("|")[0].rpartition("/")[2]
         self.systems: dict[str, dict[str, list[str]]] = facts["codes"]
         self.flat = frozenset(code for codes in self.systems.values() for code in codes)
         self.grammars: list[str] = facts.get("grammars", [])
-        self.partial: bool = facts.get("partial", False)
+        self.unknown: list[str] = facts.get("unknown", [])
 
     def holds(self, system: object, code: object) -> bool | None:
         """Whether a coding is in the value set; None if that cannot be said."""
@@ -66,13 +75,13 @@ class Codes:
             return True
         if system in self.grammars and _GRAMMARS[system].match(code):
             return True
-        return None if self.partial and system not in self.systems else False
+        return None if system in self.unknown or "" in self.unknown else False
 
     def holds_code(self, code: str) -> bool | None:
         """The same for a code whose system follows from the element."""
         if code in self.flat or any(_GRAMMARS[g].match(code) for g in self.grammars):
             return True
-        return None if self.partial else False
+        return None if self.unknown else False
 
 
 def emit_code(source: Source, codes: Codes, pointer: str, site: Site, kind: str) -> None:
@@ -90,6 +99,23 @@ def emit_coded(source: Source, codes: Codes, pointer: str, site: Site, kind: str
     table = source.constant(codes, "VALUESET")
     check = "check_concept" if kind == "CodeableConcept" else "check_coding"
     source(f"{check}(v, {pointer}, x, {here}, {table})")
+
+
+def emit_system(source: Source, site: Site) -> None:
+    """Code at the head of a Coding's function: codes of the guide's own code systems must exist in them."""
+    source(f"check_system(r, p, x, {source.constant(site, 'S')})")
+
+
+def check_system(value: dict[str, Any], pointer: str, run: Run, site: Site) -> None:
+    """Judge code and display of a Coding whose code system is in the pack, wherever the Coding stands."""
+    system, code = value.get("system"), value.get("code")
+    if system.__class__ is not str or system not in run.pack.systems or not isinstance(code, str):
+        return
+    known = run.pack.systems[str(system)].get(code)
+    if known is None:
+        run.add(UNKNOWN_CODE, pointer + "/code", site, value=code, element=site.leaf)
+    elif "display" in value:
+        _check_display(value["display"], known, pointer, run, site)
 
 
 def check_code(value: object, pointer: str, run: Run, site: Site, bound: tuple[Codes, str]) -> None:
@@ -116,10 +142,10 @@ def check_coding(value: Any, pointer: str, run: Run, site: Site, codes: Codes) -
     verdict = codes.holds(value.get("system"), code)
     if verdict is None:
         run.skip(UNCHECKED_CODES, site.profile, codes.name)
-    elif not verdict:
+    elif verdict:
+        _check_bound_display(value, pointer, run, site, codes)
+    elif not _unknown(value, run):
         run.add(CODE, pointer, site, value=code, element=site.leaf, value_set=codes.name)
-    elif "display" in value:
-        _check_display(value, pointer, run, site, codes)
 
 
 def check_concept(value: Any, pointer: str, run: Run, site: Site, codes: Codes) -> None:
@@ -134,24 +160,35 @@ def check_concept(value: Any, pointer: str, run: Run, site: Site, codes: Codes) 
     verdicts = [codes.holds(c.get("system"), c.get("code")) for c in codings]
     if True in verdicts:
         for index, coding in enumerate(codings):
-            if verdicts[index] and "display" in coding:
-                _check_display(coding, f"{pointer}/coding/{index}", run, site, codes)
+            if verdicts[index]:
+                _check_bound_display(coding, f"{pointer}/coding/{index}", run, site, codes)
     elif None in verdicts:
         run.skip(UNCHECKED_CODES, site.profile, codes.name)
     elif not any(isinstance(c.get("code"), str) for c in codings):
         run.add(NO_CODE, pointer, site, element=site.leaf, value_set=codes.name)
-    else:
+    elif not any(_unknown(c, run) for c in codings):
         run.add(CODE, pointer, site, value=codings[0].get("code"), element=site.leaf, value_set=codes.name)
 
 
-def _check_display(coding: dict[str, Any], pointer: str, run: Run, site: Site, codes: Codes) -> None:
+def _unknown(coding: dict[str, Any], run: Run) -> bool:
+    """Whether the code does not exist at all, which has been reported where it stands."""
+    system, code = coding.get("system"), coding.get("code")
+    known = run.pack.systems.get(system) if isinstance(system, str) else None
+    return known is not None and isinstance(code, str) and code not in known
+
+
+def _check_bound_display(coding: dict[str, Any], pointer: str, run: Run, site: Site, codes: Codes) -> None:
+    if "display" in coding:
+        known = codes.systems.get(str(coding.get("system")), {}).get(str(coding.get("code")), [])
+        _check_display(coding["display"], known, pointer, run, site)
+
+
+def _check_display(display: Any, known: list[str], pointer: str, run: Run, site: Site) -> None:
     """Compare a display with those of the code system: case and white space do not count."""
-    system, code, display = coding.get("system"), coding.get("code"), coding["display"]
-    known = codes.systems.get(str(system), {}).get(str(code))
     if not known or display in known or not isinstance(display, str):
         return
     if _folded(display) not in {_folded(k) for k in known}:
-        run.add(DISPLAY, pointer + "/display", site, value=display)
+        run.add(DISPLAY, pointer + "/display", Site(site.profile, site.element + ".display"), value=display)
 
 
 def _folded(text: str) -> str:

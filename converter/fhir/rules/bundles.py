@@ -63,6 +63,7 @@ def index_entries(run: Run) -> None:
         _index_url(part.get("fullUrl"), entry, f"/entry/{number}", run)
         name = f"{entry.type}/{resource.get('id')}"
         run.by_type_id.setdefault(name, entry)
+        run.by_type.setdefault(entry.type, []).append(resource)
 
 
 def _index_url(url: Any, entry: Entry, pointer: str, run: Run) -> None:
@@ -71,8 +72,10 @@ def _index_url(url: Any, entry: Entry, pointer: str, run: Run) -> None:
         if url is None:
             run.add(NO_URL, pointer, SITE)
         return
-    parts = split_url(url)
-    if parts:
+    tail = f"/{entry.type}/{entry.resource.get('id')}"
+    if url.endswith(tail) and url.startswith("http") and url.count("//") == 1:
+        entry.base = url[: 1 - len(tail)]
+    elif parts := split_url(url):
         entry.base = parts[0]
         if parts[1:] != (entry.type, entry.resource.get("id")):
             entry.faulty_url = True
@@ -85,18 +88,18 @@ def _index_url(url: Any, entry: Entry, pointer: str, run: Run) -> None:
 
 
 def check_reachable(run: Run) -> None:
-    """Warn about entries of a message that no chain of references connects with its first entry."""
-    if run.root.get("type") != "message" or not run.entries:
-        return
-    links = {id(e): _links(e, run) for e in run.entries}
+    """Warn about entries of a message that no chain of references connects with its MessageHeader."""
+    if run.root.get("type") != "message" or not run.entries or run.entries[0].type != "MessageHeader":
+        return  # without a header at its place everything would be out of reach: that has been said
+    _link_unread(run)
     for entry in run.entries:
         if entry.type in BACKWARDS:
-            for target in list(links[id(entry)]):
-                links[id(target)].append(entry)
+            for target in tuple(entry.links):
+                target.links.append(entry)
     reached = {id(run.entries[0])}
     waiting = [run.entries[0]]
     while waiting:
-        for entry in links[id(waiting.pop())]:
+        for entry in waiting.pop().links:
             if id(entry) not in reached:
                 reached.add(id(entry))
                 waiting.append(entry)
@@ -105,15 +108,13 @@ def check_reachable(run: Run) -> None:
             run.add(UNREACHABLE, entry.pointer, Site("Bundle", "Bundle.entry"))
 
 
-def _links(entry: Entry, run: Run) -> list[Entry]:
-    before, run.current = run.current, entry
-    found = []
-    for text in _references(entry.resource):
-        target = resolve(run, text) or run.by_type_id.get(text)
-        if target:
-            found.append(target)
-    run.current = before
-    return found
+def _link_unread(run: Run) -> None:
+    """Follow the references in resources that no profile walked through."""
+    for entry in run.entries:
+        if entry.unreadable:
+            run.current = entry
+            found = (resolve(run, text) or run.by_type_id.get(text) for text in _references(entry.resource))
+            entry.links.extend(e for e in found if e)
 
 
 def _references(value: Object) -> Iterator[str]:
@@ -135,10 +136,10 @@ def _first(value: Object) -> Any:
     return resource.get("resourceType") if isinstance(resource, dict) else None
 
 
-@native("bdl-1/2c25ef4a")
+@native("bdl-1/2c25ef4a", when="total")
 def total_only_in_searches(value: Object, run: Run) -> bool:
     """Only search results and histories have a total."""
-    return not has(value, "total") or value.get("type") in ("searchset", "history")
+    return value.get("type") in ("searchset", "history")
 
 
 @native("bdl-2/c7ebe9df")
@@ -147,36 +148,36 @@ def search_only_in_searches(value: Object, run: Run) -> bool:
     return value.get("type") == "searchset" or not any("search" in e for e in objects(value.get("entry")))
 
 
+def _everywhere(bundle: Object, name: str, wanted: bool) -> bool:
+    """Whether all entries have an element, or none has it."""
+    return all((name in part) == wanted for part in listed(bundle.get("entry")) if part.__class__ is dict)
+
+
 @native("bdl-3/3cf01f51")
 def request_only_in_transactions(value: Object, run: Run) -> bool:
     """Entries have a request in batches, transactions and histories, and only there."""
-    wanted = value.get("type") in ("batch", "transaction", "history")
-    return all(("request" in e) == wanted for e in objects(value.get("entry")))
+    return _everywhere(value, "request", value.get("type") in ("batch", "transaction", "history"))
 
 
 @native("bdl-4/5f07b8d6")
 def response_only_in_responses(value: Object, run: Run) -> bool:
     """Entries have a response in answers to batches and transactions and in histories, and only there."""
-    wanted = value.get("type") in ("batch-response", "transaction-response", "history")
-    return all(("response" in e) == wanted for e in objects(value.get("entry")))
+    return _everywhere(value, "response", value.get("type") in ("batch-response", "transaction-response", "history"))
 
 
 @native("bdl-7/1b803340")
 def full_urls_are_distinct(value: Object, run: Run) -> bool:
     """A fullUrl occurs once, unless the versions of the resources differ."""
-    if value.get("type") == "history":
+    if value.get("type") == "history" or (value is run.root and len(run.by_url) == len(listed(value.get("entry")))):
         return True
-    seen = set()
-    for part in objects(value.get("entry")):
-        url = part.get("fullUrl")
-        if isinstance(url, str):
-            resource = part.get("resource")
-            meta = resource.get("meta") if isinstance(resource, dict) else None
-            mark = (url, str(meta.get("versionId", "")) if isinstance(meta, dict) else "")
-            if mark in seen:
-                return False
-            seen.add(mark)
-    return True
+    marks = [_mark(part) for part in objects(value.get("entry")) if isinstance(part.get("fullUrl"), str)]
+    return len(marks) == len(set(marks))
+
+
+def _mark(part: Object) -> tuple[str, str]:
+    resource = part.get("resource")
+    meta = resource.get("meta") if isinstance(resource, dict) else None
+    return part["fullUrl"], str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
 
 
 @native("bdl-8/864cbc39")

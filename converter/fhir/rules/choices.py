@@ -33,17 +33,17 @@ def emit_choice(compiler: Compiler, node: Node) -> None:
     if len(names) > FEW and not by_slice:
         _emit_many(compiler, node, names, site)
         return
-    if len(names) > 1:
-        keys = source.constant(frozenset(names) | {f"_{n}" for n in names}, "KEYS")
-        source(f"count_choices(r, p, x, {source.constant(site, 'S')}, {keys})")
+    keys = source.constant(frozenset(names) | {f"_{n}" for n in names}, "KEYS")
     for name, kind in names.items():
         part = by_slice.get(kind.code)
         with source.block(f"if {name!r} in r:"):
             source(f"v = r[{name!r}]")
+            if len(names) > 1:
+                source(f"count_choices(r, p, x, {source.constant(site, 'S')}, {keys})")
             if part is None and _closed(node):
                 slicing.emit_closed(source, node, site, f"p + '/{name}'")
             target = part or (node if len(names) == 1 else _bare(node))
-            compiler.value(target, "v", f"p + '/{name}'", part.types[0] if part else kind)
+            compiler.value(target, f"p + '/{name}'", part.types[0] if part else kind)
     absent = " and ".join(f"{n!r} not in r and '_{n}' not in r" for n in names)
     if node.min and absent:
         with source.block(f"if {absent}:"):
@@ -98,8 +98,8 @@ def _emit_many(compiler: Compiler, node: Node, names: dict[str, Type], site: Sit
     if node.min:
         with source.block(f"if {keys}.isdisjoint(r):"):
             source(f"missing(p, x, {here}, 0, {node.min})")
-    source(f"count_choices(r, p, x, {here}, {keys})")
     with source.block("for k in r:"), source.block(f"if k in {table}:"):
+        source(f"count_choices(r, p, x, {here}, {keys})")
         source(f"{table}[k](r[k], p + '/' + k, x)")
 
 
@@ -115,6 +115,6 @@ def _checker(compiler: Compiler, kind: Type, site: Site) -> Any:
 
 def count_choices(owner: dict[str, Any], pointer: str, run: Run, site: Site, keys: frozenset[str]) -> None:
     """Report a choice that is made twice; `value` and `_value` of one type are one."""
-    found = {k.lstrip("_") for k in owner if k in keys}
-    if len(found) > 1:
+    found = keys.intersection(owner)
+    if len(found) > 1 and len({k.lstrip("_") for k in found}) > 1:
         run.add(SEVERAL, pointer, site, element=site.leaf, found=len(found))

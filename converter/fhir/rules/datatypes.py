@@ -15,16 +15,18 @@ Object = dict[str, Any]
 
 
 def _any_of(*names: str) -> Check:
-    return lambda value, run: any(has(value, n) for n in names)
+    keys = frozenset(names) | {f"_{n}" for n in names}
+    return lambda value, run: not keys.isdisjoint(value)
 
 
-def _needs(name: str, other: str) -> Check:
+def _needs(key: str, name: str, other: str) -> None:
     """If `name` is there, `other` must be."""
-    return lambda value, run: not has(value, name) or has(value, other)
+    native(key, when=name)(lambda value, run: has(value, other))
 
 
-def _not_both(name: str, other: str) -> Check:
-    return lambda value, run: not (has(value, name) and has(value, other))
+def _excludes(key: str, name: str, other: str) -> None:
+    """If `name` is there, `other` must not be."""
+    native(key, when=name)(lambda value, run: not has(value, other))
 
 
 native("pat-1/f08be19e")(_any_of("name", "telecom", "address", "organization"))
@@ -36,20 +38,20 @@ native("imr-1/62408527")(_any_of("vaccineCode", "targetDisease"))
 native("obs-3/003c1dbb")(_any_of("low", "high", "text"))
 native("bdl-5/ef3bec2b")(_any_of("resource", "request", "response"))
 native("org-1/5a920052")(_any_of("identifier", "name"))
-native("att-1/2cb627a7")(_needs("data", "contentType"))
-native("cpt-2/4a3a594e")(_needs("value", "system"))
-native("qty-3/d9c79955")(_needs("code", "system"))
-native("prr-1/cca9d929")(_needs("orderDetail", "code"))
-native("tim-1/7ae4fc28")(_needs("duration", "durationUnit"))
-native("tim-2/ef81d1e4")(_needs("period", "periodUnit"))
-native("tim-6/bade2ef6")(_needs("periodMax", "period"))
-native("tim-7/9a86efcc")(_needs("durationMax", "duration"))
-native("tim-8/6da97da6")(_needs("countMax", "count"))
-native("tim-10/9bec6215")(_not_both("timeOfDay", "when"))
+_needs("att-1/2cb627a7", "data", "contentType")
+_needs("cpt-2/4a3a594e", "value", "system")
+_needs("qty-3/d9c79955", "code", "system")
+_needs("prr-1/cca9d929", "orderDetail", "code")
+_needs("tim-1/7ae4fc28", "duration", "durationUnit")
+_needs("tim-2/ef81d1e4", "period", "periodUnit")
+_needs("tim-6/bade2ef6", "periodMax", "period")
+_needs("tim-7/9a86efcc", "durationMax", "duration")
+_needs("tim-8/6da97da6", "countMax", "count")
+_excludes("tim-10/9bec6215", "timeOfDay", "when")
 native("drq-1/f828ebca", "drq-2/f828ebca")(lambda value, run: has(value, "path") != has(value, "searchParam"))
 native("app-2/7e8924f8")(lambda value, run: has(value, "start") == has(value, "end"))
-native("org-2/40a34f50", "org-3/40a34f50")(lambda value, run: value.get("use") != "home")
-native("sqty-1/8b4c3945")(lambda value, run: not has(value, "comparator"))
+native("org-2/40a34f50", "org-3/40a34f50", when="use")(lambda value, run: value.get("use") != "home")
+native("sqty-1/8b4c3945", when="comparator")(lambda value, run: False)
 
 
 def _choice(value: Object, stem: str) -> bool:
@@ -96,7 +98,7 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
-@native("per-1/fefea1f3")
+@native("per-1/fefea1f3", when="end")
 def starts_before_end(value: Object, run: Run) -> bool:
     """The start of a period is not after its end. Where precisions differ, only what both say is compared."""
     start, end = value.get("start"), value.get("end")
@@ -116,7 +118,7 @@ def _number(value: Any) -> Decimal | None:
         return None
 
 
-@native("rng-2/49218202")
+@native("rng-2/49218202", when="high")
 def low_before_high(value: Object, run: Run) -> bool:
     """The low end of a range is not above its high end, where both have the same unit."""
     low, high = value.get("low"), value.get("high")
@@ -126,31 +128,29 @@ def low_before_high(value: Object, run: Run) -> bool:
     return small is None or large is None or small <= large
 
 
-@native("tim-4/38fbae08")
+@native("tim-4/38fbae08", when="duration")
 def duration_not_negative(value: Object, run: Run) -> bool:
     """A duration is not negative."""
     number = _number(value.get("duration"))
     return number is None or number >= 0
 
 
-@native("tim-5/8046d741")
+@native("tim-5/8046d741", when="period")
 def period_not_negative(value: Object, run: Run) -> bool:
     """A period of repetition is not negative."""
     number = _number(value.get("period"))
     return number is None or number >= 0
 
 
-@native("ctm-1/0e80a648")
+@native("ctm-1/0e80a648", when="onBehalfOf")
 def on_behalf_of_practitioner(value: Object, run: Run) -> bool:
     """Only a practitioner acts in a care team on behalf of an organization."""
-    if not has(value, "onBehalfOf"):
-        return True
     member = value.get("member")
     entry = resolve(run, member.get("reference")) if isinstance(member, dict) else None
     return entry is None or entry.type == "Practitioner"
 
 
-@native("marital-status-unknown-usage/cb1586d0")
+@native("marital-status-unknown-usage/cb1586d0", when="maritalStatus")
 def marital_status_once(value: Object, run: Run) -> bool:
     """Not both "domestic partner" and "annulled" as marital status."""
     status = value.get("maritalStatus")
@@ -163,17 +163,15 @@ def marital_status_once(value: Object, run: Run) -> bool:
     return not ("P" in codes and "A" in codes)
 
 
-@native("dom-2/fbd6c31f")
+@native("dom-2/fbd6c31f", when="contained")
 def no_nested_contained(value: Object, run: Run) -> bool:
     """Contained resources contain no resources."""
-    return "contained" not in value or not any("contained" in c for c in objects(value["contained"]))
+    return not any("contained" in c for c in objects(value["contained"]))
 
 
-@native("dom-3/13769bd5")
+@native("dom-3/13769bd5", when="contained")
 def contained_is_used(value: Object, run: Run) -> bool:
     """Every contained resource is referred to, or refers to its container."""
-    if "contained" not in value:
-        return True
     used = set(_texts({k: v for k, v in value.items() if k != "text"}))
     return all(f"#{c.get('id')}" in used or "#" in set(_texts(c)) for c in objects(value["contained"]))
 
@@ -197,26 +195,27 @@ def _meta(value: Object) -> list[Object]:
     return [c["meta"] for c in objects(value.get("contained")) if isinstance(c.get("meta"), dict)]
 
 
-@native("dom-4/e862db3b")
+@native("dom-4/e862db3b", when="contained")
 def contained_without_version(value: Object, run: Run) -> bool:
     """Contained resources have no version and no time of change."""
-    return "contained" not in value or not any(has(m, "versionId") or has(m, "lastUpdated") for m in _meta(value))
+    return not any(has(m, "versionId") or has(m, "lastUpdated") for m in _meta(value))
 
 
-@native("dom-5/066099c3")
+@native("dom-5/066099c3", when="contained")
 def contained_without_security(value: Object, run: Run) -> bool:
     """Contained resources have no security labels of their own."""
-    return "contained" not in value or not any(has(m, "security") for m in _meta(value))
+    return not any(has(m, "security") for m in _meta(value))
 
 
 @native("dom-6/dcb8348c")
 def has_narrative(value: Object, run: Run) -> bool:
     """A resource has a narrative (a warning: people must be able to read it)."""
     text = value.get("text")
-    return isinstance(text, dict) and "div" in text
+    inside = run.current.resource is not value  # contained resources are told in the narrative of their container
+    return inside or (isinstance(text, dict) and "div" in text)
 
 
-@native("grp-1/d3f4cc3e")
+@native("grp-1/d3f4cc3e", when="member")
 def members_are_actual(value: Object, run: Run) -> bool:
     """Only a group of actual things lists members."""
     return not listed(value.get("member")) or value.get("actual") is True

@@ -27,11 +27,13 @@ BROKEN = declare(
 )
 
 Check = Callable[[Any, Run], bool]
-_native: dict[tuple[str, str], Check] = {}
+_native: dict[tuple[str, str], tuple[Check, str]] = {}
 
 
-def native(*keys: str) -> Callable[[Check], Check]:
+def native(*keys: str, when: str = "") -> Callable[[Check], Check]:
     """Register a function as an invariant. Each key is `key/digest`; a result of False breaks the rule.
+
+    `when` names an element without which the rule holds, so that the function need not be called.
 
     The function gets the value of the element (an object, or a primitive; None if a primitive has only extensions) and
     must bear any JSON in it: wrong types are reported elsewhere.
@@ -42,27 +44,28 @@ def native(*keys: str) -> Callable[[Check], Check]:
             key, _, digest = text.rpartition("/")
             if (key, digest) in _native:
                 raise ValueError(f"registered twice: {text}")
-            _native[key, digest] = check
+            _native[key, digest] = (check, when)
         return check
 
     return register
 
 
-def check_of(rule: dict[str, Any]) -> Check | None:
-    """The native function of a rule of a pack, if there is one."""
-    return _native.get((rule["key"], rule["digest"]))
+def check_of(rule: dict[str, Any]) -> tuple[Check | None, str]:
+    """The native function of a rule of a pack, and the element that it speaks of; None if there is no function."""
+    return _native.get((rule["key"], rule["digest"]), (None, ""))
 
 
 def emit_invariant(source: Source, rule: dict[str, Any], value: str, pointer: str, site: Site) -> None:
     """Code that runs a native invariant on `value`, or counts it as not checked."""
-    check = check_of(rule)
+    check, when = check_of(rule)
     if check is None:
         source(f"x.skip(UNCHECKED_RULE, {site.profile!r}, {rule['key']!r})")
     elif check is not always:
         here = source.constant(Site(site.profile, site.element, rule["key"]), "S")
         name = source.constant(check, "RULE")
         warning = "" if rule["severity"] == "error" else ", severity=WARNING"
-        with source.block(f"if not {name}({value}, x):"):
+        guard = f"({when!r} in {value} or '_{when}' in {value}) and " if when else ""
+        with source.block(f"if {guard}not {name}({value}, x):"):
             source(f"x.add(BROKEN, {pointer}, {here}, key={rule['key']!r}, element={site.leaf!r}{warning})")
 
 

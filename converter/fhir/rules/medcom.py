@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
 from typing import Any
 
 from converter.fhir.rules.invariants import listed, native, objects
@@ -13,20 +12,20 @@ from converter.fhir.run import Run
 Object = dict[str, Any]
 CARE = "http://medcomfhir.dk/ig/carecommunication/StructureDefinition/medcom-careCommunication-"
 AUTHOR = "http://medcomfhir.dk/ig/core/StructureDefinition/medcom-core-practitioner-extension"
-# The unescaped | makes the expression an alternative of two halves: `…|4.0` passes. Kept as the package has it; 5.0.4
-# repairs it.
-_DEFINITION = re.compile(
-    "^http://medcomfhir.dk/ig/messagedefinitions/MessageDefinition/MedComCareCommunicationMessageDefinition"
-    "|5[.][0-9]{1,2}$"
+_MESSAGE_DEFINITION = (
+    "http://medcomfhir.dk/ig/messagedefinitions/MessageDefinition/MedComCareCommunicationMessageDefinition"
 )
+# The unescaped | of 5.0.2 makes the expression an alternative of two halves: `…|4.0` passes. Kept as it is published.
+_DEFINITION_502 = re.compile(rf"^{_MESSAGE_DEFINITION}|5[.][0-9]{{1,2}}$")
+_DEFINITION_504 = re.compile(rf"^{_MESSAGE_DEFINITION}[|]5[.][0-9]{{1,2}}$")
 
 
-def resources(bundle: Object, kind: str) -> Iterator[Object]:
-    """The resources of one type in a Bundle."""
-    for part in objects(bundle.get("entry")):
-        resource = part.get("resource")
-        if isinstance(resource, dict) and resource.get("resourceType") == kind:
-            yield resource
+def resources(bundle: Object, kind: str, run: Run) -> list[Object]:
+    """The resources of one type in a Bundle; those of the Bundle that is validated are indexed."""
+    if bundle is run.root:
+        return run.by_type.get(kind, [])
+    found = (part.get("resource") for part in objects(bundle.get("entry")))
+    return [r for r in found if isinstance(r, dict) and r.get("resourceType") == kind]
 
 
 def follow(values: list[Any], run: Run) -> list[Object]:
@@ -42,11 +41,11 @@ def follow(values: list[Any], run: Run) -> list[Object]:
     return found
 
 
-def every(owners: list[Object], name: str) -> list[Any]:
+def every(owners: list[Any], name: str) -> list[Any]:
     """All values of one element of some objects."""
     found: list[Any] = []
     for owner in owners:
-        if name in owner:
+        if isinstance(owner, dict) and name in owner:
             found.extend(owner[name] if isinstance(owner[name], list) else [owner[name]])
     return found
 
@@ -58,16 +57,26 @@ def _claims(resource: Object, prefix: str) -> bool:
     return any(isinstance(p, str) and p.startswith(prefix) for p in profiles)
 
 
+def _is(value: Any, pattern: re.Pattern[str]) -> bool:
+    return pattern.search(value) is not None if isinstance(value, str) else value is not None
+
+
 @native("medcom-carecommunication-definition-url/8a3e733f")
 def definition_url(value: Any, run: Run) -> bool:
-    """MessageHeader.definition names the CareCommunication message definition."""
-    return _DEFINITION.search(value) is not None if isinstance(value, str) else value is not None
+    """MessageHeader.definition names the CareCommunication message definition (5.0.2)."""
+    return _is(value, _DEFINITION_502)
+
+
+@native("medcom-carecommunication-definition-url/d04a8a8c")
+def definition_url_504(value: Any, run: Run) -> bool:
+    """The same with the version (5.0.4)."""
+    return _is(value, _DEFINITION_504)
 
 
 @native("medcom-messaging-2/af6a622a")
 def has_provenance(value: Object, run: Run) -> bool:
     """A message has a Provenance."""
-    return any(True for _ in resources(value, "Provenance"))
+    return bool(resources(value, "Provenance", run))
 
 
 @native("medcom-careCommunication-1/ff71facf")
@@ -83,19 +92,19 @@ def header_claims_profile(value: Object, run: Run) -> bool:
 @native("medcom-careCommunication-2/f00e8ca3")
 def one_patient(value: Object, run: Run) -> bool:
     """A CareCommunication is about exactly one patient."""
-    return sum(1 for _ in resources(value, "Patient")) == 1
+    return len(resources(value, "Patient", run)) == 1
 
 
 @native("medcom-careCommunication-3/6973b07a")
 def provenances_claim_profile(value: Object, run: Run) -> bool:
     """Every Provenance claims the CareCommunication profile."""
-    return all(_claims(p, CARE + "provenance") for p in resources(value, "Provenance"))
+    return all(_claims(p, CARE + "provenance") for p in resources(value, "Provenance", run))
 
 
 @native("medcom-careCommunication-4/0045e6e8")
 def practitioner_has_name(value: Object, run: Run) -> bool:
     """Some Practitioner has a name."""
-    return any(has(p, "name") for p in resources(value, "Practitioner"))
+    return any(has(p, "name") for p in resources(value, "Practitioner", run))
 
 
 def _codes(communication: Object) -> list[Any]:
@@ -159,18 +168,21 @@ def encounter_is_a_reference(value: Object, run: Run) -> bool:
     return not has(value, "encounter") or (isinstance(encounter, dict) and has(encounter, "reference"))
 
 
+@native("medcom-careCommunication-15/a8bbfeba")
+def encounters_are_referenced(value: Object, run: Run) -> bool:
+    """The Encounters of the Bundle are those that the Communications point to (5.0.4)."""
+    communications = resources(value, "Communication", run)
+    encounters = resources(value, "Encounter", run)
+    if not encounters:
+        return not any(has(c, "encounter") for c in communications)
+    targets = follow(every(communications, "encounter"), run)
+    return [e.get("id") for e in encounters] == [t.get("id") for t in targets]
+
+
 def _organizations(references: list[Any], run: Run) -> list[list[Object]]:
     """The organizations behind care teams, and those behind practitioner roles."""
     actors = follow(references, run)
     return [follow(every(actors, name), run) for name in ("managingOrganization", "organization")]
-
-
-def _end(name: str) -> Callable[[Object], list[Any]]:
-    def ends(bundle: Object) -> list[Any]:
-        headers = list(resources(bundle, "MessageHeader"))
-        return every(headers, "sender") if name == "sender" else every(every(headers, "destination"), "receiver")
-
-    return ends
 
 
 def _same(references: list[Any], ends: list[Any], run: Run) -> bool:
@@ -182,20 +194,22 @@ def _same(references: list[Any], ends: list[Any], run: Run) -> bool:
 @native("medcom-careCommunication-12/274c5ef3")
 def recipient_belongs_to_receiver(value: Object, run: Run) -> bool:
     """The recipient of a Communication belongs to the organization that the header names as receiver."""
-    references = every(list(resources(value, "Communication")), "recipient")
-    return not references or _same(references, _end("receiver")(value), run)
+    references = every(resources(value, "Communication", run), "recipient")
+    return not references or _same(
+        references, every(every(resources(value, "MessageHeader", run), "destination"), "receiver"), run
+    )
 
 
 @native("medcom-careCommunication-11/80be7ef0")
 def sender_belongs_to_sender(value: Object, run: Run) -> bool:
     """The sender extension of a Communication belongs to the organization that the header names as sender."""
-    extensions = every(list(resources(value, "Communication")), "extension")
+    extensions = every(resources(value, "Communication", run), "extension")
     references = [e.get("valueReference") for e in objects(extensions)]
-    return not extensions or _same(references, _end("sender")(value), run)
+    return not extensions or _same(references, every(resources(value, "MessageHeader", run), "sender"), run)
 
 
 @native("medcom-careCommunication-13/a36be38f")
 def role_has_practitioner(value: Object, run: Run) -> bool:
     """Some PractitionerRole points to its Practitioner."""
-    people = every(list(resources(value, "PractitionerRole")), "practitioner")
+    people = every(resources(value, "PractitionerRole", run), "practitioner")
     return any(has(p, "reference") for p in objects(people))

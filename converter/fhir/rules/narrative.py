@@ -144,12 +144,14 @@ OWN = {
     "del": "cite datetime",
 }
 _OWN = {name: frozenset(text.split()) for name, text in OWN.items()}
-_TAG = re.compile(r"<([^<>]*)>")
 _SHOWN = re.compile(r">\s*[^\s<]")
-# Sequences of tags that were judged before: the narratives of a message type differ mostly in their text.
+_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)")
+_CONTROL = bytes(c for c in range(32) if c not in (9, 10, 13))
+_TEXT = re.compile(r">[^<]+<")
+# Tags of narratives that were parsed and found good: those of one program differ mostly in the text between the tags.
 _judged: set[tuple[str, ...]] = set()
-_MOST_JUDGED = 2000
-_LONGEST_JUDGED = 500
+_MOST_JUDGED = 1000
+_LONGEST_JUDGED = 20_000
 
 
 def emit_narrative(source: Source, pointer: str, site: Site) -> None:
@@ -158,49 +160,53 @@ def emit_narrative(source: Source, pointer: str, site: Site) -> None:
 
 
 def check_narrative(value: Any, pointer: str, run: Run, site: Site) -> None:
-    """Judge a narrative. Document types are refused before parsing, so entities cannot be declared."""
+    """Judge a narrative: by its tags if they were seen before, else by parsing it."""
     if not isinstance(value, str):
         run.add(WRONG_TYPE, pointer, site, expected="a string", found=kind_of_json(value))
         return
-    plain = "<!" not in value and "<?" not in value
-    if not plain and ("<!DOCTYPE" in value or "<!ENTITY" in value):
-        run.add(MALFORMED, pointer, site, problem="a document type")
-        return
-    tags = tuple(_TAG.findall(value))
-    if tags in _judged and plain:
-        problem = _parse(value, None)
-    else:
-        problem = _judge(value, tags if plain else (), pointer, run, site)
-    if problem:
-        run.add(MALFORMED, pointer, site, problem=problem)
-    elif not _SHOWN.search(value) and "<img" not in value:
+    tags = tuple(_TEXT.split(value))
+    if tags not in _judged or _suspect(value):
+        problem = _judge(value, tags, pointer, run, site)
+        if problem:
+            run.add(MALFORMED, pointer, site, problem=problem)
+            return
+    if not _SHOWN.search(value) and "<img" not in value:
         run.add(BLANK, pointer, site)
 
 
-def _parse(value: str, start: Any) -> str:
-    """What keeps a text from being well-formed; "" if nothing does."""
-    parser = expat.ParserCreate()
-    if start:
-        parser.StartElementHandler = start
+def _suspect(value: str) -> bool:
+    """Whether text between tags that were judged before could still break the parsing."""
     try:
-        parser.Parse(value.encode("utf-8", "surrogatepass"), True)
-    except expat.ExpatError as error:
-        return expat.errors.messages.get(error.code, "syntax error")
-    return ""
+        content = value.encode()
+    except UnicodeEncodeError:
+        return True
+    controls = len(content.translate(None, _CONTROL)) != len(content)
+    return controls or "]]>" in value or ("&" in value and _ENTITY.search(value) is not None)
 
 
 def _judge(value: str, tags: tuple[str, ...], pointer: str, run: Run, site: Site) -> str:
+    """Parse; report what is not allowed; return what keeps the text from being well-formed, "" if nothing does."""
+    if "<!DOCTYPE" in value or "<!ENTITY" in value:
+        return "a document type"  # refused before parsing, so that no entities can be declared
     found: list[tuple[str, dict[str, str]]] = []
-    problem = _parse(value, lambda name, attributes: found.append((name, attributes)))
-    if problem:
-        return problem
-    name, attributes = found[0]
-    if name != "div" or attributes.get("xmlns") != XHTML:
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = lambda name, attributes: found.append((name, attributes))
+    try:
+        parser.Parse(value.encode(), True)
+    except expat.ExpatError as error:
+        return expat.errors.messages.get(error.code, "syntax error")
+    except UnicodeEncodeError:
+        return "half a character (lone surrogate)"
+    if found[0][0] != "div" or found[0][1].get("xmlns") != XHTML:
         return "the outermost element is not a div in the XHTML namespace"
     refused = [_refused(name, attributes) for name, attributes in found]
     for what in dict.fromkeys(r for r in refused if r):
         run.add(REFUSED, pointer, site, what=what)
-    if not any(refused) and 0 < len(tags) < _LONGEST_JUDGED and len(_judged) < _MOST_JUDGED:
+    # A > inside an attribute would let other attributes pass for text.
+    hidden = any(">" in text for _, attributes in found for text in attributes.values())
+    if not any(refused) and not hidden and "<!" not in value and "<?" not in value and len(value) < _LONGEST_JUDGED:
+        if len(_judged) >= _MOST_JUDGED:
+            _judged.clear()
         _judged.add(tags)
     return ""
 

@@ -132,13 +132,22 @@ _LOWEST = {"integer": -(2**31), "unsignedInt": 0, "positiveInt": 1}
 FAST = {
     "string": "v.__class__ is str and v.isprintable() and v and v.strip() is v",
     "code": "v.__class__ is str and v.isalnum()",
+    "date": "v.__class__ is str and date_match(v)",
+    "dateTime": "v.__class__ is str and moment_match(v)",
+    "instant": "v.__class__ is str and moment_match(v)",
     "boolean": "v is True or v is False",
     "id": "v.__class__ is str and id_match(v)",
     "uri": "v.__class__ is str and uri_match(v)",
     "url": "v.__class__ is str and uri_match(v)",
     "canonical": "v.__class__ is str and uri_match(v)",
 }
-FAST_NAMES = {"id_match": _ID.match, "uri_match": re.compile(r"(?:https?://|urn:uuid:|[A-Z])\S+\Z").match}
+_PLAIN_DAY = r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
+FAST_NAMES = {
+    "id_match": _ID.match,
+    "uri_match": re.compile(r"(?:https?://|urn:uuid:|[A-Z])\S+\Z").match,
+    "date_match": re.compile(rf"{_PLAIN_DAY}\Z").match,
+    "moment_match": re.compile(rf"{_PLAIN_DAY}T{_CLOCK}{_ZONE}\Z").match,
+}
 
 
 def emit_primitive(source: Source, code: str, pointer: str, site: Site) -> None:

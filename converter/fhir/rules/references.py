@@ -40,7 +40,7 @@ WRONG_TARGET = declare(
     "PRO034",
     "reference-to-wrong-type",
     Severity.ERROR,
-    "{element} points to a {found}, allowed: {allowed}",
+    "{element} points to {found}, allowed: {allowed}",
     why="Receivers look for other facts behind this reference.",
     help="Point to a resource of an allowed type.",
     source="FHIR R4, ElementDefinition.type.targetProfile",
@@ -111,9 +111,10 @@ def target_of(kind: Type, site: Site, pack: Pack) -> Target:
     return target
 
 
-def emit_reference(source: Source, target: Target, pointer: str) -> None:
-    """Code that checks Reference `v`."""
-    source(f"check_reference(v, {pointer}, x, {source.constant(target, 'TARGET')})")
+def emit_reference(source: Source, target: Target, pointer: str, structure: str) -> None:
+    """Code that checks Reference `v`. A lone reference that leads to an entry needs no look at its structure."""
+    with source.block(f"if not check_reference(v, {pointer}, x, {source.constant(target, 'TARGET')}):"):
+        source(structure)
 
 
 def split_url(url: str) -> tuple[str, str, str] | None:
@@ -143,23 +144,30 @@ def contained(run: Run, reference: str) -> dict[str, Any] | None:
     return None
 
 
-def check_reference(value: Any, pointer: str, run: Run, target: Target) -> None:
-    """Judge where a Reference leads; what the target must be is asked for, not judged here."""
-    if not isinstance(value, dict):
-        return
+def check_reference(value: Any, pointer: str, run: Run, target: Target) -> bool:
+    """Judge where a Reference leads; what the target must be is asked for, not judged here.
+
+    True if it consists of nothing but a string that leads to an entry.
+    """
+    if value.__class__ is not dict:
+        return False
     reference = value.get("reference")
-    site = target.site
-    if not isinstance(reference, str) or not reference:
+    if reference.__class__ is not str or not reference:
         if target.bundled and reference is None and ("display" in value or "identifier" in value):
-            run.add(NAMED_ONLY, pointer, site, element=site.leaf)
-        return
-    entry = resolve(run, reference)
+            run.add(NAMED_ONLY, pointer, target.site, element=target.site.leaf)
+        return False
+    here = run.current
+    entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
     if entry is not None:
-        _check_target(entry, pointer, run, target)
-    elif reference[0] == "#":
+        here.links.append(entry)
+        if target.types:
+            _check_target(entry, pointer, run, target)
+        return len(value) == 1
+    if reference[0] == "#":
         _check_contained(reference, pointer, run, target)
     else:
         _check_unresolved(reference, pointer, run, target)
+    return False
 
 
 def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) -> None:
@@ -169,6 +177,7 @@ def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) ->
     if apparent is not None:
         if not apparent.faulty_url:  # else the fullUrl has been reported, which is the root of it
             run.add(ONLY_BY_ID, pointer, site, value=reference, element=site.leaf)
+        run.current.links.append(apparent)
         _check_target(apparent, pointer, run, target)
         return
     if target.bundled:
@@ -190,18 +199,15 @@ def _check_contained(reference: str, pointer: str, run: Run, target: Target) -> 
 
 
 def _check_target(entry: Entry, pointer: str, run: Run, target: Target) -> None:
-    if not target.types:
-        return
-    site = target.site
     profiles = target.types.get(entry.type)
-    if profiles is None:
-        if target.unknown:
-            for name in target.unknown:
-                run.skip(UNCHECKED_PROFILE, site.profile, name)
-        elif run.pack.is_resource(entry.type):
-            run.add(WRONG_TARGET, pointer, site, element=site.leaf, found=entry.type, allowed=target.names)
-    elif profiles:
+    if profiles:
         _want_one(entry, profiles, pointer, run, target)
+    elif profiles is None and target.unknown:
+        for name in target.unknown:
+            run.skip(UNCHECKED_PROFILE, target.site.profile, name)
+    elif profiles is None and target.types and run.pack.is_resource(entry.type):
+        site = target.site
+        run.add(WRONG_TARGET, pointer, site, element=site.leaf, found=entry.type, allowed=target.names)
 
 
 def _want_one(entry: Entry, profiles: list[str], pointer: str, run: Run, target: Target) -> None:

@@ -32,6 +32,8 @@ ANYWHERE = Site("Resource", "Resource.meta.profile")
 
 def typed(value: Any, pointer: str, run: Run, wanted: str = "") -> bool:
     """Whether a value is a resource of a type that can be judged; reports what it is instead."""
+    if value.__class__ is dict and not wanted and value.get("resourceType") in run.pack.readable:
+        return True
     site = Site("Resource", wanted or "Resource")
     expected = f"a {wanted}" if wanted else "a resource"
     if not isinstance(value, dict):
@@ -73,11 +75,19 @@ def claimed(resource: dict[str, Any], pointer: str, run: Run) -> list[str]:
     return found
 
 
-def nested(value: Any, pointer: str, run: Run) -> None:
-    """Judge a resource in a resource. Entries of the Bundle wait: references may still demand more of them."""
+def nested(value: Any, pointer: str, run: Run, wanted: str = "", profiles: tuple[str, ...] = ()) -> None:
+    """Judge a resource in a resource; an element may ask for a type and a profile of it.
+
+    Entries of the Bundle only note what is asked: references may still demand more of them.
+    """
     entry = run.pointers.get(pointer)
-    if entry is not None and entry.resource is value:
-        entry.unreadable = not typed(value, pointer, run)
-    elif typed(value, pointer, run):
-        for key in claimed(value, pointer, run) or [run.pack.base(value["resourceType"])]:
+    if not typed(value, pointer, run, wanted):
+        if entry is not None:
+            entry.unreadable = True
+    elif entry is not None and entry.resource is value:
+        for key in profiles:
+            run.want(entry, key)
+    else:
+        claims = [*profiles, *claimed(value, pointer, run)]
+        for key in claims or [run.pack.base(value["resourceType"])]:
             run.pack.function(key)(value, pointer, run)

@@ -129,16 +129,21 @@ def _exists_test(steps: list[str], wanted: bool) -> Test:
 def _type_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
     if steps and steps[-1] != "resolve()":
         below = _descend(part, steps, pack)
-        if below is None:
-            return None
-        names, owner = set(below.names()), steps[:-1]
-        return lambda item, run: any(isinstance(v, dict) and not names.isdisjoint(v) for v in reach([item], owner, run))
-    types = _resource_types(part.types if not steps else _types_at(part, steps[:-1], pack), pack)
+        if below is not None and below.choice:
+            return _name_test(steps[:-1], frozenset(below.names()))
+    types = _resource_types(
+        part.types if not steps else _types_at(part, [s for s in steps if s != "resolve()"], pack), pack
+    )
     if not types:
         return None
     return lambda item, run: any(
         isinstance(v, dict) and v.get("resourceType") in types for v in reach([item], steps, run)
     )
+
+
+def _name_test(owner: list[str], names: frozenset[str]) -> Test:
+    """The type of a choice shows in the property's name."""
+    return lambda item, run: any(isinstance(v, dict) and not names.isdisjoint(v) for v in reach([item], owner, run))
 
 
 def _types_at(part: Node, steps: list[str], pack: Pack) -> tuple[Type, ...]:
@@ -216,7 +221,7 @@ def _descend(node: Node, steps: list[str], pack: Pack) -> Node | None:
 def _child(node: Node, step: str, pack: Pack) -> Node | None:
     extension = _EXTENSION.match(step)
     if extension:
-        holder = _child(node, "extension", pack)
+        holder = node.children.get("extension")
         for part in holder.slices.values() if holder else ():
             url = _wanted(part, ["url"], pack)
             if url == extension[1]:
@@ -224,7 +229,10 @@ def _child(node: Node, step: str, pack: Pack) -> Node | None:
         return None
     for name in (step, step + "[x]"):
         if name in node.children:
-            return node.children[name]
+            below = node.children[name]
+            # A slice of extensions that is alone is what the path means by `extension`.
+            alone = list(below.slices.values()) if step == "extension" else []
+            return alone[0] if len(alone) == 1 else below
     # Nothing in the slice itself: look into the profile of its type, else the type.
     for kind in node.types:
         for canonical in (*kind.profiles, pack.base(kind.code)):
@@ -254,7 +262,14 @@ def _wanted(node: Node, steps: list[str], pack: Pack) -> Any:
             inherited = profiled
     if inherited is ABSENT and node.binding:
         return pack.codes(node.binding).flat or ABSENT
-    return inherited
+    return _composed(node) if inherited is ABSENT else inherited
+
+
+def _composed(node: Node) -> Any:
+    """A value that a profile fixes property by property (`value[x].system`, `value[x].code`), as one pattern."""
+    parts = {n: c.fixed if c.fixed is not ABSENT else c.pattern for n, c in node.children.items()}
+    parts = {n: v for n, v in parts.items() if v is not ABSENT}
+    return parts or ABSENT
 
 
 def _profile_value(node: Node, step: str, pack: Pack) -> Any:
