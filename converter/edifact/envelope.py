@@ -6,7 +6,6 @@ as it stands. `Message.broken` marks those of which a part is missing or untrust
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -141,7 +140,7 @@ TOO_LARGE = declare(
     contrl=35,
 )
 
-_SERVICE = frozenset(["UNA", "UNB", "UNG", "UNH", "UNT", "UNE", "UNZ"])
+_SERVICE = frozenset(["UNB", "UNG", "UNH", "UNT", "UNE", "UNZ"])
 
 
 @dataclass(slots=True, eq=False)
@@ -293,7 +292,7 @@ class _Reader:
             if self.message is not None:
                 self._weigh(self.message, segments[-1])
         yield from self._close(None)
-        self.findings.release(sys.maxsize)
+        self.findings.release()
 
     # -- interchange -------------------------------------------------------------------------------------------------
 
@@ -331,9 +330,11 @@ class _Reader:
         if interchange.syntax_version not in ("", "3"):
             self._report(SYNTAX_VERSION, unb, 1, 2)
         if self.controls.required(unb, 4, "date") and not iso_date(interchange.date):
-            self._report(INVALID, unb, 4, 1, tag="UNB", name="date", expected="a day that exists, as yymmdd")
+            expected = "a day that exists, as yymmdd"
+            self._report(INVALID, unb, 4, 1, tag="UNB", name="date", expected=expected, value=interchange.date)
         if self.controls.required(unb, 4, "time", 2) and not iso_time(interchange.time):
-            self._report(INVALID, unb, 4, 2, tag="UNB", name="time", expected="a time that exists, as hhmm")
+            expected = "a time that exists, as hhmm"
+            self._report(INVALID, unb, 4, 2, tag="UNB", name="time", expected=expected, value=interchange.time)
         if interchange.acknowledgement not in ("", "0", "1"):
             self._report(INVALID, unb, 9, 1, tag="UNB", name="acknowledgement request", expected="1 or 0")
         key = (interchange.sender, interchange.reference)
@@ -347,6 +348,8 @@ class _Reader:
         if interchange is None:
             return
         place = following or self.last
+        if self.message is not None and following is not None and following.tag == "UNB":
+            self._report(OUT_OF_PLACE, following, tag="UNB")
         yield from self._cut_off(place)
         self._flush_orphans()
         if interchange.trailer is None and place is not None:
@@ -354,16 +357,14 @@ class _Reader:
         elif not self.messages:
             self._report(NO_MESSAGES, interchange.trailer or interchange.header)
         if place is not None:
-            self.findings.close(interchange.origin, place.start)
-            self.findings.release(place.start)
+            self.findings.close(interchange.origin, self.last)
+            self.findings.release(place)
         self.interchange = None
         yield interchange
 
     def _trailer(self, unz: Segment) -> None:
         interchange = self.interchange
-        if interchange is None or interchange.trailer is not None:
-            self._report(OUT_OF_PLACE, unz, tag="UNZ")
-            return
+        assert interchange is not None  # every stretch opens one, and a UNZ ends its stretch
         interchange.trailer = unz
         self.controls.shape(unz)
         things, number = ("groups", self.groups) if self.groups else ("messages", self.messages)
@@ -388,8 +389,6 @@ class _Reader:
             yield from self._cut_off(segment)
             self._flush_orphans()
             self._group(segment)
-        elif self.interchange is None or segment is not self.interchange.header:
-            self._report(OUT_OF_PLACE, segment, tag=tag)
 
     def _begin(self, unh: Segment) -> None:
         assert self.interchange is not None
@@ -432,15 +431,15 @@ class _Reader:
         # Ordinals count every segment, also those that were left out, and no object: just what UNT counts.
         self.controls.count(unt, "segments", unt.ordinal - message.header.ordinal + 1)
         self.controls.same_reference(message.header, 1, unt, "message reference")
-        yield from self._finish(unt.end)
+        yield from self._finish(unt)
 
-    def _finish(self, end: int) -> Iterator[Message]:
+    def _finish(self, end: Segment) -> Iterator[Message]:
         message = self.message
         assert message is not None
         damage = message.interchange.origin.damage
-        index = bisect_left(damage, message.header.start)
-        if index < len(damage) and damage[index] <= end:
-            message.broken = True
+        if damage:
+            index = bisect_left(damage, message.header.start)
+            message.broken |= index < len(damage) and damage[index] <= end.end
         self.message = None
         self.findings.release(end)
         yield message
@@ -452,7 +451,7 @@ class _Reader:
             return
         self._report(NO_MESSAGE_TRAILER, place, ordinal=message.header.ordinal)
         message.broken = True
-        yield from self._finish(place.end)
+        yield from self._finish(place)
 
     def _group(self, segment: Segment) -> None:
         self._report(GROUP, segment)

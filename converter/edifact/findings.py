@@ -54,24 +54,20 @@ class Findings:
         """Report without counting, after `room`. `severity` and `value` go to the issue, other facts to its message."""
         (self._held if self.hold else self._log).add(kind, place, **facts)
 
-    def release(self, upto: int) -> None:
-        """Hand on what was found up to this byte offset, in the order of the input."""
-        waiting = self._held.drain()
-        if waiting:
-            waiting.sort(key=_offset)
-            ready = [issue for issue in waiting if _offset(issue) <= upto]
-            self._log.extend(ready)
-            self._held.extend(waiting[len(ready) :])
+    def release(self, upto: Segment | None = None) -> None:
+        """Hand on what was found up to the end of this segment (or all), in the order of the input."""
+        if not len(self._held):
+            return
+        waiting = sorted(self._held.drain(), key=lambda issue: issue.at.offset)
+        number = len(waiting) if upto is None else sum(issue.at.offset <= upto.end for issue in waiting)
+        self._log.extend(waiting[:number])
+        self._held.extend(waiting[number:])
 
-    def close(self, origin: Origin, offset: int) -> None:
+    def close(self, origin: Origin, last: Segment | None = None) -> None:
         """End of an interchange: say how many findings were not listed, and start counting anew."""
         for code, number in self._number.items():
             if number > MAX_LISTED:
                 left = number - MAX_LISTED
-                self.put(MORE, origin.location(offset), number=left, code=code, count=left)
+                place = origin.location(last.start if last else len(origin.data))
+                self.put(MORE, place, number=left, code=code, count=left)
         self._number.clear()
-
-
-def _offset(issue: Any) -> int:
-    offset: int = issue.at.offset
-    return offset

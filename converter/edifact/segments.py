@@ -93,32 +93,64 @@ class Origin:
         return Location(self.file, line, column, offset, segment, ordinal, element, component)
 
 
+class Stretch:
+    """Where neighbouring segments stand: `step` bytes apart, from byte `at` on, in the lengths of `pieces`.
+
+    Places are worked out for all of them when the first is asked for: hardly any is ever asked for.
+    """
+
+    __slots__ = ("_pieces", "_spans", "at", "first", "origin", "step")
+
+    def __init__(self, origin: Origin, first: int, at: int, step: int, pieces: list[str]) -> None:
+        self.origin = origin
+        self.first = first
+        self.at = at
+        self.step = step
+        self._pieces = pieces
+        self._spans: list[tuple[int, int]] = []
+
+    def span(self, ordinal: int) -> tuple[int, int]:
+        """First and last-plus-one byte of the segment with that number, without its terminator."""
+        if self._pieces:
+            at = self.at
+            for size in map(len, self._pieces):
+                self._spans.append((at, at + size))
+                at += size + self.step
+            self._pieces = []
+        return self._spans[ordinal - self.first]
+
+
 class Segment:
     """One segment.
 
     `elements[0]` is the first element after the tag, `elements[0][0]` its first component: plain lists, counted from 0.
     Values are unescaped and hold no line ends. `get`, `locate` and `span` count from 1, as the standard and `Location`
     do. `ordinal` is the number of the segment in the file, from 1. `origin.data[start:end]` are its bytes without the
-    terminator; `start` is -1 for a segment that was not read.
+    terminator; both are -1 for a segment that was not read.
     """
 
-    __slots__ = ("elements", "end", "ordinal", "origin", "start", "tag")
+    __slots__ = ("elements", "ordinal", "stretch", "tag")
 
-    def __init__(  # noqa: PLR0917 - positional because it is called for every segment
-        self,
-        tag: str,
-        elements: list[list[str]],
-        ordinal: int = 0,
-        start: int = -1,
-        end: int = -1,
-        origin: Origin | None = None,
-    ) -> None:
+    def __init__(self, tag: str, elements: list[list[str]], ordinal: int = 0, stretch: Stretch | None = None) -> None:
         self.tag = tag
         self.elements = elements
         self.ordinal = ordinal
-        self.start = start
-        self.end = end
-        self.origin = origin
+        self.stretch = stretch
+
+    @property
+    def origin(self) -> Origin | None:
+        """The interchange that the segment was read from."""
+        return self.stretch.origin if self.stretch is not None else None
+
+    @property
+    def start(self) -> int:
+        """Offset of its first byte."""
+        return self.stretch.span(self.ordinal)[0] if self.stretch is not None else -1
+
+    @property
+    def end(self) -> int:
+        """Offset of its terminator."""
+        return self.stretch.span(self.ordinal)[1] if self.stretch is not None else -1
 
     @property
     def binary(self) -> bytes | None:
@@ -127,16 +159,17 @@ class Segment:
 
     def get(self, element: int, component: int = 1) -> str:
         """The value of a component, counted from 1; empty when it is absent."""
-        if element > len(self.elements) or component > len(self.elements[element - 1]):
+        try:
+            return self.elements[element - 1][component - 1]
+        except IndexError:
             return ""
-        return self.elements[element - 1][component - 1]
 
     def locate(self, element: int = 0, component: int = 0) -> Location:
         """Where a component stands, counted from 1; 0 means the whole element or segment.
 
         For something absent, the place where it would have to be added.
         """
-        if self.origin is None or self.start < 0:
+        if self.origin is None:
             return Location(segment=self.tag, ordinal=self.ordinal, element=element, component=component)
         offset = self.span(element, component)[0]
         return self.origin.location(
@@ -165,20 +198,19 @@ class Segment:
 
     def _spans(self) -> list[list[tuple[int, int]]]:
         """The byte spans of the tag and of every component, found again with the reader's rules for escapes."""
-        origin = self.origin
-        if origin is None or self.start < 0:
-            return [[(self.start, self.start)]]
+        origin, start, end = self.origin, self.start, self.end
+        if origin is None:
+            return [[(-1, -1)]]
         element = ord(origin.separators.element)
         spans: list[list[tuple[int, int]]] = [[]]
-        start = self.start
-        for match in _marks(origin.separators).finditer(origin.data, self.start, self.end):
+        for match in _marks(origin.separators).finditer(origin.data, start, end):
             mark = match.group()
-            if len(mark) == 1 and not mark.isspace():
+            if len(mark) == 1:
                 spans[-1].append(_trim(origin.data, start, match.start()))
                 start = match.end()
                 if mark[0] == element:
                     spans.append([])
-        spans[-1].append(_trim(origin.data, start, self.end))
+        spans[-1].append(_trim(origin.data, start, end))
         return spans
 
     def __repr__(self) -> str:
@@ -189,21 +221,34 @@ class Segment:
 class ObjectSegment(Segment):
     """The bytes between UNO and UNP as a pseudo segment `OBJ`: not counted by UNT, same ordinal as its UNO.
 
-    Read, it is a view of the input (`start`..`end`) and `binary` copies on request; to write one, pass `content`.
+    Read, it is a view of the input (`start`..`end`) and `binary` copies on request; to write one, give its `content`.
     """
 
-    __slots__ = ("_content",)
+    __slots__ = ("_content", "_span")
 
-    def __init__(
-        self,
-        content: bytes | None = None,
-        ordinal: int = 0,
-        start: int = -1,
-        end: int = -1,
-        origin: Origin | None = None,
-    ) -> None:
-        super().__init__("OBJ", [], ordinal, start, end, origin)
-        self._content = content
+    def __init__(self, content: bytes) -> None:
+        super().__init__("OBJ", [])
+        self._content: bytes | None = content
+        self._span = (-1, -1)
+
+    @classmethod
+    def read(cls, uno: Segment, start: int, end: int) -> ObjectSegment:
+        """The object behind this UNO."""
+        segment = cls(b"")
+        segment._content = None
+        segment.ordinal, segment.stretch = uno.ordinal, uno.stretch
+        segment._span = (start, end)
+        return segment
+
+    @property
+    def start(self) -> int:
+        """Offset of its first byte."""
+        return self._span[0]
+
+    @property
+    def end(self) -> int:
+        """Offset behind its last byte."""
+        return self._span[1]
 
     @property
     def binary(self) -> bytes:
@@ -213,7 +258,7 @@ class ObjectSegment(Segment):
         return self.origin.data[self.start : self.end] if self.origin is not None else b""
 
     def _spans(self) -> list[list[tuple[int, int]]]:
-        return [[(self.start, self.end)]]
+        return [[self._span]]
 
 
 @lru_cache(maxsize=64)

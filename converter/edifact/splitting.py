@@ -13,7 +13,7 @@ from itertools import repeat
 
 from converter.edifact import charsets
 from converter.edifact.findings import Findings
-from converter.edifact.segments import Origin, Segment, Separators
+from converter.edifact.segments import Origin, Segment, Separators, Stretch
 from converter.issues import Severity, declare
 
 LINE_END_INSIDE = declare(
@@ -55,6 +55,16 @@ BLANKS_BEFORE_TAG = declare(
     source="ISO 9735, 5",
     contrl=21,
 )
+TOO_LONG = declare(
+    "EDI009",
+    "segment-too-long",
+    Severity.ERROR,
+    "no segment terminator within {limit} bytes",
+    why="The segment was left out and reading went on behind it; a file without terminators is no EDIFACT.",
+    help="Check the terminator in UNA. A greater limit can be set with --limit segment=SIZE.",
+    source="limit `segment`",
+    contrl=16,
+)
 CROWDED = declare(
     "EDI013",
     "too-many-constituents",
@@ -85,10 +95,12 @@ def is_tag(text: str) -> bool:
 class Splitter:
     """Makes the segments of one input; `ordinal` is the number of the last one, also counting those left out."""
 
-    __slots__ = ("findings", "ordinal", "origin", "wrapped")
+    __slots__ = ("findings", "limit", "ordinal", "origin", "unremarkable", "wrapped")
 
-    def __init__(self, origin: Origin, findings: Findings) -> None:
+    def __init__(self, origin: Origin, findings: Findings, limit: int) -> None:
         self.findings = findings
+        self.limit = limit
+        self.unremarkable = min(limit, MAX_CONSTITUENTS)  # a segment of so many bytes cannot be too long or crowded
         self.ordinal = 0
         self.start(origin)
 
@@ -132,17 +144,13 @@ class Splitter:
         origin, element, component = self.origin, self.origin.separators.element, self.origin.separators.component
         parts = [body.split(element) for body in bodies]
         tags = [part.pop(0) for part in parts]
-        if not _tags.issuperset(tags) or max(map(len, pieces)) > MAX_CONSTITUENTS:
+        if not _tags.issuperset(tags) or max(map(len, pieces)) > self.unremarkable:
             return self._each(pieces, at, step)
         elements = [[value.split(component) for value in part] for part in parts]
-        starts, ends = [], []
-        for size in map(len, pieces):
-            starts.append(at)
-            ends.append(at + size)
-            at += size + step
-        ordinals = range(self.ordinal + 1, self.ordinal + 1 + len(tags))
+        first = self.ordinal + 1
         self.ordinal += len(tags)
-        return list(map(Segment, tags, elements, ordinals, starts, ends, repeat(origin)))
+        stretch = Stretch(origin, first, at, step, pieces)
+        return list(map(Segment, tags, elements, range(first, first + len(tags)), repeat(stretch)))
 
     def _released(self, pieces: list[str], at: int, step: int) -> list[Segment]:
         """As `_plain`, for pieces of which some hold release characters: these are parked while all are split."""
@@ -176,7 +184,7 @@ class Splitter:
         self.ordinal += 1
         if "\n" in body or "\r" in body:
             body = self._unwrapped(body, at)
-        if len(body) > MAX_CONSTITUENTS and self._crowded(body, at, self.ordinal):
+        if len(body) > self.unremarkable and self._excessive(body, at):
             return []
         separators = self.origin.separators
         strays = 0
@@ -187,7 +195,8 @@ class Splitter:
         tag = separators.component.join(elements.pop(0))
         if tag not in _tags:
             tag, at = self._tag(tag, at, self.ordinal)
-        segment = Segment(tag, elements, self.ordinal, at, end, self.origin)
+        stretch = Stretch(self.origin, self.ordinal, at, 1, [raw[len(raw) - (end - at) :]])
+        segment = Segment(tag, elements, self.ordinal, stretch)
         if strays:
             self.findings.at(RELEASE, segment, number=strays)
         return [segment]
@@ -204,11 +213,15 @@ class Splitter:
         self.findings.near(TAG, self.origin, at, ordinal=ordinal, value=bare)
         return NO_TAG, at
 
-    def _crowded(self, raw: str, at: int, ordinal: int) -> bool:
+    def _excessive(self, body: str, at: int) -> bool:
+        """Whether a segment has to be left out for its length or for what it is made of."""
         separators = self.origin.separators
-        if raw.count(separators.element) + raw.count(separators.component) <= MAX_CONSTITUENTS:
+        if len(body) > self.limit:
+            self.findings.near(TOO_LONG, self.origin, at, ordinal=self.ordinal, limit=self.limit)
+        elif body.count(separators.element) + body.count(separators.component) > MAX_CONSTITUENTS:
+            self.findings.near(CROWDED, self.origin, at, ordinal=self.ordinal, limit=MAX_CONSTITUENTS)
+        else:
             return False
-        self.findings.near(CROWDED, self.origin, at, ordinal=ordinal, limit=MAX_CONSTITUENTS)
         self.origin.damage.append(at)
         return True
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from converter.edifact import charsets
 from converter.edifact.findings import Findings
 from converter.edifact.segments import DEFAULT, Lines, ObjectSegment, Origin, Segment, Separators
-from converter.edifact.splitting import Splitter, is_tag
+from converter.edifact.splitting import TOO_LONG, Splitter, is_tag
 from converter.errors import InterchangeError
 from converter.issues import IssueLog, Severity, declare
 from converter.limits import Limits
@@ -80,16 +80,6 @@ BYTE_ORDER_MARK = declare(
     help="Check the national letters, and send the file as it was made.",
     source="ISO 9735, 6",
     contrl=21,
-)
-TOO_LONG = declare(
-    "EDI009",
-    "segment-too-long",
-    Severity.ERROR,
-    "no segment terminator within {limit} bytes",
-    why="The segment was left out and reading went on at the next message; a file without terminators is no EDIFACT.",
-    help="Check the terminator in UNA. A greater limit can be set with --limit segment=SIZE.",
-    source="limit `segment`",
-    contrl=16,
 )
 UNTERMINATED = declare(
     "EDI010",
@@ -219,7 +209,7 @@ class _Scanner:
         self.lines = Lines(data)
         self.no_unp_from = len(data) + 1  # behind this offset there is no UNP
         self.origin = self._origin(DEFAULT)
-        self.splitter = Splitter(self.origin, findings)
+        self.splitter = Splitter(self.origin, findings, limits.segment)
 
     def _origin(self, separators: Separators) -> Origin:
         return Origin(self.lines, self.file, separators, self.encoding)
@@ -228,19 +218,16 @@ class _Scanner:
 
     def stretches(self) -> Iterator[tuple[Origin, list[Segment]]]:
         """All stretches of the input, each with the origin of its interchange."""
-        found = False
         self.pos = self._after_mark()
         while (start := self._next_start(self.pos)) is not None:
             separators, self.pos = self._advice(start)
             if separators is not None:
-                for stretch in self._interchange(separators, self.pos):
-                    found = True
-                    yield stretch
-        if not found:
+                yield from self._interchange(separators, self.pos)
+        if not self.splitter.ordinal:
             blank = not self.data.strip(_BLANK)
             what = "the input is empty" if blank else "the input holds no complete segment of one"
             self.findings.near(NO_INTERCHANGE, self.origin, 0, what=what)
-        self.findings.close(self.origin, len(self.data))
+        self.findings.close(self.origin)
 
     def _after_mark(self) -> int:
         if not self.data.startswith(_MARKS):
@@ -413,7 +400,7 @@ class _Scanner:
             end = start + int(declared)
         if end < 0:
             return None, start
-        return ObjectSegment(None, uno.ordinal, start, end, self.origin), end
+        return ObjectSegment.read(uno, start, end), end
 
     def _unp_at(self, pos: int) -> bool:
         element = self.origin.separators.element.encode()
