@@ -77,11 +77,11 @@ def canonical(xml: bytes) -> bytes:
 
 def issue_lines(issues: Iterable[Issue]) -> str:
     """Issues without what differs between the syntaxes (the place in the input)."""
-    lines = Counter((i.severity.value, i.code, i.kind.name, i.target or i.rule, i.count) for i in issues)
+    lines = Counter((i.severity.value, i.code, i.message, i.target or i.rule, i.count) for i in issues)
     rows = sorted((*key, times) for key, times in lines.items())
     return "".join(
-        f"{severity} {code} {name}{f' {where}' if where else ''}{f' x{count * times}' if count * times > 1 else ''}\n"
-        for severity, code, name, where, count, times in rows
+        f"{severity} {code} {where or '-'}{f' x{count * times}' if count * times > 1 else ''}: {message}\n"
+        for severity, code, message, where, count, times in rows
     )
 
 

@@ -349,7 +349,8 @@ class _Writer:
         name = self.names[id(rule)]
         entries = [f"({self._leaf(leaf)}, {disposition!r}, {name!r}, {loss!r})" for leaf in leaves]
         if rule.defaulted or (any(s.startswith("$") for s in rule.sources) and rule.loss):
-            entries.append(f"('', {DEFAULTED!r}, {name!r}, {loss!r})")
+            # A value from the table stands in for one that the letter lacks: the loss holds although a value was found.
+            entries.append(f"('', {DEFAULTED!r}, {name!r}, {(rule.loss or loss)!r})")
         return f"({', '.join(entries)},)" if entries else "()"
 
     # -- building ----------------------------------------------------------------------------------------------------
