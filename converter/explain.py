@@ -6,6 +6,7 @@ back, whose ledger names a rule for every value of the Bundle that was just made
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from converter.issues import IssueLog, Location, catalog
 from converter.ledger import Entry, Ledger
 from converter.letter import Letter, pattern, plain
 from converter.mapping import Context, Mapping
+from converter.mapping.guards import compile_guard
 from converter.places import leaf_locator
 from converter.renderings import neutral
 from converter.renderings import page as kind_page
@@ -23,6 +25,7 @@ from converter.renderings import page as kind_page
 if TYPE_CHECKING:
     from converter.definitions import Definitions
     from converter.engine import Engine, Outcome
+    from converter.fhir.profiles import Pack, Profile
     from converter.sources import Input
 
 HIDDEN = "•••"
@@ -127,8 +130,7 @@ def _origins(found: Explanation, outcome: Outcome, ledger: Ledger, engine: Engin
     for leaf in found.target:
         origin = direct.get(leaf.key) or _above(leaf.key, direct) or fallback.get(leaf.key)
         if origin is None:
-            kind = "id, reference, profile or narrative: rebuilt" if outcome.target == "fhir" else "from the mapping"
-            origin = Origin((), kind=kind)
+            origin = Origin((), kind=_by_nature(leaf.key) if outcome.target == "fhir" else "set by the mapping")
         origins[leaf.key] = _with_indices(origin, known)
     return origins
 
@@ -169,6 +171,20 @@ def _above(pointer: str, direct: dict[str, Origin]) -> Origin | None:
     return direct.get(above) if above.count("/") > 3 else None
 
 
+def _by_nature(pointer: str) -> str:
+    """What a value is that no rule names, from its place."""
+    if "/meta/" in pointer:
+        return "the profile that the mapping names"
+    if "/text/" in pointer:
+        return "narrative, made from the values of the resource"
+    kinds = {
+        "id": "id made from the ids of the letter",
+        "fullUrl": "address made from the id of the resource",
+        "reference": "reference to another resource of the Bundle",
+    }
+    return kinds.get(pointer.rpartition("/")[2], "constant of the mapping")
+
+
 def _asked_back(outcome: Outcome, mapping: Mapping, rules: dict[str, Any]) -> dict[str, Origin]:
     """Origins by asking the way back what each value of the Bundle is."""
     bundle = outcome.bundle or {}
@@ -176,12 +192,47 @@ def _asked_back(outcome: Outcome, mapping: Mapping, rules: dict[str, Any]) -> di
     _, ledger = mapping.from_fhir(bundle, Context(), IssueLog(), lambda: iter(leaves))
     origins = {}
     for entry in ledger.entries:
-        rule = rules.get(entry.rule)
+        name = entry.rule if entry.target else _in_force(entry.rule, rules, outcome.letter)
+        rule = rules.get(name)
         if rule is None and not entry.target:
             continue
         sources = (entry.target,) if entry.target else tuple(getattr(rule, "sources", ()))
-        origins[entry.leaf] = Origin(sources, _full(mapping.name, entry.rule), _place(rule), _kind(rule, sources))
+        origins[entry.leaf] = Origin(sources, _full(mapping.name, name), _place(rule), _kind(rule, sources))
     return origins
+
+
+def _in_force(name: str, rules: dict[str, Any], letter: Letter | None) -> str:
+    """Of several rules for one place of a resource the one whose guard holds in this letter.
+
+    The way back names the first of them, since it does not matter there which one wrote a value that is rebuilt.
+    """
+    named, scope = rules.get(name), name.rpartition(".")[0]
+    if letter is None or named is None or not getattr(named, "when", "") or "." in scope:
+        return name
+    for other, rule in rules.items():
+        same = other.rpartition(".")[0] == scope and getattr(rule, "target", "") == named.target
+        if same and (not rule.when or _holds(rule.when, letter)):
+            return other
+    return name
+
+
+def _holds(guard: str, letter: Letter) -> bool:
+    """Whether a guard of a mapping is true of a letter."""
+    expression = compile_guard(guard, lambda path: repr(letter.text(path)))
+    return _true(ast.parse(expression, mode="eval").body)
+
+
+def _true(node: ast.expr) -> bool:
+    if isinstance(node, ast.BoolOp):
+        return (all if isinstance(node.op, ast.And) else any)(map(_true, node.values))
+    if isinstance(node, ast.UnaryOp):
+        return not _true(node.operand)
+    if not isinstance(node, ast.Compare):
+        return bool(ast.literal_eval(node))
+    left, right, operator = ast.literal_eval(node.left), ast.literal_eval(node.comparators[0]), node.ops[0]
+    inside = isinstance(operator, ast.In | ast.NotIn)
+    same: bool = left in right if inside else left == right
+    return same == isinstance(operator, ast.In | ast.Eq | ast.Is)
 
 
 def _kind(rule: Any, sources: tuple[str, ...]) -> str:
@@ -424,4 +475,13 @@ def compiled(name: str, direction: str, engine: Engine) -> str | None:
         return "\n\n".join(sources.get(direction, both))
     type_, _, version = name.partition("@")
     definition = engine.definitions.get(type_, version or next(iter(engine.definitions.types.get(type_, ())), ""))
-    return definition_text(definition) if definition is not None else None
+    if definition is not None:
+        return definition_text(definition)
+    profile = engine.profile(name) or next(
+        (found for pack in engine.packs for url in pack.bundle_profiles() if (found := _named(pack, url, name))), None
+    )
+    return profile.source if profile is not None else None
+
+
+def _named(pack: Pack, url: str, name: str) -> Profile | None:
+    return pack.profile(url) if url.partition("|")[0].endswith(f"/{name}") else None

@@ -66,7 +66,9 @@ def _json(document: object) -> str:
 def text(issue: Issue, *, show_values: bool = False) -> str:
     """`file:line:column CODE severity message`; indented below it what to do, and what else is known of the place."""
     at = issue.at
-    lines = [f"{neutral(at.file) or '-'}:{at.line}:{at.column} {issue.code} {issue.severity} {neutral(issue.message)}"]
+    # What has no line is a matter of the file as a whole; editors and CI want a line that is there.
+    place = f"{neutral(at.file) or '-'}:{at.line or 1}:{at.column or 1}"
+    lines = [f"{place} {issue.code} {issue.severity} {neutral(issue.message)}"]
     lines.append(f"    help: {neutral(issue.kind.help)}")
     where = _where(issue)
     if where:

@@ -80,6 +80,8 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
     judge = lambda item: engine.convert(item.data, to=to, name=item.display)  # noqa: E731
     runs.convert(run, inputs, judge, sink, records, stdout_used=output in (None, "-"))
     summary = run.summary
+    if settings.sor is None and summary.written:
+        reporter.note("no organisation table was given (--sor): what it would have added is missing or defaulted")
     if settings.verbose or summary.written + summary.refused + summary.skipped > 1:
         skipped = f", {summary.skipped} files skipped" if summary.skipped else ""
         total = summary.written + summary.refused

@@ -1,0 +1,595 @@
+"""The command line: names, options and exit codes of the contract, and that one fault stops nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import time
+import xml.etree.ElementTree as ET
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from converter.cli import program
+from converter.engine import Engine, Outcome
+from converter.issues import IssueKind, IssueLog, Location, Severity
+
+ROOT = Path(__file__).resolve().parents[1]
+LETTERS = ROOT / "fixtures" / "letters" / "DIS91"
+PLAIN = LETTERS / "plain" / "message.xml"
+EDIFACT = LETTERS / "plain" / "message.edi"
+TABLE = ("--sor", str(ROOT / "fixtures" / "organisations.csv"))
+CANARY = "Canary Testesen"
+
+
+def run(*arguments: str | Path, stdin: bytes | None = None) -> Result:
+    """A command in this process."""
+    return CliRunner().invoke(program, [str(a) for a in arguments], input=stdin)
+
+
+def command(*arguments: str | Path, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    """A command in a process of its own."""
+    return subprocess.run(command_line(*arguments), capture_output=True, check=False, env=environment(), **more)
+
+
+def command_line(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "converter", *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def every_command(group: click.Group = program, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    for name, found in group.commands.items():
+        if isinstance(found, click.Group):
+            yield from every_command(found, f"{above}{name} ")
+        else:
+            yield above + name, found
+
+
+COMMANDS = dict(every_command())
+
+
+# Names and options
+
+
+def test_commands_and_options_are_those_of_the_contract() -> None:
+    wanted = {"convert", "validate", "lint", "explain", "show", "doctor", "profiles list", "profiles pack", "sor check"}
+    assert set(COMMANDS) == wanted
+    shared = {
+        "--mappings",
+        "--sor",
+        "--format",
+        "--fail-on",
+        "--quiet",
+        "--verbose",
+        "--show-values",
+        "--lang",
+        "--limit",
+    }
+    options = {name: {o for p in found.params for o in p.opts} for name, found in COMMANDS.items()}
+    assert {name: shared - have for name, have in options.items()} == {name: set() for name in COMMANDS}
+    own = "--to -o --letter-version --no-validate --ledger --sidecar --state --attempt --accept-loss --envelope"
+    assert set(f"{own} --cross-check --encoding --force".split()) <= options["convert"]
+    assert "--profile" in options["validate"]
+    assert "-o" in options["explain"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_a_command_does_with_examples_that_exist(name: str) -> None:
+    result = run(*name.split(), "--help")
+    assert result.exit_code == 0
+    assert "Examples:" in result.stdout
+    lines = [line.strip().split("  ")[0] for line in result.stdout.split("Examples:")[1].splitlines() if line.strip()]
+    known = {o for p in COMMANDS[name].params for o in p.opts}
+    for line in lines:
+        assert line.startswith(f"medcom-fhir {name}")
+        assert {w for w in line.split() if w.startswith("-") and len(w) > 1} <= known
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout.startswith("medcom-fhir ")
+    assert run("--help").exit_code == 0
+    assert run("-h").exit_code == 0
+
+
+def test_nothing_heavy_is_loaded_to_say_the_version() -> None:
+    heavy = ("lxml", "jinja2", "rich", "orjson", "yaml", "fhir", "pydifact", "sqlite3", "converter.engine")
+    code = (
+        "import sys; sys.argv = ['medcom-fhir', '--version']\n"
+        "from converter.cli import main\n"
+        "try: main()\n"
+        f"finally: print([m for m in {heavy} if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, env=environment())
+    assert done.stdout.splitlines()[-1] == b"[]"
+
+
+# Exit codes
+
+
+def test_clean_is_0() -> None:
+    result = run("convert", PLAIN, *TABLE)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["resourceType"] == "Bundle"
+
+
+def test_findings_are_1_and_what_could_be_built_is_written_all_the_same() -> None:
+    """Without a table the SOR ids are missing, which the profiles call an error."""
+    result = run("convert", PLAIN)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["resourceType"] == "Bundle"
+    assert " error " in result.stderr
+
+
+def test_a_missing_table_is_said_once() -> None:
+    assert run("convert", PLAIN, PLAIN).stderr.count("no organisation table was given") == 1
+    assert "no organisation table" not in run("convert", PLAIN, *TABLE).stderr
+
+
+def test_warnings_are_1_only_when_asked_for() -> None:
+    assert " warning " in run("convert", PLAIN, *TABLE).stderr
+    assert run("convert", PLAIN, *TABLE, "--fail-on", "warning").exit_code == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"%PDF-1.7", b"\0\1\2", b"<html/>", b"[]", b"{}"])
+def test_a_named_input_that_is_no_message_is_1(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x").write_bytes(content)
+    result = run("convert", tmp_path / "x")
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert f"{tmp_path / 'x'}:1:1 " in result.stderr
+
+
+WRONG_USE = {
+    "no such path": ("convert", "no-such-file"),
+    "no such path among others": ("convert", PLAIN, "no-such-file"),
+    "no input": ("convert",),
+    "unknown option": ("convert", PLAIN, "--nonsense"),
+    "unknown command": ("nonsense",),
+    "unknown target": ("convert", PLAIN, "--to", "hl7v2"),
+    "unknown suffix": ("convert", PLAIN, "-o", "x.txt"),
+    "bad limit": ("convert", PLAIN, "--limit", "nonsense=1"),
+    "bad limit size": ("validate", PLAIN, "--limit", "message=much"),
+    "no such table": ("convert", PLAIN, "--sor", "no-such-table.csv"),
+    "no such mappings": ("convert", PLAIN, "--mappings", "no-such-folder"),
+    "attempt": ("convert", PLAIN, "--attempt", "0"),
+    "envelope comes later": ("convert", PLAIN, "--envelope"),
+    "Danish comes later": ("convert", PLAIN, "--lang", "da"),
+    "nothing to explain": ("explain", "EDI000"),
+    "a page of a code": ("explain", "BAT001", "-o", "x.html"),
+    "nothing to show": ("show", "nothing"),
+    "lint of a file": ("lint", PLAIN),
+    "lint of another folder": ("lint", ROOT / "benchmarks"),
+    "no such profile pack": ("profiles", "pack", "no.such.guide#1.0.0", "--packages", ROOT / "tests"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_USE)
+def test_wrong_use_is_2_and_says_why(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(*WRONG_USE[name])
+    assert result.exit_code == 2, result.stderr
+    assert result.stderr.strip()
+    assert result.stdout == ""
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_comes_later_says_so() -> None:
+    assert "later version" in run("convert", PLAIN, "--envelope").stderr
+    assert "later version" in run("convert", PLAIN, "--lang", "da").stderr
+    assert run("convert", PLAIN, *TABLE, "--lang", "en").exit_code == 0
+
+
+def test_several_bundles_in_one_json_file_are_2(tmp_path: Path) -> None:
+    result = run("convert", PLAIN, PLAIN, *TABLE, "-o", tmp_path / "x.json")
+    assert result.exit_code == 2
+    assert "use .ndjson or a folder" in result.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_existing_output_is_2_without_force(tmp_path: Path) -> None:
+    for _ in range(2):
+        result = run("convert", PLAIN, *TABLE, "-o", tmp_path / "x.json", "--force")
+        assert result.exit_code == 0
+    before = (tmp_path / "x.json").read_bytes()
+    result = run("convert", PLAIN, *TABLE, "-o", tmp_path / "x.json")
+    assert result.exit_code == 2
+    assert (tmp_path / "x.json").read_bytes() == before
+
+
+def test_an_output_inside_the_input_is_2(tmp_path: Path) -> None:
+    shutil.copy(PLAIN, tmp_path)
+    for option in ("-o", "--ledger", "--sidecar", "--state"):
+        assert run("convert", tmp_path, option, tmp_path / "inside").exit_code == 2
+    assert os.listdir(tmp_path) == ["message.xml"]
+
+
+@pytest.fixture
+def broken_mappings(tmp_path: Path) -> Path:
+    """A copy of the mapping files with a fault in one letter definition and one in a mapping."""
+    folder = tmp_path / "mappings"
+    shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns("profiles"))
+    letter = folder / "letters" / "DIS91.yaml"
+    letter.write_text(letter.read_text() + "\nnonsense: [")
+    mapping = next((folder / "fhir").glob("*.yaml"))
+    mapping.write_text(mapping.read_text() + "\nexamples: &anchor []\n")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["convert", "validate", "explain"])
+def test_mapping_files_that_do_not_load_are_4_in_any_command(name: str, broken_mappings: Path, tmp_path: Path) -> None:
+    result = run(name, PLAIN, "--mappings", broken_mappings)
+    assert result.exit_code == 4
+    assert "DIS91.yaml:" in result.stderr
+    assert " LNT001 error " in result.stderr
+
+
+def test_lint_names_the_place_of_every_fault_and_ends_with_4(broken_mappings: Path) -> None:
+    result = run("lint", broken_mappings)
+    assert result.exit_code == 4
+    faults = [line for line in result.stdout.splitlines() if " error " in line]
+    assert len(faults) == 2
+    for fault in faults:
+        file, line, column = fault.split(" ")[0].rsplit(":", 2)
+        assert Path(file).is_file()
+        assert int(line) > 1
+        assert int(column) >= 1
+    assert run("lint", "--mappings", broken_mappings).exit_code == 4
+
+
+def test_lint_of_whole_files_is_0_and_says_what_was_checked() -> None:
+    for arguments in (["lint"], ["lint", str(ROOT / "mappings")]):
+        result = run(*arguments)
+        assert result.exit_code == 0
+        assert "letter definitions" in result.stdout
+        assert "no faults" in result.stdout
+
+
+def test_lint_finds_packs_and_files_that_cannot_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / "mappings"
+    shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns("profiles", "losses.yaml"))
+    (folder / "profiles").mkdir()
+    (folder / "profiles" / "x-1.json").write_bytes(b"{}")
+    result = run("lint", folder)
+    assert result.exit_code == 4
+    assert "x-1.json:1:1 LNT200 error" in result.stdout
+    assert " LNT201 error " in result.stdout
+
+
+def test_an_internal_error_is_70_names_no_value_and_stops_no_other_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.xml", "b.xml", "c.xml"):
+        shutil.copy(PLAIN, tmp_path / name)
+    convert = Engine.convert
+
+    def fail(self: Engine, data: bytes, *, to: str | None = None, name: str = "") -> Iterator[Outcome]:
+        if name.endswith("b.xml"):
+            raise KeyError(CANARY)
+        return convert(self, data, to=to, name=name)
+
+    monkeypatch.setattr(Engine, "convert", fail)
+    result = run("convert", tmp_path, *TABLE)
+    assert result.exit_code == 70
+    assert len(result.stdout.splitlines()) == 2
+    assert "b.xml:1:1 SYS020 error internal error: KeyError at" in result.stderr
+    assert CANARY not in result.output
+
+
+def test_an_internal_error_outside_any_input_is_70_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError(CANARY)
+
+    monkeypatch.setattr("converter.doctor.rows", fail)
+    result = run("doctor")
+    assert result.exit_code == 70
+    assert result.stderr.startswith("medcom-fhir: internal error: KeyError at ")
+    assert CANARY not in result.output
+
+
+def test_a_disk_that_is_full_is_74(tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        for arguments in (["convert", PLAIN, *TABLE], ["doctor"], ["--help"]):
+            done = subprocess.run(
+                command_line(*arguments), stdout=full, stderr=subprocess.PIPE, check=False, env=environment()
+            )
+            assert done.returncode == 74, arguments
+            assert b"Traceback" not in done.stderr
+    done = command("convert", PLAIN, *TABLE, "-o", "/proc/no-such-folder")
+    assert done.returncode == 74
+    assert b"cannot write" in done.stderr
+
+
+def test_a_reader_that_has_gone_is_74_and_silent() -> None:
+    for arguments in (["convert", PLAIN, *TABLE, "--quiet"], ["explain", "BAT001"], ["--help"]):
+        process = subprocess.Popen(
+            command_line(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        )
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        stderr = process.stderr.read()
+        process.stderr.close()
+        assert process.wait() == 74
+        assert stderr == b""
+
+
+def test_an_interrupt_is_130_and_leaves_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Engine, "convert", interrupt)
+    result = run("convert", PLAIN, "-o", tmp_path / "out", "--ledger", tmp_path / "l", "--state", tmp_path / "s")
+    assert result.exit_code == 130
+    assert os.listdir(tmp_path) == ["s"]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_signals_end_a_run_with_their_code_and_remove_what_is_half(tmp_path: Path, sent: int, code: int) -> None:
+    """A named pipe that nobody writes to holds the run until the signal comes."""
+    os.mkfifo(tmp_path / "pipe")
+    arguments = ("convert", PLAIN, tmp_path / "pipe", *TABLE, "-o", tmp_path / "out.ndjson")
+    process = subprocess.Popen(command_line(*arguments), stderr=subprocess.PIPE, env=environment())
+    for _ in range(400):
+        if [name for name in os.listdir(tmp_path) if name.endswith(".tmp")]:
+            break
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, stderr = process.communicate(timeout=20)
+    assert process.returncode == code
+    assert b"Traceback" not in stderr
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
+# Findings
+
+
+KIND = IssueKind("NCK999", "invented", Severity.ERROR, "not checked", "w", "h")
+
+
+def test_not_checked_never_changes_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(self: Engine, data: bytes, *, name: str = "", profile: str | None = None) -> Iterator[Outcome]:
+        log = IssueLog()
+        log.add(KIND, Location(name, 1, 1))
+        yield Outcome(name, issues=log.issues, message="m")
+
+    monkeypatch.setattr(Engine, "validate", judge)
+    result = run("validate", PLAIN, "--fail-on", "warning")
+    assert " NCK999 error " in result.stdout
+    assert result.exit_code == 0
+    monkeypatch.setattr("converter.renderings.counts", lambda *_: True)
+    monkeypatch.setattr("converter.reporter.counts", lambda *_: True)
+    assert run("validate", PLAIN).exit_code == 1
+
+
+def test_findings_go_to_stderr_for_convert_and_to_stdout_for_validate() -> None:
+    converted, judged = run("convert", PLAIN), run("validate", PLAIN, "--verbose")
+    assert " error " in converted.stderr
+    assert " error " not in converted.stdout
+    assert judged.stderr == ""
+
+
+@pytest.mark.parametrize("form", ["json", "sarif", "junit", "operationoutcome"])
+def test_documents_stand_alone_on_their_stream(form: str) -> None:
+    for result, text in (
+        (converted := run("convert", PLAIN, PLAIN, "--format", form), converted.stderr),
+        (judged := run("validate", PLAIN, PLAIN, "--format", form), judged.stdout),
+    ):
+        assert result.exit_code in (0, 1)
+        document = ET.fromstring(text.encode()) if form == "junit" else json.loads(text)
+        assert document is not None
+
+
+def test_github_annotations_name_the_file() -> None:
+    result = run("convert", PLAIN, "--format", "github")
+    assert f"::error file={PLAIN}," in result.stderr
+
+
+def test_quiet_leaves_what_changes_the_exit_code() -> None:
+    loud, quiet = run("convert", PLAIN, PLAIN), run("convert", PLAIN, PLAIN, "--quiet")
+    assert quiet.exit_code == loud.exit_code == 1
+    assert " warning " in loud.stderr
+    assert "2 messages" in loud.stderr
+    assert " warning " not in quiet.stderr
+    assert "messages" not in quiet.stderr.splitlines()[-1]
+    assert " error " in quiet.stderr
+
+
+def test_values_are_shown_only_on_request() -> None:
+    broken = PLAIN.read_bytes().replace(b"<StatusCode>nytbrev<", b"<StatusCode>Secretly<")
+    hidden = run("validate", "-", stdin=broken)
+    assert "stdin:" in hidden.stdout
+    assert "Secretly" not in hidden.output
+    assert "Secretly" in run("validate", "-", "--show-values", stdin=broken).stdout
+
+
+# Inputs and outputs
+
+
+def test_a_folder_is_converted_into_a_folder_with_a_summary(tmp_path: Path) -> None:
+    inbox = tmp_path / "in"
+    for name in ("DIS91/plain/message.xml", "a.xml"):
+        (inbox / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PLAIN, inbox / name)
+    (inbox / "notes.txt").write_text("no message")
+    result = run("convert", inbox, *TABLE, "-o", tmp_path / "out")
+    assert result.exit_code == 0
+    assert "notes.txt:1:1 BAT011 info skipped" in result.stderr
+    files = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert files == {"DIS91/plain/message.xml.json", "a.xml.json", "summary.json"}
+    summary = json.loads((tmp_path / "out" / "summary.json").read_bytes())
+    assert summary["messages"] == {"written": 2, "refused": 0, "skipped": 1}
+    assert summary["types"]["DIS91"]["messages"] == 2
+    assert summary["types"]["DIS91"]["mapped"] > 20
+    assert summary["issues"]["BAT011"] == 1
+
+
+def test_archives_convert_like_folders(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.write(PLAIN, "in/a.xml")
+    with tarfile.open(tmp_path / "x.tgz", "w:gz") as streamed:
+        streamed.add(PLAIN, "in/a.xml")
+    for name in ("x.zip", "x.tgz"):
+        out = tmp_path / f"out-of-{name[2:]}"
+        assert run("convert", tmp_path / name, *TABLE, "-o", out).exit_code == 0
+        assert (out / "in" / "a.xml.json").is_file()
+
+
+def test_one_bad_input_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_bytes(b"<Emessage")
+    (tmp_path / "b.xml").write_bytes(PLAIN.read_bytes())
+    result = run("convert", tmp_path / "a.xml", tmp_path / "b.xml", *TABLE)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["resourceType"] == "Bundle"
+
+
+def test_standard_input() -> None:
+    result = run("convert", "-", *TABLE, stdin=PLAIN.read_bytes())
+    assert result.exit_code == 0
+    assert result.stdout == run("convert", PLAIN, *TABLE).stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("x.json", b'{\n  "resourceType"'), ("x.ndjson", b'{"resourceType"'), ("x.edi", b"UN")]
+)
+def test_the_suffix_names_the_target(tmp_path: Path, name: str, start: bytes) -> None:
+    assert run("convert", PLAIN, *TABLE, "-o", tmp_path / name).exit_code == 0
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+def test_lines_of_ndjson_have_their_own_line_numbers(tmp_path: Path) -> None:
+    bundle = json.dumps(json.loads(run("convert", PLAIN, *TABLE).stdout))
+    (tmp_path / "x.ndjson").write_text(f'{bundle}\n\n{bundle[:-10]}\n{{"a": 1, "a": 2}}\n')
+    result = run("convert", tmp_path / "x.ndjson", "-o", tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'x.ndjson'}:3:" in result.stderr
+    assert f"{tmp_path / 'x.ndjson'}:4:" in result.stderr
+    assert sorted(os.listdir(tmp_path / "out")) == ["summary.json", "x.ndjson.xml"]
+
+
+def test_the_ledger_has_a_line_a_leaf_with_its_place_and_no_value(tmp_path: Path) -> None:
+    assert run("convert", PLAIN, *TABLE, "--ledger", tmp_path / "l.jsonl").exit_code == 0
+    message, *leaves = [json.loads(line) for line in (tmp_path / "l.jsonl").read_text().splitlines()]
+    assert message["input"] == str(PLAIN)
+    assert message["leaves"] == len(leaves) == sum(message["totals"].values())
+    assert all(leaf["message"] == message["message"] for leaf in leaves)
+    assert {leaf["line"] for leaf in leaves} == {2}
+    assert "Elmer" not in (tmp_path / "l.jsonl").read_text()
+
+
+def test_the_ledger_of_a_bundle_names_lines_of_the_file(tmp_path: Path) -> None:
+    run("convert", PLAIN, *TABLE, "-o", tmp_path / "x.json")
+    run("convert", tmp_path / "x.json", "--ledger", tmp_path / "l.jsonl", "-o", tmp_path / "x.xml")
+    lines = (tmp_path / "x.json").read_text().splitlines()
+    _, *leaves = [json.loads(line) for line in (tmp_path / "l.jsonl").read_text().splitlines()]
+    for leaf in leaves:
+        name = leaf["path"].rpartition("/")[2]
+        assert name.isdigit() or f'"{name}"' in lines[leaf["line"] - 1]
+        assert leaf["column"] == 1
+
+
+def test_the_sidecar_brings_back_what_the_bundle_cannot_hold(tmp_path: Path) -> None:
+    side, letter = ("--sidecar", tmp_path / "side.json"), tmp_path / "letter.xml"
+    wanted = b"<AcknowledgementCode>minuspositivkvitt<"
+    letter.write_bytes(PLAIN.read_bytes().replace(b"<AcknowledgementCode>pluspositivkvitt<", wanted))
+    run("convert", letter, *TABLE, *side, "-o", tmp_path / "x.json")
+    (kept,) = json.loads((tmp_path / "side.json").read_text())["messages"].values()
+    assert kept["Envelope.AcknowledgementCode"] == "minuspositivkvitt"
+    run("convert", tmp_path / "x.json", *side, "-o", tmp_path / "with.xml")
+    run("convert", tmp_path / "x.json", "-o", tmp_path / "without.xml")
+    assert wanted in (tmp_path / "with.xml").read_bytes()
+    assert wanted not in (tmp_path / "without.xml").read_bytes()
+
+
+def test_the_state_holds_the_ids_of_both_sides(tmp_path: Path) -> None:
+    for _ in range(2):
+        run("convert", PLAIN, *TABLE, "--state", tmp_path / "s.db")
+    with sqlite3.connect(tmp_path / "s.db") as database:
+        database.row_factory = sqlite3.Row
+        (row,) = database.execute("SELECT * FROM message").fetchall()
+    assert row["letter_id"]
+    assert row["message_header_id"] == row["message"]
+    assert row["sender"] == "5790000120314"
+
+
+def test_progress_is_drawn_on_a_terminal_only(tmp_path: Path) -> None:
+    shutil.copy(PLAIN, tmp_path)
+    arguments = ("convert", tmp_path, *TABLE, "-o", f"{tmp_path}-out", "--force")
+    ours, theirs = pty.openpty()
+    env = {**environment(), "TERM": "xterm"}
+    done = subprocess.run(command_line(*arguments), stderr=theirs, stdout=subprocess.PIPE, check=False, env=env)
+    os.close(theirs)
+    drawn = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            drawn += chunk
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"inputs" in drawn
+    assert b"\x1b[" in drawn
+    plain = command(*arguments)
+    assert plain.returncode == 0
+    assert b"\x1b" not in plain.stderr
+
+
+def test_hostile_names_reach_the_terminal_neutralised(tmp_path: Path) -> None:
+    name = "a\x1b[31m\nb.edi:1:1 EDI001 error forged"
+    (tmp_path / name).write_bytes(b"UNB+broken")
+    for form in ("text", "json", "github", "junit"):
+        result = run("validate", tmp_path, "--format", form)
+        assert "\x1b" not in result.stdout
+        assert not any(line.startswith("b.edi") for line in result.stdout.splitlines())
+
+
+# The smaller commands
+
+
+def test_doctor_shows_versions_mappings_and_packs() -> None:
+    result = run("doctor")
+    assert result.exit_code == 0
+    for part in ("medcom-fhir", "lxml", "letter DIS91", "mapping DIS91-carecommunication", "pack medcom.fhir.dk"):
+        assert part in result.stdout
+    assert len(result.stdout.splitlines()) < 50
+
+
+def test_doctor_finds_what_does_not_load(broken_mappings: Path) -> None:
+    result = run("doctor", "--mappings", broken_mappings)
+    assert result.exit_code == 1
+    assert "fault" in result.stdout
+
+
+def test_sor_check_judges_rows(tmp_path: Path) -> None:
+    assert run("sor", "check", TABLE[1]).exit_code == 0
+    (tmp_path / "bad.csv").write_text("gln,sor\n5790000120315,1\n")
+    result = run("sor", "check", tmp_path / "bad.csv")
+    assert result.exit_code == 1
+    assert "bad.csv:2:1 DIR006 error" in result.stdout
+
+
+def test_a_table_that_cannot_be_used_is_2(tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("a;b\n1;2\n")
+    result = run("convert", PLAIN, "--sor", tmp_path / "bad.csv")
+    assert result.exit_code == 2
+    assert " DIR002 error " in result.stderr
+
+
+def test_profiles_list_shows_the_packs() -> None:
+    result = run("profiles", "list")
+    assert result.exit_code == 0
+    assert "medcom.fhir.dk.carecommunication#5.0.2" in result.stdout
