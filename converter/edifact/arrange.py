@@ -175,7 +175,7 @@ class _Letter:
     def assign(self, blocks: list[_Block]) -> None:
         """Give each block to a group; what fits none, or comes again, is reported and kept aside."""
         used: set[int] = set()
-        for block in blocks:
+        for block in sorted(blocks, key=lambda block: not block.content):  # a trigger with nothing behind it comes last
             group = self._best(block)
             if group is None:
                 self._aside(UNKNOWN_GROUP, block)

@@ -77,11 +77,21 @@ class ReaderCompiler:
                 for trigger in sorted({i.trigger for i in self._definition.layout if isinstance(i, Group)}):
                     self._out.add(f"n_{trigger} = 0")
                 scope = _Scope()
+                self._remembered(scope)
                 self._items(self._definition.layout, scope)
                 self._constants(self._definition.tree, scope)
                 self._out.add("return i")
             self._out.add("")
         return self._out
+
+    def _remembered(self, scope: _Scope) -> None:
+        """A variable for each component that several leaves share, so that its echo is compared as it stands."""
+        for template, _ in templates(self._definition.layout):
+            for slot in template.slots:
+                for component in slot.components:
+                    if len(component) > 1 and any(p.own for p in component):
+                        variable = scope.raws[_signature(component)] = self._new("w")
+                        self._out.add(f"{variable} = ''")
 
     # -- conditions
 
@@ -452,8 +462,7 @@ class ReaderCompiler:
                 key = assigned[0][1]
                 out.add(f"V[{key}] = R.shape({where}, {variable}, {key}, {expected!r})")
                 out.add(f"P[{key}] = {where}")
-        raw = scope.raws.setdefault(_signature(pieces), self._new("w"))
-        out.add(f"{raw} = {variable}")
+        out.add(f"{scope.raws[_signature(pieces)]} = {variable}")
 
     def _counter(self, element: int, component: int, piece: Piece, scope: _Scope) -> None:
         count = f"{scope.loop} + 1" if piece.counter == "each" else f"n_{piece.counter}"

@@ -1,0 +1,195 @@
+"""Letters that are valid by a definition, made from its element tree, and the normal form that EDIFACT gives them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import date
+
+from hypothesis import strategies as st
+
+from converter.definitions import Definition, Element
+from converter.definitions.layout import Group, Item, Repeat, SegmentTemplate, templates
+from converter.edifact.text import FORMATS, normal_text
+from converter.identifiers import cpr_modulus11
+from converter.letter import Letter, Text, Value, counts_of
+
+NUMBERS = ["0201609995", "0201609996", "0504909995", "0504909989", "0201919990", "0201919996", "2509479989"]
+REPLACEMENTS = ["0203291WQ3", "1308781OS6", "3101057JC9", "0703921VJ4", "1206550VK9", "0706830VJ9"]
+GLNS = ["5790000120314", "5790000121526", "5790001382445", "5790001348120"]
+WORDS = [
+    "Sønderup",
+    "Lægehuset",
+    "Birkedal",
+    "Åben + lukket",
+    "Pil: 2'",
+    "Hvad?",
+    ".",
+    "a\\",
+    "_",
+    "Ørsted-Møller",
+    "7 B",
+]
+
+_LATIN = st.characters(min_codepoint=0x20, max_codepoint=0xFF, blacklist_categories=["Cc"])
+_ANY = st.characters(blacklist_categories=["Cs", "Cc"])
+
+
+def made_cpr(day: date, serial: int) -> str:
+    """A number for a birthday whose serial, 9989 to 9999, has a wrong check digit: nobody can have it."""
+    number = f"{day:%d%m%y}{serial}"
+    return number if not cpr_modulus11(number) else made_cpr(day, 9989 + (serial - 9988) % 11)
+
+
+CPRS = st.one_of(
+    st.sampled_from(NUMBERS),
+    st.builds(made_cpr, st.dates(date(1930, 1, 1), date(2020, 12, 31)), st.integers(9989, 9999)),
+)
+DAYS = st.dates(date(1990, 1, 1), date(2089, 12, 31)).map(lambda d: d.isoformat())
+TIMES = st.times().map(lambda t: f"{t:%H:%M}")
+
+
+def words(low: int, high: int, *, wide: bool = False) -> st.SearchStrategy[str]:
+    """Plain values of that length: invented names, separators, and any characters of the set (`wide`: of Unicode)."""
+    characters = _ANY if wide else _LATIN
+    some = st.text(characters, min_size=max(low, 1), max_size=min(high, max(low, 40)))
+    long = st.text(st.sampled_from("abc ."), min_size=high, max_size=high)
+    named = st.sampled_from([w for w in WORDS if low <= len(w) <= high] or ["x" * low])
+    return st.one_of(named, some, long)
+
+
+@st.composite
+def texts(draw: st.DrawFn, *, wide: bool = False) -> Text:
+    """Formatted texts of at most three runs: short enough for one segment group."""
+    line = st.one_of(
+        st.sampled_from(["", ".", "\\", "a\\", " ", "Kære kollega,", "Svar ønskes: ja/nej?", "x" * 69, "x" * 70]),
+        st.text(st.sampled_from("ab .\\"), max_size=90),
+        st.text(_ANY if wide else _LATIN, max_size=30),
+    )
+    runs = []
+    for _ in range(draw(st.integers(0, 3))):
+        lines = draw(st.lists(line, min_size=1, max_size=4))
+        runs.append((draw(st.sampled_from(sorted(FORMATS))), "\n".join(lines)))
+    return tuple(run for run in runs if run[1])
+
+
+def letters(definition: Definition, *, wide: bool = False) -> st.SearchStrategy[Letter]:
+    """Letters that the definition allows. `wide`: with characters that EDIFACT cannot carry."""
+    return _letters(definition, wide)
+
+
+@st.composite
+def _letters(draw: st.DrawFn, definition: Definition, wide: bool) -> Letter:
+    values: dict[str, Value] = {}
+    for element in definition.elements:
+        _fill(draw, element, "", values, wide)
+    return Letter(definition.type, definition.version, "oioxml", values, counts_of(values))
+
+
+def _fill(draw: st.DrawFn, element: Element, base: str, values: dict[str, Value], wide: bool) -> None:
+    most = min(2 if element.max is None else element.max, 2)
+    number = 1 if element.choice else draw(st.integers(min(element.min, most), most))
+    index = 0
+    for _ in range(number):
+        leaf = f"{base}{element.name}[{index + 1}]" if element.repeats else f"{base}{element.name}"
+        before = len(values)
+        if element.is_leaf:
+            values[leaf] = draw(_value(element, wide))
+        else:
+            chosen = {choice.label: draw(st.sampled_from(choice.names)) for choice in element.choices}
+            for child in element.children:
+                if not child.choice or chosen[child.choice] == child.name:
+                    _fill(draw, child, f"{leaf}.", values, wide)
+        index += len(values) > before
+
+
+def _value(element: Element, wide: bool) -> st.SearchStrategy[Value]:
+    if element.const is not None:
+        return st.just(element.const)
+    if element.codes is not None:  # values without a code have no form on the wire
+        return st.sampled_from([v for v, row in element.codes.rows.items() if row])
+    if element.type == "text":
+        return texts(wide=wide)
+    if element.type == "date":
+        return DAYS
+    if element.type in ("time", "seconds"):
+        return TIMES if element.type == "time" else st.times().map(lambda t: f"{t:%H:%M:%S}")
+    if element.type == "size":
+        return st.integers(1, 10**9).map(str)
+    if element.type == "base64":
+        return st.sampled_from(["", "QUJD", "AA=="])
+    if element.check == "gln":
+        return st.sampled_from(GLNS)
+    if element.pattern:
+        return CPRS.filter(lambda v: re.fullmatch(element.pattern, v) is not None)
+    low, high = element.length
+    if (low, high) == (10, 10):
+        return st.sampled_from(REPLACEMENTS)
+    return words(low, high, wide=wide)
+
+
+# -- the normal form
+
+
+@dataclass
+class _Normal:
+    """Builds what comes back when a letter is written as EDIFACT and read."""
+
+    definition: Definition
+    values: dict[str, Value]
+    result: dict[str, Value] = field(default_factory=dict)
+
+    def of(self) -> dict[str, Value]:
+        for element in self.definition.elements:
+            self._copy(element, "", "")
+        self._defaults(self.definition.layout)
+        return self.result
+
+    def _copy(self, element: Element, old: str, new: str) -> bool:
+        """Copy an element, leave out what is empty, number repetitions anew; whether there was anything."""
+        if not element.repeats:
+            return self._one(element, old + element.name, new + element.name)
+        start = f"{old}{element.name}["
+        indices = sorted({int(k[len(start) :].split("]")[0]) for k in self.values if k.startswith(start)})
+        number = 0
+        for index in indices:
+            name = f"{element.name}[{number + 1}]"
+            number += self._one(element, f"{old}{element.name}[{index}]", new + name)
+        return number > 0
+
+    def _one(self, element: Element, old: str, new: str) -> bool:
+        if not element.is_leaf:
+            before = len(self.result)
+            for child in element.children:
+                self._copy(child, f"{old}.", f"{new}.")
+            return len(self.result) > before
+        value = self.values.get(old)
+        if value is None or value == "":
+            return False
+        self.result[new] = normal_text(value) if isinstance(value, tuple) else value
+        return True
+
+    def _defaults(self, items: tuple[Item, ...]) -> None:
+        """What the layout writes for an absent value, where the segment is always there."""
+        for template, around in templates(items):
+            loops = [i for i in around if isinstance(i, Repeat) or (isinstance(i, Group) and i.each)]
+            if loops or not isinstance(template, SegmentTemplate) or not template.required:
+                continue
+            for piece in template.pieces():
+                if not piece.own or piece.path in self.result:
+                    continue
+                if piece.codes is not None and piece.codes.absent is not None:
+                    self.result[piece.path] = piece.codes.read[piece.codes.absent[0]]
+                elif piece.codes is not None and piece.codes.empty is not None:
+                    self.result[piece.path] = piece.codes.empty
+                elif piece.filler and not piece.filler_reads:
+                    self.result[piece.path] = piece.filler
+
+
+def normal_form(definition: Definition, letter: Letter) -> dict[str, Value]:
+    """The values of `read(write(letter))`.
+
+    Empty elements are gone and repetitions numbered without gaps; texts are in their normal form (`normal_text`); an
+    absent value for which the layout writes a constant (organisation `_`, speciality 99, status POT) has that value.
+    """
+    return _Normal(definition, letter.values).of()
