@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import time
+import tomllib
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Iterator
@@ -101,13 +102,25 @@ def test_help_says_what_a_command_does_with_examples_that_exist(name: str) -> No
 
 
 def test_version_and_help() -> None:
-    assert run("--version").stdout.startswith("medcom-fhir ")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert run("--version").stdout == f"medcom-fhir {project['version']}\n"
     assert run("--help").exit_code == 0
     assert run("-h").exit_code == 0
 
 
 def test_nothing_heavy_is_loaded_to_say_the_version() -> None:
-    heavy = ("lxml", "jinja2", "rich", "orjson", "yaml", "fhir", "pydifact", "sqlite3", "converter.engine")
+    heavy = (
+        "lxml",
+        "jinja2",
+        "rich",
+        "orjson",
+        "yaml",
+        "fhir",
+        "pydifact",
+        "sqlite3",
+        "importlib.metadata",
+        "converter.engine",
+    )
     code = (
         "import sys; sys.argv = ['medcom-fhir', '--version']\n"
         "from converter.cli import main\n"

@@ -11,7 +11,8 @@ import click
 
 from converter.cli import converting, looking
 from converter.cli.exits import NAME, Program
-from converter.cli.options import examples, version
+from converter.cli.options import examples
+from converter.version import VERSION
 
 
 @click.group(
@@ -35,7 +36,7 @@ def program() -> None:
 
 def _show_version(context: click.Context, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
-        click.echo(f"{NAME} {version()}")
+        click.echo(f"{NAME} {VERSION}")
         context.exit()
 
 

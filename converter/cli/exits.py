@@ -65,8 +65,6 @@ def _termination() -> Iterator[None]:
 
 
 def _code_of(run: Callable[[], Any]) -> int:
-    from converter.errors import ConverterError
-
     try:
         code = run()
         sys.stdout.flush()
@@ -81,22 +79,23 @@ def _code_of(run: Callable[[], Any]) -> int:
     except (_ReaderGone, BrokenPipeError, SystemExit):
         _forget_stdout()
         return INPUT_OUTPUT
-    except ConverterError as error:
-        return _code_of_fault(error)
     except OSError as error:
         _forget_stdout()
-        _say(f"input/output error: {error.strerror or type(error).__name__}")
+        file = f": {error.filename}" if isinstance(error.filename, str) else ""
+        _say(f"input/output error: {error.strerror or type(error).__name__}{file}")
         return INPUT_OUTPUT
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback may show values
-        _say(f"internal error: {describe(error)}")
-        return INTERNAL
+        return _code_of_fault(error)
 
 
-def _code_of_fault(error: Any) -> int:
-    from converter.errors import MappingError, SinkError
+def _code_of_fault(error: Exception) -> int:
+    from converter.errors import ConverterError, MappingError, SinkError
     from converter.renderings import text
     from converter.sinks import OutputRefusedError
 
+    if not isinstance(error, ConverterError):
+        _say(f"internal error: {describe(error)}")
+        return INTERNAL
     issues = getattr(error, "issues", ())
     for issue in issues:
         click.echo(text(issue), nl=False, err=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from converter.cli.exits import CLEAN, FINDINGS, MAPPINGS, NAME, describe
-from converter.cli.options import EXISTING, FOLDER, NEW, Settings, ended, engine_for, examples, shared, version
+from converter.cli.options import EXISTING, FOLDER, NEW, Settings, ended, engine_for, examples, shared
+from converter.version import VERSION
 
 
 @click.command(
@@ -175,7 +176,7 @@ def doctor(settings: Settings) -> int:
     """Show versions, mapping files, profile packs and optional tools. Exit code 1 if something needed is missing."""
     from converter.doctor import rows
 
-    found = list(rows(version(), settings.mappings))
+    found = list(rows(VERSION, settings.mappings))
     _table([(state, name, known) for name, state, known in found])
     return FINDINGS if any(state == "fault" for _, state, _ in found) else CLEAN
 

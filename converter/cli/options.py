@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from converter.cli.exits import CLEAN, FINDINGS, INTERNAL, NAME
+from converter.version import VERSION
 
 if TYPE_CHECKING:
     from converter.directory import Directory
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
     from converter.reporter import Reporter
 
 FORMATS = ("text", "json", "sarif", "junit", "github", "operationoutcome")
-
-
-def version() -> str:
-    """The version of the installed distribution."""
-    from importlib import metadata
-
-    try:
-        return metadata.version(NAME)
-    except metadata.PackageNotFoundError:
-        return "0+source"
 
 
 @dataclass(frozen=True)
@@ -55,7 +46,7 @@ class Settings:
             fail_on=Severity(self.fail_on),
             show_values=self.show_values,
             quiet=self.quiet,
-            version=version() if self.form == "sarif" else "",
+            version=VERSION,
         )
 
     def directory(self, reporter: Reporter) -> Directory | None:
