@@ -13,7 +13,7 @@ NO_DEFINITION = declare(
     "There is no letter definition for {what}.",
     why="Without a definition nobody knows what the parts of the letter mean, so it is refused as a whole; the other "
     "letters beside it are not affected.",
-    help="`medcom-fhir explain` lists the types and versions that are defined; a new one is one file under "
+    help="`medcom-fhir doctor` lists the types and versions that are defined; a new one is one file under "
     "mappings/letters.",
 )
 
