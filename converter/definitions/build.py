@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from converter.definitions.drafts import SHAPE, Draft, Library
+from converter.definitions.drafts import SHAPE, TWICE, Draft, Library
 from converter.definitions.tree import GROUP, Choice, CodeList, Element, plain_type, split_key
 from converter.issues import Severity, declare
 from converter.yamlfile import Map, Seq, Str, place
@@ -50,14 +50,6 @@ COLUMNS = declare(
     "in the code list {name}, this row has {found} columns where others have {wanted}",
     why="Each column of a row goes to a component of its own.",
     help="Give every row the same number of columns; `[]` for a value that has no code.",
-)
-TWICE = declare(
-    "LNT030",
-    "element-twice",
-    Severity.ERROR,
-    "the element {name!r} stands twice in one parent",
-    why="A leaf id must name one element.",
-    help="Remove one of them, or make one element that repeats.",
 )
 ABSENT = declare(
     "LNT041",
@@ -165,7 +157,7 @@ class TreeBuilder:
         seen: set[str] = set()
         for child in children:
             if child.name in seen:
-                self._library.report(TWICE, next(k for k in entries if k.startswith(child.name)), name=child.name)
+                self._library.report(TWICE, Str(child.name, child.at), name=child.name)
             seen.add(child.name)
         return tuple(children), tuple(choices)
 

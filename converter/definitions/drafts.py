@@ -66,6 +66,15 @@ OVERLAY = declare(
     help="Give the item of the base a `name:`, or correct the name.",
 )
 
+TWICE = declare(
+    "LNT030",
+    "element-twice",
+    Severity.ERROR,
+    "the element {name!r} stands twice in one parent",
+    why="A leaf id must name one element.",
+    help="Remove one of them, or make one element that repeats.",
+)
+
 
 @dataclass(slots=True)
 class Draft:
@@ -230,10 +239,18 @@ class Library:
                     continue
                 given = self.mapping(value, f"the parameters of {key}")
                 body = self.mapping(parts.elements[name], f"the part {name}")
-                result.update(self._inlined(_substituted(body, given), parts, depth + 1))
+                inlined = self._inlined(_substituted(body, given), parts, depth + 1)
+                for name in inlined:
+                    self._once(result, name)
+                result.update(inlined)
             else:
+                self._once(result, key)
                 result[key] = self._inlined(value, parts, depth) if isinstance(value, Map) else value
         return result
+
+    def _once(self, entries: Map, key: Str) -> None:
+        if any(_bare(have) == _bare(key) for have in entries):
+            self.report(TWICE, key, name=_bare(key))
 
     def _merged(self, base: Map, changes: Map) -> Map:
         """The base with the changes by element name; whatever the base does not have is added."""
@@ -421,4 +438,4 @@ def _renewed(items: Seq, name: str, change: Any) -> tuple[Seq, bool]:
     return result, found
 
 
-__all__ = ["KEY", "SHAPE", "UNPUBLISHED", "Draft", "Library"]
+__all__ = ["KEY", "SHAPE", "TWICE", "UNPUBLISHED", "Draft", "Library"]

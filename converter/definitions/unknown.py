@@ -17,7 +17,7 @@ NO_DEFINITION = declare(
     "mappings/letters.",
 )
 
-# A type or version (DIS90, XD9034L), or a root element of at least two words (ClinicalEmail). A person's name is neither.
+# A type or version (DIS90, XD9034L), or a root element of two words or more (ClinicalEmail). A name is neither.
 _NAME = re.compile(r"(X?[A-Z]{1,6}[0-9]{1,4}[A-Z]?|[A-Z][a-z]{1,20}([A-Z][a-z]{1,20}){1,4})\Z")
 
 

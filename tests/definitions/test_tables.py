@@ -1,4 +1,4 @@
-"""Where each leaf stands in both syntaxes, as golden files: the diff of two versions is what changed, and nothing else."""
+"""Where each leaf stands in both syntaxes, as golden files: the diff of two versions is what changed."""
 
 from __future__ import annotations
 
