@@ -160,7 +160,7 @@ def broken_xml(letter: bytes, canary: Canary) -> dict[str, bytes]:
     number, name = canary.number.encode(), canary.name.encode()
     swap = letter.replace
     return {
-        "name-as-element": swap(b"OccupancyText>", name + b">"),
+        "both-as-element": swap(b"OccupancyText>", name + number + b">"),
         "number-in-element": swap(b"OccupancyText>", b"P" + number + b">"),
         "unclosed": swap(b"</PersonSurnameName>", b"</" + name + b">"),
         "name-as-code": swap(b">indlagt<", b">" + name + b"<"),
@@ -189,15 +189,15 @@ def broken_json(bundle: bytes, canary: Canary) -> dict[str, bytes]:
     return {
         key: value.encode()
         for key, value in {
-            "name-as-property": text.replace('"gender"', f'"{name}"').replace('"deceasedBoolean"', f'"{name}"'),
+            "name-as-property": text.replace('"birthDate"', f'"{name}"').replace('"address"', f'"{name} {number}"'),
             "unknown-property": text.replace(
-                '"resourceType": "Patient"', f'"resourceType": "Patient", "{name}": {quoted}'
+                '"resourceType": "Patient"', f'"resourceType": "Patient", "{name} x": {quoted}'
             ),
             "number-as-property": text.replace(
                 '"resourceType": "Patient"', f'"resourceType": "Patient", "{number}": {quoted}'
             ),
             "duplicate": text.replace(
-                '"resourceType": "Patient"', f'"resourceType": "Patient", "{name}": 1, "{name}": {quoted}'
+                '"resourceType": "Patient"', f'"resourceType": "Patient", "{number}": 1, "{number}": {quoted}'
             ),
             "name-as-type": text.replace('"resourceType": "Patient"', f'"resourceType": "{name}"'),
             "name-as-status": text.replace('"status": "unknown"', f'"status": {quoted}'),

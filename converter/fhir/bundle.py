@@ -159,10 +159,14 @@ def _as_written(value: object) -> orjson.Fragment:
 
 
 class _Steps(dict[str, str]):
-    """Keys as steps of a JSON pointer (RFC 6901), remembered: a message has hundreds of leaves and few names."""
+    """Keys as steps of a JSON pointer, remembered: a message has hundreds of leaves and few names.
+
+    Pointers stand in ledgers and issues. What no FHIR property is called may be a value, such as a patient's number:
+    such a key has no step here, and gets its place in the object instead (`?3` for the fourth key).
+    """
 
     def __missing__(self, key: str) -> str:
-        step = "/" + key.replace("~", "~0").replace("/", "~1")
+        step = f"/{key}" if jsonfaults.is_property(key) else ""
         if len(self) < 2000:
             self[key] = step
         return step
@@ -188,13 +192,17 @@ def _collect(node: Mapping[str, Any], pointer: str, by_nature: bool, found: list
         kind = type(value)
         if kind is str:
             if key != "resourceType":
-                found.append((pointer + _steps[key], value, by_nature or key in _JOINS))
+                found.append((pointer + (_steps[key] or _place(node, key)), value, by_nature or key in _JOINS))
         elif kind is dict:
-            _collect(value, pointer + _steps[key], by_nature or key in _FREE, found)
+            _collect(value, pointer + (_steps[key] or _place(node, key)), by_nature or key in _FREE, found)
         elif kind is list:
-            _collect_list(value, pointer + _steps[key], by_nature, found)
+            _collect_list(value, pointer + (_steps[key] or _place(node, key)), by_nature, found)
         elif value is not None:
-            found.append((pointer + _steps[key], value, by_nature or key in _JOINS))
+            found.append((pointer + (_steps[key] or _place(node, key)), value, by_nature or key in _JOINS))
+
+
+def _place(node: Mapping[str, Any], key: str) -> str:
+    return f"/?{list(node).index(key)}"
 
 
 def _collect_list(items: list[Any], pointer: str, by_nature: bool, found: list[Leaf]) -> None:

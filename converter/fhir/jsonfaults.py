@@ -116,7 +116,7 @@ _TOKEN = re.compile(
 _BLANK = re.compile(r"[ \t\n\r]*+")
 _LONE = re.compile("[\ud800-\udfff]")
 _NOT_FINITE = re.compile(r"-?(?:NaN|Infinity)\b")
-_PROPERTY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
+_PROPERTY = re.compile(r"_?[a-z](?:[A-Za-z]|[0-9]{1,3}(?![0-9])){0,63}\Z")
 _WRONG = {"/": "a comment", "'": "a single quotation mark", "#": "a comment"}
 
 
@@ -155,6 +155,11 @@ def _decode(data: bytes, log: IssueLog, file: str) -> str | None:
     return None
 
 
+def is_property(name: str) -> bool:
+    """Whether a name has the shape of a FHIR property. Others are not shown: a value may stand there."""
+    return _PROPERTY.match(name) is not None
+
+
 @dataclass(slots=True)
 class _Level:
     """An open object or list: the keys seen so far with their lines, the step that is being read."""
@@ -170,7 +175,7 @@ class _Level:
             return f"/{self.index}"
         if self.key is None:
             return ""
-        return "/" + (self.key if _PROPERTY.match(self.key) else "*")
+        return "/" + (self.key if is_property(self.key) else "*")
 
 
 class _Scan:

@@ -6,16 +6,15 @@ elements as R4 in everything that MedCom's messages use, and fhir.resources has 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import ConversionError
+from converter.fhir.jsonfaults import is_property
 
 if TYPE_CHECKING:
     from fhir.resources.R4B.bundle import Bundle
 
-_PROPERTY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}\Z")
 _SHOWN = 5
 
 
@@ -45,4 +44,4 @@ def model(bundle: Mapping[str, Any]) -> Bundle:
 
 def _path(steps: tuple[int | str, ...]) -> str:
     """Names that no FHIR property has are not shown: a value may stand there."""
-    return ".".join(str(step) if isinstance(step, int) or _PROPERTY.match(step) else "*" for step in steps)
+    return ".".join(str(step) if isinstance(step, int) or is_property(step) else "*" for step in steps)
