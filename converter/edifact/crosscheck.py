@@ -64,7 +64,7 @@ def cross_check(
             findings.at(NOT_COMPARED, segments[0], reason=reason)
         else:
             _compare(origin, segments, findings)
-        findings.close(origin, segments[-1])
+        findings.close(origin, segments[-1].end)
 
 
 def _reason(origin: Origin, segments: list[Segment]) -> str:

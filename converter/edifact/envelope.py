@@ -357,7 +357,6 @@ class _Reader:
         elif not self.messages:
             self._report(NO_MESSAGES, interchange.trailer or interchange.header)
         if place is not None:
-            self.findings.close(interchange.origin, self.last)
             self.findings.release(place)
         self.interchange = None
         yield interchange

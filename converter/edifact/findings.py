@@ -63,11 +63,10 @@ class Findings:
         self._log.extend(waiting[:number])
         self._held.extend(waiting[number:])
 
-    def close(self, origin: Origin, last: Segment | None = None) -> None:
-        """End of an interchange: say how many findings were not listed, and start counting anew."""
+    def close(self, origin: Origin, end: int) -> None:
+        """End of an interchange at byte `end`: say how many findings were not listed, and start counting anew."""
         for code, number in self._number.items():
             if number > MAX_LISTED:
                 left = number - MAX_LISTED
-                place = origin.location(last.start if last else len(origin.data))
-                self.put(MORE, place, number=left, code=code, count=left)
+                self.put(MORE, origin.location(end), number=left, code=code, count=left)
         self._number.clear()

@@ -247,10 +247,13 @@ class Splitter:
         origin.codec = origin.encoding or charsets.CODECS.get(label, "latin-1")
 
     def _label(self, first: Segment) -> None:
-        """Report a character set that is not known."""
+        """Check what was taken for the label of UNB against the segment itself; report one that is not known."""
         label = first.get(1) if first.tag == "UNB" else ""
-        if label and label not in charsets.CODECS:
-            self.origin.charset = label
+        if not label or (label == self.origin.charset and label in charsets.CODECS):
+            return
+        self.origin.charset = label
+        self.origin.codec = self.origin.encoding or charsets.CODECS.get(label, "latin-1")
+        if label not in charsets.CODECS:
             known = ", ".join(charsets.CODECS)
             self.findings.at(charsets.UNKNOWN_CHARSET, first, 1, 1, known=known, value=label)
 

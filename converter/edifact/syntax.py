@@ -163,7 +163,8 @@ def write_segments(segments: Iterable[Segment], separators: Separators = DEFAULT
     character set cannot carry (see `charsets.unwritable`), a line end or another control character.
     """
     s = separators
-    escapes = {ord(c): s.release + c for c in (s.release, s.component, s.element, s.terminator) if c and s.release}
+    # Without a release character nothing can be escaped; the character put in instead is refused below.
+    escapes = {ord(c): s.release + c if s.release else "\0" for c in s.release + s.component + s.element + s.terminator}
     codec = charsets.CODECS[charset]
     parts = [f"UNA{s.component}{s.element}{s.decimal}{s.release or ' '} {s.terminator}".encode("ascii")]
     for number, segment in enumerate(segments, 1):
@@ -227,7 +228,7 @@ class _Scanner:
             blank = not self.data.strip(_BLANK)
             what = "the input is empty" if blank else "the input holds no complete segment of one"
             self.findings.near(NO_INTERCHANGE, self.origin, 0, what=what)
-        self.findings.close(self.origin)
+        self.findings.close(self.origin, len(self.data))
 
     def _after_mark(self) -> int:
         if not self.data.startswith(_MARKS):
@@ -276,7 +277,7 @@ class _Scanner:
 
     def _interchange(self, separators: Separators, pos: int) -> Iterator[tuple[Origin, list[Segment]]]:
         """The stretches of one interchange, and of any that follow it without a UNA. Sets `pos` to where it ended."""
-        self._begin(separators)
+        self._begin(separators, pos)
         head = True
         while True:
             end, pos, why = self._cut(pos, head)
@@ -289,7 +290,7 @@ class _Scanner:
                 if holder is not None:
                     yield self.origin, [holder]
             elif why == "B":
-                self._begin(separators)
+                self._begin(separators, pos)
                 head = True
             elif why == "A" and not _UNB_AHEAD.match(self.data, pos + 9):
                 self.findings.near(STRAY_ADVICE, self.origin, pos)
@@ -298,7 +299,8 @@ class _Scanner:
                 self.pos = pos
                 return
 
-    def _begin(self, separators: Separators) -> None:
+    def _begin(self, separators: Separators, pos: int) -> None:
+        self.findings.close(self.origin, pos)
         self.origin = self._origin(separators)
         self.splitter.start(self.origin)
 
@@ -312,11 +314,12 @@ class _Scanner:
         """
         data = self.data
         start = self.cut_from = _skip_line_ends(data, pos)
-        limit = min(len(data), start + _BLOCK)
-        own = start + 3 if head and data.startswith(b"UNB", start) else start
+        bare = _skip_blanks(data, start)
+        limit = min(len(data), bare + _BLOCK)
+        own = bare + 3 if head and data.startswith(b"UNB", bare) else bare
         for match in _SERVICE.finditer(data, own, limit):
             at = match.start()
-            if not self._after_terminator(at, start) and at != _skip_blanks(data, start):
+            if at != bare and not self._after_terminator(at, start):
                 continue
             why = chr(data[at + 2])
             if why in "AB":
