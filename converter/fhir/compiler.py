@@ -153,8 +153,21 @@ class Compiler:
         with source.block(f"if {name!r} in r:"):
             source(f"v = r[{name!r}]")
             self.value(node, f"p + '/{name}'")
+        self._only_extended(node)
         if node.min:
             cardinality.emit_missing(source, node, self.site(node))
+
+    def _only_extended(self, node: Node) -> None:
+        """Code for a primitive with extensions but no value: values and rules of the profile see nothing there."""
+        source, pointer = self.source, f"p + '/_{node.name}'"
+        fixed = node.fixed is not ABSENT
+        if not all(t.primitive for t in node.types) or not (fixed or node.pattern is not ABSENT or node.rules):
+            return
+        with source.block(f"elif '_{node.name}' in r:"):
+            if fixed or node.pattern is not ABSENT:
+                kind = "FIXED" if fixed else "PATTERN"
+                source(f"wrong(None, {pointer}, x, {source.constant(self.site(node), 'S')}, {kind})")
+            self._rules(node, "None", pointer)
 
     def _list(self, node: Node, parent: Node) -> None:
         source, name, site = self.source, node.name, self.site(node)

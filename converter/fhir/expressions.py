@@ -40,13 +40,37 @@ _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
 
 def parse(expression: str) -> Tree:
     """The tree of a FHIRPath expression. Raises ProfileError if it does not parse. Needs fhirpathpy."""
-    from fhirpathpy.parser import parse as grammar  # only where packs are built: its import costs 35 ms
-
     try:
-        tree = grammar(expression)  # type: ignore[no-untyped-call]
+        tree = _strictly(expression)
+    except ImportError as error:
+        raise ProfileError("building packs needs the package fhirpathpy; install it beside medcom-fhir") from error
     except Exception as error:
+        # The generated parser raises bare Exception.
         raise ProfileError(f"FHIRPath does not parse: {expression}") from error
-    return _node(tree["children"][0])
+    return _node(tree["children"][0]["children"][0])
+
+
+def _strictly(expression: str) -> dict[str, Any]:
+    """fhirpathpy's own tree, but a syntax error is an error: its `parse` repairs the input and reads on."""
+    from antlr4 import CommonTokenStream, InputStream, ParseTreeWalker
+    from antlr4.error.ErrorListener import ErrorListener
+    from fhirpathpy.parser.ASTPathListener import ASTPathListener
+    from fhirpathpy.parser.generated.FHIRPathLexer import FHIRPathLexer
+    from fhirpathpy.parser.generated.FHIRPathParser import FHIRPathParser
+
+    class Refuse(ErrorListener):  # type: ignore[misc]
+        def syntaxError(self, *facts: Any) -> None:  # noqa: N802 - the name that ANTLR calls
+            raise ProfileError(str(facts[-2]))
+
+    lexer = FHIRPathLexer(InputStream(expression))
+    parser = FHIRPathParser(CommonTokenStream(lexer))
+    for part in (lexer, parser):
+        part.removeErrorListeners()
+        part.addErrorListener(Refuse())
+    listener = ASTPathListener()  # type: ignore[no-untyped-call]
+    ParseTreeWalker().walk(listener, parser.entireExpression())  # type: ignore[no-untyped-call]
+    tree: dict[str, Any] = listener.parentStack[0]
+    return tree
 
 
 def digest(tree: Tree) -> str:

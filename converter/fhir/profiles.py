@@ -233,6 +233,13 @@ class Pack:
             function = self._extension_functions[url] = self.function(self._extensions[url]["key"])
         return function
 
+    @cached_property
+    def absent_extensions(self) -> frozenset[str]:
+        """URLs of extensions that profiles of the pack name although no package defines them."""
+        kinds = (t for f in self._profiles.values() for e in f["elements"] for t in e.get("types", ()))
+        named = (p for t in kinds if isinstance(t, dict) and t["code"] == "Extension" for p in t.get("profiles", ()))
+        return frozenset(p.partition("|")[0] for p in named if self.facts(p) is None)
+
     def extension_facts(self, url: str) -> dict[str, Any]:
         """`{key, contexts, modifier}` of a known extension; contexts None: anywhere, or not computable."""
         return self._extensions[url]

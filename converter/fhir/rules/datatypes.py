@@ -12,6 +12,7 @@ from converter.fhir.rules.structure import has
 from converter.fhir.run import Run
 
 Object = dict[str, Any]
+UCUM = "http://unitsofmeasure.org"
 
 
 def _any_of(*names: str) -> Check:
@@ -118,6 +119,38 @@ def _number(value: Any) -> Decimal | None:
         return None
 
 
+def _measured(value: Object) -> bool:
+    """A value has a code; the system, if there is one, is UCUM's."""
+    coded = has(value, "code") or not has(value, "value")
+    return coded and (not has(value, "system") or value.get("system") == UCUM)
+
+
+@native("dis-1/1a8cf666")
+def distance_has_unit(value: Object, run: Run) -> bool:
+    """A distance has a unit of UCUM."""
+    return _measured(value)
+
+
+@native("drt-1/5e3ef2ef", when="code")
+def duration_has_unit(value: Object, run: Run) -> bool:
+    """The unit of a duration is of UCUM and has a value."""
+    return value.get("system") == UCUM and has(value, "value")
+
+
+@native("age-1/edab7a03")
+def age_is_positive(value: Object, run: Run) -> bool:
+    """An age has a unit of UCUM and is above zero."""
+    number = _number(value.get("value"))
+    return _measured(value) and (number is None or number > 0)
+
+
+@native("cnt-3/67da9fa2")
+def count_is_whole(value: Object, run: Run) -> bool:
+    """A count is a whole number without unit."""
+    whole = value.get("value") is None or "." not in str(value["value"])
+    return _measured(value) and (not has(value, "code") or value.get("code") == "1") and whole
+
+
 @native("rng-2/49218202", when="high")
 def low_before_high(value: Object, run: Run) -> bool:
     """The low end of a range is not above its high end, where both have the same unit."""
@@ -219,3 +252,79 @@ def has_narrative(value: Object, run: Run) -> bool:
 def members_are_actual(value: Object, run: Run) -> bool:
     """Only a group of actual things lists members."""
     return not listed(value.get("member")) or value.get("actual") is True
+
+
+@native("tim-9/1e6a2def", when="offset")
+def offset_of_an_event(value: Object, run: Run) -> bool:
+    """An offset belongs to an event, and meals do not count as one."""
+    events = listed(value.get("when"))
+    return bool(events) and not any(e in ("C", "CM", "CD", "CV") for e in events)
+
+
+@native("trd-1/1245848a", when="data")
+def data_or_timing(value: Object, run: Run) -> bool:
+    """A trigger has data or a timing."""
+    return not _choice(value, "timing")
+
+
+_needs("trd-2/9b9c4fe6", "condition", "data")
+
+
+@native("trd-3/7fd1176c")
+def trigger_has_what_its_type_needs(value: Object, run: Run) -> bool:
+    """A named event has a name, a periodic trigger a timing, a trigger on data has data."""
+    kind = str(value.get("type", ""))
+    named = kind != "named-event" or has(value, "name")
+    timed = kind != "periodic" or _choice(value, "timing")
+    return named and timed and (not kind.startswith("data-") or has(value, "data"))
+
+
+@native("app-3/5f8ba047")
+def appointment_has_a_time(value: Object, run: Run) -> bool:
+    """Only proposed, waiting or cancelled appointments have no time."""
+    return (has(value, "start") and has(value, "end")) or value.get("status") in ("proposed", "cancelled", "waitlist")
+
+
+@native("app-4/ce2ccf29", when="cancelationReason")
+def reason_of_cancellation(value: Object, run: Run) -> bool:
+    """Only appointments that did not take place have a reason for that."""
+    return value.get("status") in ("noshow", "cancelled")
+
+
+def _coded(concept: Any, system: str, *codes: str) -> bool:
+    codings = objects(concept.get("coding")) if isinstance(concept, dict) else ()
+    return any(c.get("system") == system and c.get("code") in codes for c in codings)
+
+
+_CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+_VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+
+
+@native("con-3/3d16cb29")
+def condition_has_status(value: Object, run: Run) -> bool:
+    """A condition of some category has a clinical status, unless it was entered in error (a warning)."""
+    error = _coded(value.get("verificationStatus"), _VERIFICATION, "entered-in-error")
+    return has(value, "clinicalStatus") or error or not has(value, "category")
+
+
+@native("con-4/cc2e6f6b")
+def abated_condition_is_over(value: Object, run: Run) -> bool:
+    """A condition that abated is resolved, in remission or inactive."""
+    over = _coded(value.get("clinicalStatus"), _CLINICAL, "resolved", "remission", "inactive")
+    return over or not _choice(value, "abatement")
+
+
+@native("con-5/ab868a57", when="clinicalStatus")
+def error_has_no_status(value: Object, run: Run) -> bool:
+    """A condition entered in error has no clinical status."""
+    return not _coded(value.get("verificationStatus"), _VERIFICATION, "entered-in-error")
+
+
+@native("obs-7/a8ebd6e8", when="component")
+def components_differ_from_whole(value: Object, run: Run) -> bool:
+    """An observation with a value has no component of the same code."""
+    code = value.get("code")
+    codings = listed(code.get("coding")) if isinstance(code, dict) else []
+    parts = (part.get("code") for part in objects(value.get("component")))
+    same = any(c in codings for p in parts if isinstance(p, dict) for c in listed(p.get("coding")))
+    return not same or not _choice(value, "value")

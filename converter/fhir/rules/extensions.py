@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
 from converter.fhir.rules.structure import no_object
-from converter.fhir.run import Run
+from converter.fhir.run import UNCHECKED_PROFILE, Run
 from converter.issues import Severity, declare
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def check_extension(value: Any, pointer: str, run: Run, place: Place) -> None:
             _check_place(url, pointer, run, place)
         return
     run.pack.type_function("Extension")(value, pointer, run)
-    if isinstance(url, str) and url:
+    if isinstance(url, str) and url in run.pack.absent_extensions:
+        run.skip(UNCHECKED_PROFILE, place.site.profile, url.rpartition("/")[2])
+    elif isinstance(url, str) and url:
         kind = EXAMPLE if _EXAMPLE.match(url) else UNKNOWN_URL
         run.add(kind, pointer, place.site, value=url)
 

@@ -58,7 +58,7 @@ def _finds(pattern: str) -> Check:
 for _keys, _text in _ANYWHERE.items():
     native(*_keys.split())(_finds(_text))
 for _keys, _text in _ANCHORED.items():
-    # `$` matches before a final newline in some engines: FHIR values are trimmed, so the strict end is the safe reading.
+    # `$` matches before a final newline in some engines; FHIR values are trimmed, so the strict end is safe.
     native(*_keys.split())(_finds(rf"\A(?:{_text})\Z"))
 
 

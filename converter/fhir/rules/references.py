@@ -160,7 +160,7 @@ def check_reference(value: Any, pointer: str, run: Run, target: Target) -> bool:
     entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
     if entry is not None:
         here.links.append(entry)
-        if target.types:
+        if target.types or target.unknown:
             _check_target(entry, pointer, run, target)
         return len(value) == 1
     if reference[0] == "#":

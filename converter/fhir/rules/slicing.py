@@ -247,6 +247,7 @@ def _child(node: Node, step: str, pack: Pack) -> Node | None:
 def _wanted(node: Node, steps: list[str], pack: Pack) -> Any:
     """What the discriminator must equal: a value, or the codes of a required binding; ABSENT if nothing is said."""
     inherited: Any = ABSENT
+    part = node
     for step in [*steps, ""]:
         if node.fixed is not ABSENT or node.pattern is not ABSENT:
             inherited = node.fixed if node.fixed is not ABSENT else node.pattern
@@ -256,13 +257,21 @@ def _wanted(node: Node, steps: list[str], pack: Pack) -> Any:
         profiled = _profile_value(node, step, pack)
         below = _child(node, step, pack)
         if below is None:
-            return inherited
+            return _canonical(part) if inherited is ABSENT and steps == ["url"] else inherited
         node = below
         if inherited is ABSENT:
             inherited = profiled
+    if inherited is ABSENT and steps == ["url"]:
+        return _canonical(part)
     if inherited is ABSENT and node.binding:
         return pack.codes(node.binding).flat or ABSENT
     return _composed(node) if inherited is ABSENT else inherited
+
+
+def _canonical(part: Node) -> Any:
+    """An extension's url is the canonical URL of its definition, also of one that the packages do not hold."""
+    profiles = [p for t in part.types if t.code == "Extension" for p in t.profiles]
+    return profiles[0].partition("|")[0] if len(profiles) == 1 else ABSENT
 
 
 def _composed(node: Node) -> Any:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
+from converter.fhir.jsonfaults import is_property
 from converter.fhir.run import Run
 from converter.issues import Severity, declare
 
@@ -120,7 +121,7 @@ def strange(value: dict[str, Any], pointer: str, run: Run, site: Site, known: Kn
 
 def escape(key: str) -> str:
     """A key as a step of a JSON pointer. What is no name could be anything, a patient's number too: it is not shown."""
-    return key if key.isascii() and key.replace("_", "").isalpha() and len(key) <= 64 else "?"
+    return key if is_property(key) else "*"
 
 
 def shadow(owner: dict[str, Any], key: str, pointer: str, run: Run, site: Site) -> None:

@@ -1,0 +1,146 @@
+"""Kinds of discriminators, targets of several profiles, what is not checked: on a tiny invented pack."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.fhir.profiles import Pack
+from converter.issues import IssueLog
+
+_spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
+assert _spec
+assert _spec.loader
+_tiny = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_tiny)
+tiny, bundle, BASE, OWN = _tiny.tiny, _tiny.bundle, _tiny.BASE, _tiny.OWN
+THING = BASE + "Thing|4"
+
+
+def judge(facts: dict[str, Any], document: dict[str, Any]) -> list[str]:
+    profile = Pack(facts).profile(BASE + "Bundle")
+    assert profile
+    log = IssueLog()
+    profile.validate(document, log)
+    return sorted(f"{i.code} {i.at.path}" for i in log)
+
+
+def link(facts: dict[str, Any], key: str = THING) -> dict[str, Any]:
+    """The element table's row of Thing.link."""
+    rows = facts["profiles"][key]["elements"]
+    return next(r for r in rows if r["id"] == "Thing.link")
+
+
+def slice_links(kind: str, path: str, part: dict[str, Any], *below: dict[str, Any]) -> dict[str, Any]:
+    """The tiny pack with one slice `a` of Thing.link that must be there, all others refused."""
+    facts = tiny()
+    link(facts)["slicing"] = {"by": [[kind, path]], "rules": "closed"}
+    row = {"id": "Thing.link:a", "slice": "a", "list": True, "min": 1, "max": None, "types": ["Reference"], **part}
+    facts["profiles"][THING]["elements"] += [row, *below]
+    return facts
+
+
+def things(*references: dict[str, Any]) -> dict[str, Any]:
+    return bundle(
+        {"resourceType": "Thing", "id": "1", "link": list(references)},
+        {"resourceType": "Thing", "id": "2", "name": "b", "link": [{"reference": "Other/3"}]},
+        {"resourceType": "Other", "id": "3"},
+    )
+
+
+def test_tiny_pack_lets_its_bundle_pass() -> None:
+    assert judge(tiny(), things({"reference": "Thing/2"})) == []
+
+
+def test_discriminator_exists() -> None:
+    facts = slice_links("exists", "reference", {}, {"id": "Thing.link:a.reference", "types": ["string"], "min": 1})
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "link": [{"reference": "Other/9"}]})) == []
+    found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "link": [{"display": "x"}]}))
+    assert "PRO041 /entry/0/resource/link/0" in found
+    assert "PRO039 /entry/0/resource" in found
+
+
+def test_discriminator_type_of_a_resolved_reference() -> None:
+    facts = slice_links("type", "$this.resolve()", {"types": [{"code": "Reference", "targets": [BASE + "Other|4"]}]})
+    good = bundle(
+        {"resourceType": "Thing", "id": "1", "link": [{"reference": "Other/3"}]}, {"resourceType": "Other", "id": "3"}
+    )
+    assert judge(facts, good) == []
+    bad = bundle(
+        {"resourceType": "Thing", "id": "1", "link": [{"reference": "Thing/1"}]}, {"resourceType": "Other", "id": "3"}
+    )
+    assert judge(facts, bad) == ["PRO039 /entry/0/resource", "PRO041 /entry/0/resource/link/0"]
+
+
+def test_discriminator_profile_of_a_resolved_reference() -> None:
+    part = {"types": [{"code": "Reference", "targets": [OWN + "named|1"]}]}
+    facts = slice_links("profile", "resolve()", part)
+    good = bundle({"resourceType": "Thing", "id": "1", "name": "a", "link": [{"reference": "Thing/1"}]})
+    assert judge(facts, good) == []
+    bad = bundle({"resourceType": "Thing", "id": "1", "link": [{"reference": "Thing/1"}]})
+    assert judge(facts, bad) == ["PRO039 /entry/0/resource", "PRO041 /entry/0/resource/link/0"]
+
+
+def test_discriminator_that_nobody_knows_is_not_checked() -> None:
+    facts = slice_links("position", "$this", {})
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "link": [{"reference": "Other/9"}]})) == ["NCK004 "]
+
+
+def test_target_must_meet_one_of_several_profiles() -> None:
+    facts = tiny()
+    strict = {**facts["profiles"][OWN + "named|1"], "name": "short"}
+    strict["elements"] = [{**e, "length": 1} if e["id"] == "Thing.name" else e for e in strict["elements"]]
+    facts["profiles"][OWN + "short|1"] = strict
+    facts["canonical"][OWN + "short"] = OWN + "short|1"
+    link(facts)["types"] = [{"code": "Reference", "targets": [OWN + "named|1", OWN + "short|1"]}]
+    assert (
+        judge(facts, bundle({"resourceType": "Thing", "id": "1", "name": "ab", "link": [{"reference": "Thing/1"}]}))
+        == []
+    )
+    bad = bundle({"resourceType": "Thing", "id": "1", "link": [{"reference": "Thing/1"}]})
+    assert judge(facts, bad) == ["PRO035 /entry/0/resource/link/0"]
+
+
+def test_profile_that_the_pack_lacks_is_not_checked() -> None:
+    facts = tiny()
+    link(facts)["types"] = [{"code": "Reference", "targets": [OWN + "absent|1"]}]
+    assert judge(facts, things({"reference": "Other/3"})) == ["NCK005 "]
+
+
+def test_rule_without_a_function_is_not_checked_and_counted_once() -> None:
+    facts = tiny()
+    facts["rules"] = [{"key": "odd-1", "severity": "error", "tree": ["empty"], "digest": "00000000"}]
+    facts["profiles"][THING]["elements"][0]["rules"] = [0]
+    profile = Pack(facts).profile(BASE + "Bundle")
+    assert profile
+    log = IssueLog()
+    profile.validate(things({"reference": "Other/3"}), log)
+    (issue,) = log
+    assert (issue.code, issue.severity, issue.count) == ("NCK001", "info", 2)
+    assert "odd-1" in issue.message
+
+
+def test_cycles_end() -> None:
+    facts = tiny()
+    link(facts)["types"] = [{"code": "Reference", "targets": [OWN + "named|1"]}]
+    link(facts, OWN + "named|1")["types"] = [{"code": "Reference", "targets": [OWN + "named|1"]}]
+    circle = bundle(
+        {"resourceType": "Thing", "id": "1", "name": "a", "link": [{"reference": "Thing/2"}]},
+        {"resourceType": "Thing", "id": "2", "link": [{"reference": "Thing/1"}]},
+    )
+    assert judge(facts, circle) == ["PRO023 /entry/1/resource"]
+
+
+@pytest.mark.parametrize("depth", [5, 3000])
+def test_nesting_ends_in_a_finding_not_in_a_traceback(depth: int) -> None:
+    facts = tiny()
+    facts["profiles"][THING]["elements"].append(many := {"id": "Thing.contained", "list": True, "max": None})
+    many["types"] = ["Resource"]
+    document: dict[str, Any] = {"resourceType": "Thing", "id": "0"}
+    for number in range(depth):
+        document = {"resourceType": "Thing", "id": str(number), "contained": [document]}
+    found = judge(facts, bundle(document))
+    assert found == ([] if depth < 10 else ["PRO056 "])
