@@ -33,7 +33,7 @@ _HOMELESS = {
     "ignored": "left out",
     "lost": "lost",
     "kept": "kept in the sidecar",
-    "constant-checked": "checked and not carried: it is a constant, or is rebuilt",
+    "constant-checked": "not carried: a constant, or rebuilt from other values",
     "folded-to-text": "folded into a text",
 }
 _SHOWN = 2000
@@ -124,7 +124,11 @@ def _origins(found: Explanation, outcome: Outcome, ledger: Ledger, engine: Engin
     mapping = _mapping(outcome, engine)
     rules = _rules(mapping) if mapping else {}
     direct = _direct(ledger, rules, mapping.name if mapping else "")
-    fallback = _asked_back(outcome, mapping, rules) if mapping and outcome.target == "fhir" else {}
+    fallback: dict[str, Origin] = {}
+    if mapping and outcome.target == "fhir":
+        fallback = _asked_back(outcome, mapping, rules)
+    elif mapping:
+        fallback = _asked_forth(outcome, mapping, rules) | _siblings(found, direct, rules, mapping.name)
     known = {leaf.key for leaf in found.source}
     origins = {}
     for leaf in found.target:
@@ -201,6 +205,48 @@ def _asked_back(outcome: Outcome, mapping: Mapping, rules: dict[str, Any]) -> di
     return origins
 
 
+def _siblings(found: Explanation, direct: dict[str, Origin], rules: dict[str, Any], name: str) -> dict[str, Origin]:
+    """Origins of letter leaves that a rule wrote together with another: date and time, the columns of a code map.
+
+    The ledger has one target for each value of the Bundle, which is the first of the leaves.
+    """
+    by_path: dict[tuple[str, str], list[str]] = {}
+    for leaf in found.target:
+        by_path.setdefault((pattern(leaf.key), _group(leaf.key)), []).append(leaf.key)
+    origins: dict[str, Origin] = {}
+    for target, origin in direct.items():
+        rule = rules.get(origin.rule.removeprefix(f"{name}."))
+        columns = getattr(rule, "letter_columns", {})
+        for path in (*getattr(rule, "sources", ()), *columns.values()):
+            for leaf in (*by_path.get((path, _group(target)), ()), *by_path.get((path, ""), ())):
+                origins.setdefault(leaf, origin)
+    return origins
+
+
+def _group(leaf: str) -> str:
+    """The repeating group that a leaf stands in, with its number: `Reference[2]`."""
+    return leaf[: leaf.rindex("]") + 1] if "]" in leaf else ""
+
+
+def _asked_forth(outcome: Outcome, mapping: Mapping, rules: dict[str, Any]) -> dict[str, Origin]:
+    """Origins by asking the way there which rule carries each leaf of the letter that was made."""
+    letter, bundle = outcome.letter, outcome.bundle or {}
+    if letter is None:
+        return {}
+    _, ledger = mapping.to_fhir(letter, Context(), IssueLog())
+    identifier = bundle.get("identifier")
+    born = isinstance(identifier, dict) and identifier.get("system") == mapping.document.origin_system
+    origins = {}
+    for entry in ledger.entries:
+        if entry.leaf in mapping.document.origin and born:
+            kind = "restored from Bundle.identifier"
+            origins[entry.leaf] = Origin(("/identifier/value",), _full(mapping.name, "origin"), kind=kind)
+        elif entry.rule in rules:
+            rule = rules[entry.rule]
+            origins[entry.leaf] = Origin((), _full(mapping.name, entry.rule), _place(rule), "follows from the rule")
+    return origins
+
+
 def _in_force(name: str, rules: dict[str, Any], letter: Letter | None) -> str:
     """Of several rules for one place of a resource the one whose guard holds in this letter.
 
@@ -249,6 +295,9 @@ def _rules(mapping: Mapping) -> dict[str, Any]:
     """The rules of a mapping by the names that ledgers use."""
     document = mapping.document
     rules: dict[str, Any] = {f"bundle.{rule.name}": rule for rule in document.bundle_rules}
+    # The way back gives the rules of the Bundle itself no names of their own.
+    if len(document.bundle_rules) == 1:
+        rules["bundle"] = document.bundle_rules[0]
     for resource in document.resources.values():
         for rule in resource.rules:
             rules[f"{resource.name}.{rule.name}"] = rule
@@ -299,7 +348,7 @@ def _origin_lines(origin: Origin, places: dict[str, Location | None], found: Exp
 def why(entry: Entry, found: Explanation) -> str:
     """Why a source value has no home: its disposition, the loss id and what the catalogue says."""
     said = _HOMELESS.get(str(entry.disposition), f"{entry.disposition}, in a value that stands for several")
-    rule = f" by rule {entry.rule}" if entry.rule else ""
+    rule = f" (rule {entry.rule})" if entry.rule and entry.rule != "not_carried" else ""
     loss = loss_text(entry.loss, found)
     return said + rule + (f"; {loss}" if loss else "")
 

@@ -109,6 +109,17 @@ def test_all_fixtures_are_explained_both_ways(engine: Engine, case: str) -> None
     assert surname is None or surname.sources[0].endswith("/family")
 
 
+def test_leaves_that_the_way_back_restores_name_what_they_come_from(engine: Engine, plain: Explanation) -> None:
+    (outcome,) = engine.convert((LETTERS / "plain" / "message.edi").read_bytes(), name="x")
+    assert outcome.output is not None
+    back = explained(engine, outcome.output, "x.json")
+    assert sources(back, "Envelope.Sent.Date") == sources(back, "Envelope.Sent.Time") == ("/timestamp",)
+    assert sources(back, "Letter.Identifier") == ("/identifier/value",)
+    assert back.origins["Letter.TypeCode"].rule.endswith("header.event")
+    without = [k for k, o in back.origins.items() if not o.sources and not o.rule]
+    assert set(without) <= {"Envelope.AcknowledgementCode", "Letter.StatisticalCode", "Letter.VersionCode"}
+
+
 def test_letters_explain_across_syntaxes(engine: Engine) -> None:
     found = explained(engine, (LETTERS / "plain" / "message.edi").read_bytes(), "x", "oioxml")
     assert all(origin.sources == (leaf,) for leaf, origin in found.origins.items())

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.exits import describe
+from converter.cli.exits import NAME, describe
 from converter.cli.options import NEW, Settings, ended, engine_for, examples, shared
+
+if TYPE_CHECKING:
+    from converter.engine import Engine
 
 
 @click.command(
@@ -71,6 +74,7 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         kept=sidecar.kept if sidecar else None,
         sidecar=sidecar is not None,
     )
+    _check_names(engine, wanted["accept_loss"], wanted["letter_version"])
     records = runs.Records(
         ledger=LedgerFile(wanted["ledger"], force=force) if wanted["ledger"] else None,
         sidecar=sidecar,
@@ -88,6 +92,16 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         reporter.note(f"{total} messages: {summary.written} converted, {summary.refused} refused{skipped}")
         reporter.note(runs.figures(summary))
     return ended(reporter, broken=run.broken)
+
+
+def _check_names(engine: Engine, losses: Sequence[str], version: str | None) -> None:
+    """A misspelt name must not look as if it had been obeyed."""
+    unknown = [loss for loss in losses if loss not in engine.mappings.losses]
+    if unknown:
+        raise click.UsageError(f"--accept-loss: the loss catalogue has no {', '.join(unknown)}")
+    versions = sorted({v for versions in engine.definitions.types.values() for v in versions})
+    if version is not None and version not in versions:
+        raise click.UsageError(f"--letter-version: no letter has version {version}; there are {', '.join(versions)}")
 
 
 def _target_of(output: str | None) -> str | None:
@@ -113,6 +127,8 @@ def validate(settings: Settings, inputs: Sequence[str], profile: str | None) -> 
     require(inputs)
     reporter = settings.reporter(sys.stdout)
     engine = engine_for(settings, reporter)
+    if profile is not None and engine.profile(profile) is None:
+        raise click.UsageError(f"--profile: no pack holds {profile}; `{NAME} profiles list` shows the packs")
     run = runs.Run(reporter, settings.limits, describe)
     judge = lambda item: engine.validate(item.data, name=item.display, profile=profile)  # noqa: E731
     count = runs.validate(run, inputs, judge)
