@@ -16,7 +16,9 @@ from dataclasses import dataclass, field, replace
 from converter.definitions import Definition
 from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, Start, starts, templates
 from converter.definitions.tree import CodeList, Element
+from converter.edifact.reading import TextTemplate
 from converter.edifact.source import Source
+from converter.edifact.text import PLAIN
 
 Field = tuple[int, int, Piece]
 """Element and component, from 1, and the piece that stands there."""
@@ -322,7 +324,7 @@ class ReaderCompiler:
         shape_name = out.name("SHAPE", shape)
         fields = [(e, c, p) for e, c, p in template.places() if p.leaf is not None or p.counter]
         if not fields:
-            expected = tuple((e, c, p.literal) for e, c, p in template.places())
+            expected = self._around(template, ())
             plain = [[(c[0].literal if c else "") for c in slot.components] for slot in template.slots]
             with out.block(f"if S[i].elements != {out.name('CONSTANT', plain)}:"):
                 out.add(f"R.constants(i, {shape_name}, {out.name('EXPECTED', expected)})")
@@ -515,6 +517,7 @@ class ReaderCompiler:
         body, _, piece = next(f for f in template.places() if f[2].text)
         shape = tuple(0 if e == body else len(s.components) for e, s in enumerate(template.slots, 1))
         constants = self._around(template, (form, body))
+        heads = [place for place in template.places() if place[0] < body]
         if scope.trigger and scope.group:
             out.add(f"numbers, j, passed = R.run(K, i, {scope.trigger!r})")
             self._passed(scope)
@@ -528,8 +531,13 @@ class ReaderCompiler:
                 out.add(f"c{element}_{component} = S[i].elements[{element - 1}][{component - 1}]")
         self._fields(template, [f for f in template.places() if f[2].own and not f[2].text], scope)
         key = self._key(piece.path, scope)
-        names = out.name("SHAPE", shape), out.name("EXPECTED", constants)
-        out.add(f"R.text(numbers, {key}, {names[0]}, ({form}, {body}), {names[1]})")
+        usual = None
+        if body == len(shape) and shape[form - 1] == 1 and all(p.format or not p.leaf for _, _, p in heads):
+            usual = [[PLAIN] if e == form else [""] * size for e, size in enumerate(shape[:-1], 1)]
+            for element, component, text in constants:
+                usual[element - 1][component - 1] = text
+        described = TextTemplate(shape, form, body, constants, usual)
+        out.add(f"R.text(numbers, {key}, {out.name('TEXT', described)})")
         out.add("i = j")
 
     def _lines(self, template: SegmentTemplate, scope: _Scope) -> None:

@@ -7,12 +7,13 @@ place.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 from converter.definitions import Definition
 from converter.edifact.segments import Segment
-from converter.edifact.text import COMPONENTS, FALLBACK, FORMATS, MAX_COMPONENT, read_lines, read_text
+from converter.edifact.text import COMPONENTS, FALLBACK, FORMATS, MAX_COMPONENT, PLAIN, read_lines, read_text
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
 from converter.letter import Extra, Value
 from converter.limits import Limits
@@ -161,8 +162,24 @@ MAX_LISTED = 100
 Place = tuple[int, int, int]
 """Number of the segment in the letter (0 is UNB), element and component, from 1; component 0 is the whole element."""
 
+_ABSENT = tuple([""] * size for size in range(10))
+
 Checked = tuple[int, int, str, str]
 """Element, component, value found, constant expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextTemplate:
+    """The template of a formatted text. `shape` counts the components of its elements, `form` and `body` are the
+    elements of format and text, `constants` (element, component, text) stand in the others. `usual` is what stands
+    before the text of a plain one; None if the text is not the last element.
+    """
+
+    shape: tuple[int, ...]
+    form: int
+    body: int
+    constants: tuple[tuple[int, int, str], ...]
+    usual: list[list[str]] | None
 
 
 class Reading:
@@ -247,13 +264,18 @@ class Reading:
     def fit(self, i: int, shape: tuple[int, ...]) -> list[list[str]]:
         """The elements of a segment in the shape of its template: what is absent is empty, what is too much is kept."""
         elements = self.segments[i].elements
-        rows = []
-        for number, size in enumerate(shape):
-            have = elements[number] if number < len(elements) else []
-            if len(have) > size:
-                self.surplus(i, number + 1, size + 1, have[size:])
+        rows: list[list[str]] = []
+        for size, have in zip_longest(shape, elements):
+            if size is None:
+                break
+            if have is None:
+                have = _ABSENT[size] if size < len(_ABSENT) else [""] * size
+            elif len(have) < size:
+                have = have + [""] * (size - len(have))
+            elif len(have) > size:
+                self.surplus(i, len(rows) + 1, size + 1, have[size:])
                 have = have[:size]
-            rows.append(have + [""] * (size - len(have)))
+            rows.append(have)
         for number in range(len(shape), len(elements)):
             self.surplus(i, number + 1, 1, elements[number])
         return rows
@@ -312,38 +334,40 @@ class Reading:
 
     # -- texts
 
-    def text(
-        self, numbers: Sequence[int], leaf: str, shape: tuple[int, ...], forms: tuple[int, int], constants: Any
-    ) -> None:
-        """Read a formatted text from these segments into a leaf.
-
-        `shape` is that of the template, with 0 for the element of the text; `forms` the elements of format and text;
-        `constants` the others' (element, component, text).
-        """
-        parts, places, size = [], [], 0
-        form, body = forms
+    def text(self, numbers: Sequence[int], leaf: str, template: TextTemplate) -> None:
+        """Read a formatted text from these segments into a leaf."""
+        body, usual, segments = template.body, template.usual, self.segments
+        parts, places = [], []
         for i in numbers:
-            elements = self.segments[i].elements
-            if tuple(map(len, elements[: body - 1])) != shape[: body - 1] or len(elements) > body:
-                rows = self._around(i, shape, body)
+            elements = segments[i].elements
+            if elements[:-1] == usual:
+                form, components = PLAIN, elements[-1]
             else:
-                rows = elements
-            for element, component, expected in constants:
-                if rows[element - 1][component - 1] != expected:
-                    self.literals(i, ((element, component, rows[element - 1][component - 1], expected),))
-            components = elements[body - 1] if len(elements) >= body else []
-            size += self._measured(i, body, components)
-            parts.append((self._format(i, form, rows[form - 1][0]), components))
+                form, components = self._part(i, template)
+            if components and (max(map(len, components)) > MAX_COMPONENT or len(components) > COMPONENTS):
+                self._oversized(i, body, components)
+            parts.append((form, components))
             places.append((i, body, 0))
-        if parts[-1][1] and parts[-1][1][-1][-1:] == "\\":
-            self.report(UNFINISHED, numbers[-1], body, len(parts[-1][1]), leaf, tag=self.segments[numbers[-1]].tag)
-        if size > self.limits.text:
-            self.report(
-                TEXT_TOO_LARGE, numbers[0], body, 0, leaf, tag=self.segments[numbers[0]].tag, limit=self.limits.text
-            )
+        if components and components[-1][-1:] == "\\":
+            self.report(UNFINISHED, i, body, len(components), leaf, tag=segments[i].tag)
+        runs = read_text(parts)
+        if sum(len(text) for _, text in runs) > self.limits.text:
+            i = numbers[0]
+            self.report(TEXT_TOO_LARGE, i, body, 0, leaf, tag=segments[i].tag, limit=self.limits.text)
             self.refused = True
-        self.values[leaf] = read_text(parts)
+        self.values[leaf] = runs
         self.places[leaf] = places if len(places) > 1 else places[0]
+
+    def _part(self, i: int, template: TextTemplate) -> tuple[str, list[str]]:
+        """Format and components of one segment of a text, after a look at all that stands around them."""
+        rows = self._around(i, template.shape, template.body)
+        for element, component, expected in template.constants:
+            found = rows[element - 1][component - 1]
+            if found != expected:
+                self.literals(i, ((element, component, found, expected),))
+        elements = self.segments[i].elements
+        components = elements[template.body - 1] if len(elements) >= template.body else []
+        return self._format(i, template.form, rows[template.form - 1][0]), components
 
     def lines(
         self, numbers: Sequence[int], shape: tuple[int, ...], constants: Any
@@ -357,7 +381,7 @@ class Reading:
             self.literals(i, tuple((e, c, rows[e - 1][c - 1], text) for e, c, text in constants))
             elements = self.segments[i].elements
             found = elements[body - 1] if len(elements) >= body else []
-            self._measured(i, body, found)
+            self._oversized(i, body, found)
             components += found
             where += [(i, body, number) for number in range(1, len(found) + 1)]
         lines = read_lines(components)
@@ -444,26 +468,16 @@ class Reading:
             self.surplus(i, number + 1, 1, elements[number])
         return rows
 
-    def _measured(self, i: int, body: int, components: list[str]) -> int:
-        """The number of characters, after reporting components that are too long or too many."""
-        size = 0
+    def _oversized(self, i: int, body: int, components: list[str]) -> None:
+        """Report components of a text that are too long or too many."""
+        tag = self.segments[i].tag
         for number, component in enumerate(components, 1):
-            size += len(component)
-            if len(component) > MAX_COMPONENT:
-                self.report(
-                    LONG_COMPONENT, i, body, number, tag=self.segments[i].tag, found=len(component), limit=MAX_COMPONENT
-                )
-        if len(components) > COMPONENTS:
-            self.report(
-                MANY_COMPONENTS,
-                i,
-                body,
-                COMPONENTS + 1,
-                tag=self.segments[i].tag,
-                found=len(components),
-                limit=COMPONENTS,
-            )
-        return size
+            found = len(component)
+            if found > MAX_COMPONENT:
+                self.report(LONG_COMPONENT, i, body, number, tag=tag, found=found, limit=MAX_COMPONENT)
+        found = len(components)
+        if found > COMPONENTS:
+            self.report(MANY_COMPONENTS, i, body, COMPONENTS + 1, tag=tag, found=found, limit=COMPONENTS)
 
     def _format(self, i: int, element: int, form: str) -> str:
         if form in FORMATS:

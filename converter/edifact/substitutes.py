@@ -7,6 +7,7 @@ its superscript is another number.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 _TABLE = {
@@ -20,12 +21,12 @@ _TABLE = {
     "\u200b": "", "\u200c": "", "\u200d": "", "\u2060": "", "\ufeff": "", "\u00ad": "\u00ad",
 }  # fmt: skip
 
+_OUTSIDE = re.compile("[^ -~\xa0-\xff]")
+
 
 def carried(text: str) -> bool:
     """Whether an interchange can carry the text as it is: ISO 8859-1 without control characters."""
-    if text.isascii():
-        return text.isprintable()
-    return all(" " <= c <= "~" or "\xa0" <= c <= "\xff" for c in text)
+    return text.isprintable() if text.isascii() else _OUTSIDE.search(text) is None
 
 
 def substituted(text: str) -> tuple[str, int]:

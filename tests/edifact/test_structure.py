@@ -224,7 +224,10 @@ def test_type_that_is_no_name_is_not_shown() -> None:
     [
         ("BGM+EPI++9+NA", "BGM+EPI++8+NA", [("EDI101", "error")]),
         ("BGM+EPI++9+NA", "BGM+EPI++9", [("EDI101", "warning")]),
+        ("BGM+EPI++9+NA", "BGM+EPI+x:y+9+NA", [("EDI100", "error"), ("EDI100", "error")]),
+        ("BGM+EPI++9+NA", "BGM+EPI++9+NA:x", [("EDI100", "error")]),
         ("SEQ++2", "SEQ++3", [("EDI103", "warning")]),
+        ("SEQ++2", "SEQ+x+2", [("EDI100", "error")]),
         ("RFF+SRI:BREV1", "RFF+SRI:BREV2", [("EDI102", "error")]),
         ("RFF+SRI:BREV1", "RFF+SRI", [("EDI102", "warning")]),
         ("DTM+182:202311201744:203", "DTM+182:202311201745:203", [("EDI102", "error")]),
