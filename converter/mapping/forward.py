@@ -56,6 +56,7 @@ class _Writer:
         self.put = self.out.put
         self.owners = _owners(document)
         self.group = ""
+        self.written = ""
         self.entry = ""
         self.names: dict[int, str] = {}
         self.rows: dict[int, str] = {}
@@ -256,7 +257,7 @@ class _Writer:
     def _made(self, rule: Rule) -> str:
         """The expression of an id or a reference."""
         if rule.id:
-            return f"m.urn({rule.id!r}, {rule.name!r}, {'str(i)' if self.group else repr('')})"
+            return f"m.urn({rule.id!r}, {rule.name!r}, {f'str(len({self.written}) + 1)' if self.group else repr('')})"
         return f"{{'reference': {self.document.resources[rule.ref].type + '/'!r} + i_{rule.ref}}}"
 
     def _rule(self, slot: Slot, rule: Rule, done: set[int]) -> None:
@@ -327,7 +328,7 @@ class _Writer:
     def _sentence(self, slot: Slot, rule: Rule) -> None:
         """A literal before the first item's text that stands for a code."""
         leaf = guards.guard_paths(rule.sentence_when)[0].removeprefix("/")
-        self.put(f"if {slot.var} is not None and i == 1 and {self._guard(rule.sentence_when)}:")
+        self.put(f"if {slot.var} is not None and not {self.written} and {self._guard(rule.sentence_when)}:")
         self.put(f"    {slot.var} = {rule.sentence!r} + {slot.var}")
         entry = (leaf, FOLDED, self.names[id(rule)], "", rule.sentence_loss)
         self.put(f"    led.setdefault({leaf!r}, {entry!r})")
@@ -479,7 +480,7 @@ class _Writer:
             put(f"for i in range(1, count({each.group!r}, 0) + 1):")
         self.out.depth += 1
         put(f"p = f'{each.group}[{{i}}].'")
-        self.group = each.group
+        self.group, self.written = each.group, values
         tree = self._tree(each.rules, f"{scope}.{each.name}")
         if step.slice is not None and step.slice.key:
             tree.start = (step.slice.key, step.slice.values[0])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from converter.directory import Organisation
 from converter.issues import IssueLog, Severity, declare
 from converter.letter import Letter, Value, counts_of
 from converter.mapping import guards, paths
@@ -281,6 +282,8 @@ class Taking:
 
     def _party(self, entry: Mapping[str, Any]) -> None:
         party, node = str(entry["party"]), self.resources.get(str(entry["resource"]))
+        if "name" in entry:
+            self._name(entry, party)
         identifier, kind = f"{party}.Identifier", f"{party}.IdentifierCode"
         if node is None or identifier in self.values:
             return
@@ -292,6 +295,15 @@ class Taking:
                 if source is not None:
                     self.note(source.pointer, "mapped", f"back.{party}", identifier)
                 return
+
+    def _name(self, entry: Mapping[str, Any], party: str) -> None:
+        """A mandatory name that the Bundle lacks: the table's, else the location number."""
+        leaf, gln = str(entry["name"]), self.values.get(f"{party}.EANIdentifier")
+        if leaf in self.values or not isinstance(gln, str):
+            return
+        row = self._row(gln, party)
+        self.values[leaf] = (row.name if row else "") or gln
+        self.dfl.append(("", "defaulted", f"back.{party}", leaf, str(entry["loss"])))
 
     def _address(self, way: Any, party: str, node: Node) -> tuple[str, str, Node | None] | None:
         gln = self.values.get(f"{party}.EANIdentifier")
@@ -308,14 +320,17 @@ class Taking:
         return (str(found.value), code, found) if found is not None else None
 
     def _table(self, party: str, gln: str) -> tuple[str, str, Node | None] | None:
+        row = self._row(gln, party)
+        return (row.id, row.id_kind, None) if row is not None and row.id and row.id_kind else None
+
+    def _row(self, gln: str, party: str) -> Organisation | None:
+        """The one row of the organisation table that is valid on the message's date."""
         if self.ctx.directory is None:
             return None
         rows = self.ctx.directory.rows(gln, str(self.values.get("Envelope.Sent.Date", "")))
         if len(rows) > 1:
             self.log.add(SEVERAL_ORGANISATIONS, target=f"{party}.Identifier", rows=len(rows), party=party)
-        if len(rows) != 1 or not rows[0].id or not rows[0].id_kind:
-            return None
-        return rows[0].id, rows[0].id_kind, None
+        return rows[0] if len(rows) == 1 else None
 
     def _patient_ids(self, section: Mapping[str, Any]) -> None:
         start = self._start(str(section["of"]))
