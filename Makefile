@@ -48,10 +48,10 @@ lint: $(VENV)/.development
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 test-long: lint
-	$(BIN)/pytest -n 2 -m ""
+	$(BIN)/pytest -n 2 --dist loadgroup -m ""
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks $(BENCH)
