@@ -108,9 +108,9 @@ class Mapping:
             for leaf in letter.values:
                 if leaf not in led:
                     led[leaf] = self._unclaimed(leaf, letter, context)
-        for extra in letter.extras:
-            led[extra.path] = (extra.path, "lost", "", "", "C91-20")
-        ledger = Ledger(len(led), list(led.values()), defaulted)
+        # Not keyed by path: an element that stands twice is an extra under the path of a leaf.
+        extras = [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
+        ledger = Ledger(len(led) + len(extras), [*led.values(), *extras], defaulted)
         refused = self._report(ledger, letter.locate, context, log)
         return (None if refused else bundle), ledger
 
