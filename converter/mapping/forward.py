@@ -82,6 +82,8 @@ class _Writer:
             self.entry = f"{{{number}{flags}}}" if flags else str(number)
             self._resource(resource, exists[name])
             number, flags = (number, flags + f" + x_{name}") if exists[name] else (number + 1, flags)
+        for path in doc.origin:
+            self._claim(path, "origin", "'/identifier/value'", doc)
         put("return bundle, led, dfl")
         return self.out
 
@@ -103,8 +105,6 @@ class _Writer:
             values = ", ".join(f"g({p!r}, '')" for p in doc.origin)
             put(f"    'identifier': {{'system': {doc.origin_system!r}, 'value': origin_value(({values},))}},")
         put("    'type': 'message'}")
-        for path in doc.origin:
-            self._claim(path, "origin", "'/identifier/value'", doc)
         slot_tree = self._tree(doc.bundle_rules, "bundle")
         self._fill(slot_tree)
         self._object(slot_tree, "bundle", "")
@@ -118,7 +118,7 @@ class _Writer:
                 self.put("else:")
                 self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
                 return
-        self.put(f"if g({path!r}): led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
+        self.put(f"if {path!r} not in led and g({path!r}): led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
 
     def _guard(self, text: str) -> str:
         return guards.compile_guard(text, self._value_of)
