@@ -221,7 +221,7 @@ class Compiler:
         if matcher.property:
             table = source.constant(matcher.table, "SLICES")
             source(f"k = v.get({matcher.property!r}) if v.__class__ is dict else None")
-            source(f"k = {table}.get(k, -1) if k.__class__ is str else -1")
+            source(f"k = {table}.get(k, -1) if isinstance(k, str) else -1")
         else:
             source(f"k = {source.constant(matcher, 'MATCHER')}.index(v, x)")
         for number, part in enumerate(node.slices.values()):

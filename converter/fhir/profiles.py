@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from converter.errors import ProfileError
 from converter.fhir.compiler import Compiler, Function
 from converter.fhir.elements import Node, tree
 from converter.fhir.packs import BASE, read_pack
@@ -60,6 +59,7 @@ class Profile:
         except RecursionError:
             run.add(TOO_DEEP, "", resources.ANYWHERE)
         run.report(log, file)
+        run.forget()
 
     def _run(self, resource: Any, run: Run) -> None:
         wanted = self.pack.profile_facts(self.key)["type"]
@@ -96,6 +96,7 @@ class Pack:
         self._canonical: dict[str, str] = facts["canonical"]
         self._compiled: dict[str, Compiler] = {}
         self._functions: dict[str, Function] = {}
+        self._claims: dict[str, tuple[str, str]] = {}
         self._extension_functions: dict[str, Function] = {}
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}
@@ -119,6 +120,16 @@ class Pack:
     def exact(self, canonical: str) -> str | None:
         """`url|version` of a profile in just that version (without one: the guide's); None if it is not here."""
         return canonical if "|" in canonical and canonical in self._profiles else self._canonical.get(canonical)
+
+    def claim(self, canonical: str) -> tuple[str, str]:
+        """`url|version` and type of a profile that a resource claims; two empty texts if it is not here."""
+        claim = self._claims.get(canonical)
+        if claim is None:
+            key = self.exact(canonical)
+            if key is None:
+                return "", ""  # not remembered: messages could name any number of them
+            claim = self._claims[canonical] = (key, self._profiles[key]["type"])
+        return claim
 
     def key(self, canonical: str) -> str:
         """`url|version` of a profile: the pinned version if it is here, else the guide's."""
@@ -243,15 +254,3 @@ class Pack:
     def extension_facts(self, url: str) -> dict[str, Any]:
         """`{key, contexts, modifier}` of a known extension; contexts None: anywhere, or not computable."""
         return self._extensions[url]
-
-
-def find_pack(folder: Path, url: str) -> Pack | None:
-    """The first pack of a folder that holds a Bundle profile with this URL as the guide's own."""
-    for path in sorted([*folder.glob("*.json"), *folder.glob("*.json.gz")]):
-        try:
-            pack = Pack.load(path)
-        except ProfileError:
-            continue
-        if url.partition("|")[0] in pack.bundle_profiles():
-            return pack
-    return None

@@ -107,7 +107,9 @@ class Run:
     """One validation. Generated code calls `add`, `skip` and the functions of `rules/` with it."""
 
     __slots__ = (
+        "_trying",
         "_verdicts",
+        "by_resource",
         "by_type",
         "by_type_id",
         "by_url",
@@ -128,10 +130,12 @@ class Run:
         self.skipped: dict[tuple[str, str], dict[str, int]] = {}
         self.entries: list[Entry] = []
         self.pointers: dict[str, Entry] = {}
+        self.by_resource: dict[int, Entry] = {}
         self.by_type: dict[str, list[dict[str, Any]]] = {}
         self.by_url: dict[str, Entry] = {}
         self.by_type_id: dict[str, Entry] = {}
         self.tasks: deque[tuple[Entry, str]] = deque()
+        self._trying = False
         self._verdicts: dict[tuple[int, str], bool] = {}
         self.current = Entry("", root, str(root.get("resourceType", "")))
 
@@ -156,7 +160,7 @@ class Run:
 
     def want(self, entry: Entry, profile: str) -> None:
         """Ask that an entry is judged by a profile of the pack (`url|version`)."""
-        if profile not in entry.wanted:
+        if profile not in entry.wanted and not self._trying:
             entry.wanted.append(profile)
             self.tasks.append((entry, profile))
 
@@ -188,16 +192,19 @@ class Run:
         known = self._verdicts.get((id(entry), profile))
         if known is not None:
             return known
-        found, tasks, skipped = self.found, self.tasks, self.skipped
-        wanted = {id(e): list(e.wanted) for e in self.entries}
-        self.found, self.tasks, self.skipped = [], deque(), {}
+        self._verdicts[id(entry), profile] = True  # what leads back here while it is judged does not decide
+        found, tasks, skipped, trying = self.found, self.tasks, self.skipped, self._trying
+        self.found, self.tasks, self.skipped, self._trying = [], deque(), {}, True
         self.judge(entry, profile)
         good = not any(f.severity is Severity.ERROR for f in self.found)
-        self.found, self.tasks, self.skipped = found, tasks, skipped
-        for other in self.entries:
-            other.wanted = wanted[id(other)]
+        self.found, self.tasks, self.skipped, self._trying = found, tasks, skipped, trying
         self._verdicts[id(entry), profile] = good
         return good
+
+    def forget(self) -> None:
+        """Cut the circles between entries: the collector would have to walk through the whole pack to find them."""
+        for entry in self.entries:
+            entry.links.clear()
 
     def report(self, log: IssueLog, file: str) -> None:
         """Write the findings into a log, each fault once, as they were found."""

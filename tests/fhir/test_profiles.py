@@ -208,6 +208,22 @@ def test_no_finding_shows_a_value(profile: Profile) -> None:
             assert "secretword" not in f"{issue.message} {issue.rule} {issue.at} {issue.at.path}".lower()
 
 
+def test_texts_of_a_class_of_their_own_are_texts(profile: Profile) -> None:
+    """A Bundle that was just made may hold texts that know where they come from."""
+
+    class Text(str):
+        __slots__ = ()
+
+    def wrap(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: wrap(v) for k, v in value.items()}
+        return [wrap(v) for v in value] if isinstance(value, list) else Text(value) if isinstance(value, str) else value
+
+    log = IssueLog()
+    profile.validate(wrap(message()), log)
+    assert [f"{i.code} {i.at.path}" for i in log] == []
+
+
 def test_findings_come_once(profile: Profile) -> None:
     document = message()
     del document["entry"][5]["resource"]["identifier"][1]

@@ -109,9 +109,9 @@ def emit_system(source: Source, site: Site) -> None:
 def check_system(value: dict[str, Any], pointer: str, run: Run, site: Site) -> None:
     """Judge code and display of a Coding whose code system is in the pack, wherever the Coding stands."""
     system, code = value.get("system"), value.get("code")
-    if system.__class__ is not str or system not in run.pack.systems or not isinstance(code, str):
+    if not isinstance(system, str) or system not in run.pack.systems or not isinstance(code, str):
         return
-    known = run.pack.systems[str(system)].get(code)
+    known = run.pack.systems[system].get(code)
     if known is None:
         run.add(UNKNOWN_CODE, pointer + "/code", site, value=code, element=site.leaf)
     elif "display" in value:

@@ -60,6 +60,7 @@ def index_entries(run: Run) -> None:
         entry = Entry(pointer, resource, resource["resourceType"])
         run.entries.append(entry)
         run.pointers[pointer] = entry
+        run.by_resource[id(resource)] = entry
         _index_url(part.get("fullUrl"), entry, f"/entry/{number}", run)
         name = f"{entry.type}/{resource.get('id')}"
         run.by_type_id.setdefault(name, entry)
@@ -180,17 +181,11 @@ def _mark(part: Object) -> tuple[str, str]:
     return part["fullUrl"], str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
 
 
-@native("bdl-8/864cbc39")
+@native("bdl-8/864cbc39", "bdl-8/19b21e43", when="fullUrl")
 def full_url_has_no_version(value: Object, run: Run) -> bool:
-    """A fullUrl names a resource, not a version of it."""
+    """A fullUrl names a resource, not a version of it. (That a fullUrl is missing is reported as such.)"""
     url = value.get("fullUrl")
     return not isinstance(url, str) or "/_history/" not in url
-
-
-@native("bdl-8/19b21e43")
-def full_url_is_there_without_version(value: Object, run: Run) -> bool:
-    """The same where the expression has no result without a fullUrl; its absence is reported as such."""
-    return full_url_has_no_version(value, run)
 
 
 @native("bdl-9/8d2d1b6b")

@@ -45,7 +45,7 @@ def on_text(check: Callable[[str], bool]) -> Check:
         if value.__class__ is dict:
             value = value.get("value")
         # A value of another JSON type has been reported as that.
-        return check(value) if value.__class__ is str else value is not None
+        return check(value) if isinstance(value, str) else value is not None
 
     return judge
 

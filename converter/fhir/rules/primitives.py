@@ -164,7 +164,7 @@ def emit_primitive(source: Source, code: str, pointer: str, site: Site) -> None:
 def emit_length(source: Source, most: int, pointer: str, site: Site) -> None:
     """Code for ElementDefinition.maxLength."""
     here = source.constant(site, "S")
-    with source.block(f"if v.__class__ is str and len(v) > {most}:"):
+    with source.block(f"if isinstance(v, str) and len(v) > {most}:"):
         source(f"x.add(FORMAT, {pointer}, {here}, type='length', problem='more than {most} characters', value=v)")
 
 

@@ -152,7 +152,7 @@ def check_reference(value: Any, pointer: str, run: Run, target: Target) -> bool:
     if value.__class__ is not dict:
         return False
     reference = value.get("reference")
-    if reference.__class__ is not str or not reference:
+    if not isinstance(reference, str) or not reference:
         if target.bundled and reference is None and ("display" in value or "identifier" in value):
             run.add(NAMED_ONLY, pointer, target.site, element=target.site.leaf)
         return False

@@ -64,11 +64,10 @@ def claimed(resource: dict[str, Any], pointer: str, run: Run) -> list[str]:
     for index, canonical in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(canonical, str):
             continue
-        key = run.pack.exact(canonical)
-        if key is None:
+        key, kind = run.pack.claim(canonical)
+        if not key:
             run.add(UNKNOWN_PROFILE, f"{pointer}/meta/profile/{index}", ANYWHERE, value=canonical)
-        elif run.pack.profile_facts(key)["type"] != resource.get("resourceType"):
-            kind = run.pack.profile_facts(key)["type"]
+        elif kind != resource.get("resourceType"):
             run.add(NO_TYPE, pointer, ANYWHERE, expected=f"a {kind}", found="claims a profile of another type")
         else:
             found.append(key)

@@ -172,9 +172,9 @@ def _profile_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
 
     def test(item: Any, run: Run) -> bool:
         for value in reach([item], steps, run):
-            for entry in run.entries:
-                if entry.resource is value and any(run.conforms(entry, k) for k in keys):
-                    return True
+            entry = run.by_resource.get(id(value))
+            if entry is not None and any(run.conforms(entry, k) for k in keys):
+                return True
         return False
 
     return test

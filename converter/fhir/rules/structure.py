@@ -88,7 +88,7 @@ def emit_opening(source: Source, names: frozenset[str], primitives: frozenset[st
     with source.block(f"if not r.keys() <= {keys}:"):
         source(f"strange(r, p, x, {here}, {known})")
     if not resource:
-        with source.block("if len(r) == 1 and 'id' in r:"):
+        with source.block("if 'id' in r and len(r) == 1:"):
             source(f"x.add(EMPTY, p, {here}, what='element (only an id)')")
 
 

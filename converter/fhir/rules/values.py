@@ -57,7 +57,8 @@ def holds(value: Any, pattern: Any) -> bool:
         return isinstance(value, dict) and all(k in value and holds(value[k], p) for k, p in pattern.items())
     if isinstance(pattern, list):
         return isinstance(value, list) and all(any(holds(v, p) for v in value) for p in pattern)
-    return bool(value == pattern and type(value) is type(pattern))
+    # In Python True equals 1; in JSON it does not.
+    return bool(value == pattern) and isinstance(value, bool) == isinstance(pattern, bool)
 
 
 def wrong(value: object, pointer: str, run: Run, site: Site, kind: Any) -> None:
