@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -387,7 +387,7 @@ class Engine:
 
     def _done(self, outcome: Outcome, log: IssueLog) -> Outcome:
         name = outcome.name
-        outcome.issues = [issue if issue.at.file or not name else issue.moved(file=name) for issue in log]
+        outcome.issues = [issue.moved(file=name) if name and issue.homeless else issue for issue in log]
         if outcome.ledger is not None and outcome.letter is not None and outcome.syntax != FHIR:
             definition = self.definitions.get(outcome.type, outcome.version)
             if definition is not None:
@@ -432,10 +432,19 @@ def _ids(letter: Letter, bundle: Mapping[str, Any]) -> dict[str, str]:
 
 def _located(found: IssueLog, letter: Letter, ledger: Ledger, name: str) -> Iterator[Issue]:
     """Findings about the Bundle that was built, with the place in the letter where the value came from."""
-    origin = {raw[3]: raw for raw in reversed(ledger.raw) if raw[3]}
+    if not len(found):
+        return
+    origin = {raw[3]: raw[0] for raw in reversed(ledger.raw) if raw[3]}
     for issue in found:
         pointer = issue.target or issue.at.path
-        raw = origin.get(pointer)
-        at = letter.locate(raw[0]) if raw else ()
-        where = at[0] if at else Location(name, path=pattern(raw[0]) if raw else "")
-        yield replace(issue, at=where, target=pointer)
+        yield issue.changed(at=_place(letter, origin.get(pointer, ""), name), target=pointer)
+
+
+def _place(letter: Letter, leaf: str, name: str) -> Callable[[], Location]:
+    """The first place of a leaf in its letter, found when somebody asks."""
+
+    def find() -> Location:
+        found = letter.locate(leaf) if leaf else ()
+        return found[0] if found else Location(name, path=pattern(leaf))
+
+    return find

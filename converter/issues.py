@@ -8,8 +8,8 @@ itself may travel in `Issue.value` and is shown only on request (`--show-values`
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -122,30 +122,76 @@ class Location:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(slots=True, unsafe_hash=True)
+Where = Location | Callable[[], Location]
+"""A place, or a function that finds it when somebody asks: lines and columns are dear, and seldom looked at."""
+
+
 class Issue:
     """One finding, never changed once made.
 
-    `target` is a JSON pointer or FHIRPath in the output, `rule` names the rule that found it.
+    `target` is a JSON pointer or FHIRPath in the output, `rule` names the rule that found it. `value` may be a value of
+    the message. Compares by its fields; pickles with its place found.
     """
 
-    kind: IssueKind
-    at: Location
-    message: str
-    target: str = ""
-    rule: str = ""
-    value: str | None = None
-    count: int = 1
-    severity: Severity = field(default=Severity.ERROR)
+    __slots__ = ("_at", "count", "kind", "message", "rule", "severity", "target", "value")
+
+    def __init__(  # noqa: PLR0917 - the fields of a finding, in the order in which they are shown
+        self,
+        kind: IssueKind,
+        at: Where,
+        message: str,
+        target: str = "",
+        rule: str = "",
+        value: str | None = None,
+        count: int = 1,
+        severity: Severity = Severity.ERROR,
+    ) -> None:
+        self.kind, self._at, self.message, self.target = kind, at, message, target
+        self.rule, self.value, self.count, self.severity = rule, value, count, severity
+
+    @property
+    def at(self) -> Location:
+        """Where in the input it is."""
+        if not isinstance(self._at, Location):
+            self._at = self._at()
+        return self._at
 
     @property
     def code(self) -> str:
         """The code of its kind."""
         return self.kind.code
 
+    @property
+    def homeless(self) -> bool:
+        """Whether it is known to name no file (a place that is still to be found names one)."""
+        return isinstance(self._at, Location) and not self._at.file
+
     def moved(self, **changes: object) -> Issue:
         """A copy whose location has these fields changed (such as `file`)."""
-        return replace(self, at=replace(self.at, **changes))  # type: ignore[arg-type]
+        return self.changed(at=replace(self.at, **changes))  # type: ignore[arg-type]
+
+    def changed(self, **fields: Any) -> Issue:
+        """A copy with these fields changed."""
+        return Issue(**{**dict(zip(_FIELDS, self._fields(), strict=True)), **fields})
+
+    def _fields(self) -> tuple[Any, ...]:
+        return (self.kind, self.at, self.message, self.target, self.rule, self.value, self.count, self.severity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Issue) and self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def __repr__(self) -> str:
+        # Never the value: representations end in logs and tracebacks.
+        return f"Issue({self.code} at {self.at}: {self.message})"
+
+    def __reduce__(self) -> tuple[type[Issue], tuple[Any, ...]]:
+        return (Issue, self._fields())
+
+
+_FIELDS = ("kind", "at", "message", "target", "rule", "value", "count", "severity")
 
 
 NOWHERE = Location()
@@ -162,7 +208,7 @@ class IssueLog:
     def add(
         self,
         kind: IssueKind,
-        at: Location = NOWHERE,
+        at: Where = NOWHERE,
         *,
         target: str = "",
         rule: str = "",

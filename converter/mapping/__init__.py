@@ -145,8 +145,7 @@ class Mapping:
             kind = LOSS
             if loss.severity == "block" and loss_id not in context.accept:
                 refused, kind = True, REFUSED_BY_LOSS
-            at = locate(raw[0]) if raw[0] else ()
-            where = at[0] if at else Location(context.file, path=raw[0])
+            where = _place(locate, raw[0], context.file) if raw[0] else Location(context.file)
             rule = f"{self.name}.{raw[2]}" if raw[2] else self.name
             message = self._messages[kind.code, loss_id]
             log.issues.append(Issue(kind, where, message, raw[3], rule, None, count, kind.severity))
@@ -187,6 +186,16 @@ class Mapping:
     def _needed(self) -> list[str]:
         """Resources without which no letter can be made: those whose ids or text the letter is built from."""
         return list(self.document.resources)[:3]
+
+
+def _place(locate: Callable[[str], tuple[Location, ...]], leaf: str, file: str) -> Callable[[], Location]:
+    """The first place of a leaf, found when somebody asks."""
+
+    def find() -> Location:
+        found = locate(leaf)
+        return found[0] if found else Location(file, path=leaf)
+
+    return find
 
 
 def _compiled(source: str, name: str, title: str, known: Dict[str, Any]) -> Callable[..., Any]:

@@ -118,7 +118,9 @@ class _Writer:
                 self.put("else:")
                 self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
                 return
-        self.put(f"if {path!r} not in led and g({path!r}): led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
+        self.put(
+            f"if {path!r} not in led and g({path!r}): led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')"
+        )
 
     def _guard(self, text: str) -> str:
         return guards.compile_guard(text, self._value_of)
