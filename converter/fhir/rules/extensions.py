@@ -45,7 +45,7 @@ EXAMPLE = declare(
     "extension-example-url",
     Severity.WARNING,
     "an extension with an example URL",
-    why="example.org is for documentation; no receiver knows such an extension.",
+    why="The host example.org is for documentation; no receiver knows such an extension.",
     help="Leave it out before sending.",
     source="RFC 2606; the official validator lets these URLs pass as well",
 )
