@@ -33,7 +33,7 @@ NO_CODE = declare(
 )
 UNKNOWN_CODE = declare(
     "PRO057",
-    "code-unknown",
+    "code-not-in-value-set",
     Severity.ERROR,
     "the code of {element} does not exist in its code system",
     why="Nobody can know what it means.",

@@ -36,7 +36,7 @@ UNKNOWN = declare(
 )
 EMPTY = declare(
     "PRO022",
-    "empty",
+    "empty-value",
     Severity.ERROR,
     "empty {what}",
     why="FHIR has no empty values: an element has content, or it is absent.",
