@@ -291,6 +291,8 @@ class _Reader:
                 self.last = segment
             if self.message is not None:
                 self._weigh(self.message, segments[-1])
+            elif self.number_of_orphans > self.limits.constituents:
+                origin_now.skip = True
         yield from self._close(None)
         self.findings.release()
 
@@ -427,8 +429,9 @@ class _Reader:
             return
         message.segments.append(unt)
         self.controls.shape(unt)
-        # Ordinals count every segment, also those that were left out, and no object: just what UNT counts.
-        self.controls.count(unt, "segments", unt.ordinal - message.header.ordinal + 1)
+        if not self.dropping:
+            # Ordinals count every segment, also those that were left out, and no object: just what UNT counts.
+            self.controls.count(unt, "segments", unt.ordinal - message.header.ordinal + 1)
         self.controls.same_reference(message.header, 1, unt, "message reference")
         yield from self._finish(unt)
 
@@ -478,10 +481,10 @@ class _Reader:
                 self._drop(message, "constituents", "segments, elements and components", self.limits.constituents)
 
     def _drop(self, message: Message, name: str, things: str, limit: int) -> None:
-        """Forget the segments of a message that is too large; reading goes on behind it."""
+        """Forget the segments of a message that is too large; reading goes on at its end."""
         if not self.dropping:
             self._report(TOO_LARGE, message.header, name=name, things=things, limit=limit)
-        self.dropping = message.broken = True
+        self.dropping = message.broken = message.interchange.origin.skip = True
         del message.segments[1:]
         self.weighed = 0
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from converter.issues import Location
 
-_STEP = 1 << 16
+_STEP = 1 << 14
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
 
@@ -36,33 +36,34 @@ DEFAULT = Separators()
 class Lines:
     """Lines and columns of byte offsets, found without scanning from the top each time.
 
-    A line ends with LF (so also with CR LF). Every 64 KB one mark is kept: the line ends before it, the offset of the
-    last of them, and the UTF-8 continuation bytes since.
+    A line ends with LF (so also with CR LF). Every 16 KB one mark is kept: the line ends before it, the offset of the
+    last of them, and, where columns count characters of UTF-8, the continuation bytes since.
     """
 
     __slots__ = ("_marks", "data")
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._marks: list[tuple[int, int, int]] = [(0, -1, 0)]
+        self._marks: dict[bool, list[tuple[int, int, int]]] = {}
 
     def place(self, offset: int, *, wide: bool = False) -> tuple[int, int]:
         """Line and column of a byte, both from 1. Columns count characters: bytes, or with `wide` those of UTF-8."""
-        marks = self._marks
+        marks = self._marks.setdefault(wide, [(0, -1, 0)])
         while len(marks) <= offset // _STEP:
-            marks.append(self._advance(marks[-1], (len(marks) - 1) * _STEP, len(marks) * _STEP))
+            marks.append(self._advance(marks[-1], (len(marks) - 1) * _STEP, len(marks) * _STEP, wide))
         index = offset // _STEP
-        lines, last, hidden = self._advance(marks[index], index * _STEP, offset)
-        return lines + 1, offset - last - (hidden if wide else 0)
+        lines, last, hidden = self._advance(marks[index], index * _STEP, offset, wide)
+        return lines + 1, offset - last - hidden
 
-    def _advance(self, mark: tuple[int, int, int], start: int, end: int) -> tuple[int, int, int]:
+    def _advance(self, mark: tuple[int, int, int], start: int, end: int, wide: bool) -> tuple[int, int, int]:
         lines, last, hidden = mark
         found = self.data.rfind(b"\n", start, end)
-        tail = self.data[max(found + 1, start) : end]
-        continuations = len(tail) - len(tail.translate(None, _CONTINUATION))
-        if found < 0:
-            return lines, last, hidden + continuations
-        return lines + self.data.count(b"\n", start, end), found, continuations
+        if found >= 0:
+            lines, last, hidden = lines + self.data.count(b"\n", start, end), found, 0
+        if wide:
+            tail = self.data[max(found + 1, start) : end]
+            hidden += len(tail) - len(tail.translate(None, _CONTINUATION))
+        return lines, last, hidden
 
 
 class Origin:
@@ -70,10 +71,11 @@ class Origin:
 
     `charset` is the label of UNB (`UNOC`), `codec` the codec that values were decoded with: the label's, or
     `encoding` where the caller asked for one. `damage` lists the offsets of segments that had to be left out or cannot
-    be trusted, in order: a message that holds one is unusable.
+    be trusted, in order: a message that holds one is unusable. Setting `skip` makes the reader go on at the next
+    service segment.
     """
 
-    __slots__ = ("charset", "codec", "damage", "data", "encoding", "file", "lines", "separators")
+    __slots__ = ("charset", "codec", "damage", "data", "encoding", "file", "lines", "separators", "skip")
 
     def __init__(self, lines: Lines, file: str = "", separators: Separators = DEFAULT, encoding: str = "") -> None:
         self.data = lines.data
@@ -84,6 +86,7 @@ class Origin:
         self.charset = ""
         self.codec = "latin-1"
         self.damage: list[int] = []
+        self.skip = False
 
     def location(
         self, offset: int, *, segment: str = "", ordinal: int = 0, element: int = 0, component: int = 0

@@ -188,10 +188,12 @@ class Splitter:
             return []
         separators = self.origin.separators
         strays = 0
-        if separators.release and separators.release in body:
+        released = separators.release and separators.release in body
+        if released:
             body, strays = _park(body, separators)
         elements = [part.split(separators.component) for part in body.split(separators.element)]
-        _restore(elements, separators)
+        if released:
+            _restore(elements, separators)
         tag = separators.component.join(elements.pop(0))
         if tag not in _tags:
             tag, at = self._tag(tag, at, self.ordinal)

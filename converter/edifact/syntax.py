@@ -128,6 +128,8 @@ _LIMITS = Limits()
 _MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _BLANK = b" \t\r\n"
 _ENCODINGS = {"utf-8": "utf-8", "cp1252": "cp1252", "iso8859-1": "latin-1"}
+_BLANKS = re.compile(rb"[ \t\r\n]++")
+_LINE_ENDS = re.compile(rb"[\r\n]++")
 _SERVICE = re.compile(rb"UN[ABOZ]")
 _BEGIN = re.compile(rb"UN(?:A|[A-Z][+:'])")
 # Where an interchange, or a message that lost its interchange, starts amid junk.
@@ -264,7 +266,14 @@ class _Scanner:
             self.findings.near(ADVICE, origin, pos, problem=problem)
             # If the next segment plainly uses the standard separators, its messages can still be looked at.
             ahead = data.find(b"UNB+", pos + 3, pos + 64)
-            return (DEFAULT, ahead) if ahead >= 0 else (None, min(pos + 9, len(data)))
+            if ahead >= 0:
+                return DEFAULT, ahead
+            match = _START.search(data, pos + 3)
+            following = match.start() if match else len(data)
+            number = len(data[pos + 9 : following].rstrip(_BLANK))
+            if number:
+                self.findings.near(JUNK, origin, pos + 9, number=number)
+            return None, following
         component, element, decimal, release, reserved, terminator = map(chr, advice)
         if reserved not in " *":  # syntax version 4 has its repetition separator there
             problem = "its fifth character is not a blank"
@@ -315,6 +324,8 @@ class _Scanner:
         data = self.data
         start = self.cut_from = _skip_line_ends(data, pos)
         bare = _skip_blanks(data, start)
+        if self.origin.skip:
+            return self._skip(start, max(start - 1, 0))
         limit = min(len(data), bare + _BLOCK)
         own = bare + 3 if head and data.startswith(b"UNB", bare) else bare
         for match in _SERVICE.finditer(data, own, limit):
@@ -336,6 +347,12 @@ class _Scanner:
             end = self._terminator(start)
         return (end, end, "") if end > 0 else self._unreadable(start)
 
+    def _skip(self, start: int, pos: int) -> tuple[int, int, str]:
+        """Go on at the next service segment behind a terminator that stands at `pos` or later."""
+        self.origin.skip = False
+        match = _resume(self.origin.separators.terminator).search(self.data, pos)
+        return (start, match.end(), "skip") if match else (start, len(self.data), "end")
+
     def _unreadable(self, start: int) -> tuple[int, int, str]:
         """No terminator within the limit: report, and find the next service segment."""
         data, origin = self.data, self.origin
@@ -351,8 +368,7 @@ class _Scanner:
             return start, len(data), "end"
         self.splitter.ordinal += 1
         self.findings.near(TOO_LONG, origin, bare, ordinal=self.splitter.ordinal, limit=self.limits.segment)
-        match = _resume(origin.separators.terminator).search(data, start)
-        return (start, match.end(), "skip") if match else (start, len(data), "end")
+        return self._skip(start, bare)
 
     def _terminator(self, pos: int) -> int:
         """The offset behind the terminator of the segment at `pos`; -1 if there is none within the limit."""
@@ -427,15 +443,13 @@ class _Scanner:
 
 
 def _skip_blanks(data: bytes, pos: int) -> int:
-    while pos < len(data) and data[pos] in _BLANK:
-        pos += 1
-    return pos
+    match = _BLANKS.match(data, pos)
+    return match.end() if match else pos
 
 
 def _skip_line_ends(data: bytes, pos: int) -> int:
-    while pos < len(data) and data[pos] in b"\r\n":
-        pos += 1
-    return pos
+    match = _LINE_ENDS.match(data, pos)
+    return match.end() if match else pos
 
 
 def _advice_problem(advice: bytes) -> str:
