@@ -38,7 +38,7 @@ def test_fault_is_found_at_its_place(
 ) -> None:
     (message,) = folder.glob("message.*")
     code = folder.name.split("-")[0]
-    outcomes = list(engine.convert(message.read_bytes(), to="fhir", name=message.name))
+    outcomes = list(engine.convert(message.read_bytes(), name=message.name))
     found = [i for o in outcomes for i in o.issues if i.code == code or not i.code.startswith(ASIDE)]
     assert code in {i.code for i in found}, [i.code for i in found]
     assert all(i.message and i.kind.help for i in found)
