@@ -158,6 +158,18 @@ KIND = declare(
     help="This is a fault of whoever made the letter, a mapping most likely.",
 )
 
+MORE = declare(
+    "LTR026",
+    "more-findings-about-letter",
+    Severity.INFO,
+    "{number} more finding(s) {code} in this letter are not listed",
+    why="A broken or hostile letter can have very many of one kind.",
+    help="Look at those that are listed; the rest is most likely of the same cause.",
+)
+
+MAX_LISTED = 100
+"""Findings of one kind that are listed for one letter."""
+
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
 _TIMES = {
@@ -165,7 +177,7 @@ _TIMES = {
     "seconds": (re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d\Z", re.ASCII), "17:45:00"),
 }
 _SIZE = re.compile(r"\+?0*[1-9]\d*\Z", re.ASCII)
-_INDEX = re.compile(r"\[([1-9]\d*)\]")
+_INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
 _FORMAT = re.compile(r"[PF][0FUK][0HM]\Z")
 
 Test = Callable[[Value], bool]
@@ -245,6 +257,7 @@ class Checker:
             structure.children(self.conditional, "")
         else:
             structure.group(self.tree, "")
+        report.close()
 
     def _indexed(self, leaves: list[str], report: _Report, values: dict[str, Value]) -> dict[str, set[int]]:
         """Judge leaves below repeating elements; the indices in use of each, by its id without the last index."""
@@ -270,9 +283,23 @@ class _Report:
         self._letter = letter
         self._log = log
         self._known: set[tuple[str, int, int, int]] | None = None
+        self._number: dict[str, int] = {}
+
+    def _room(self, kind: IssueKind) -> bool:
+        number = self._number[kind.code] = self._number.get(kind.code, 0) + 1
+        return number <= MAX_LISTED
+
+    def close(self) -> None:
+        """Say how many findings were not listed."""
+        for code, number in self._number.items():
+            if number > MAX_LISTED:
+                left = number - MAX_LISTED
+                self._log.add(MORE, number=left, code=code, count=left)
 
     def add(self, kind: IssueKind, leaf: str, *, value: str | None = None, **facts: Any) -> None:
         """Report a finding about a leaf that is there."""
+        if not self._room(kind):
+            return
         found = self._letter.locate(leaf)
         at = found[0] if found else Location()
         if self._known is None:
@@ -282,6 +309,8 @@ class _Report:
 
     def absent(self, kind: IssueKind, path: str, parent: str, **facts: Any) -> None:
         """Report something that is not there, at a neighbour's place."""
+        if not self._room(kind):
+            return
         inside = (leaf for leaf in self._letter.values if leaf.startswith(parent))
         found = next((at[0] for leaf in inside if (at := self._letter.locate(leaf))), Location())
         self._log.add(kind, replace(found, path=path, element=0, component=0), **facts)
@@ -292,6 +321,7 @@ class _Structure:
 
     def __init__(self, values: dict[str, Value], indices: dict[str, set[int]], report: _Report) -> None:
         self._values, self._indices, self._report = values, indices, report
+        self._above: set[str] | None = None
 
     def group(self, element: Element, prefix: str) -> None:
         """Check an element that is there; `prefix` is the id of its children up to their names."""
@@ -339,7 +369,13 @@ class _Structure:
         start = len(element.path)
         if any(path + leaf.path[start:] in self._values for leaf in _plain(element)):
             return True
-        return any(key.startswith(f"{path}.") for key in self._indices)
+        return any(e.repeats for e in element.walk()) and path in self._parents()
+
+    def _parents(self) -> set[str]:
+        """All elements that a repeating element stands below."""
+        if self._above is None:
+            self._above = {key[:end] for key in self._indices for end, char in enumerate(key) if char == "."}
+        return self._above
 
 
 def _plain(element: Element) -> list[Element]:

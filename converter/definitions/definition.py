@@ -13,8 +13,8 @@ from converter.definitions.tree import Element
 from converter.issues import IssueLog
 from converter.letter import Letter
 
-_INDEX = re.compile(r"\[[1-9]\d*\]", re.ASCII)
-_STEP = re.compile(r"([^.\[\]]+)(?:\[(\d+)\])?")
+_INDEX = re.compile(r"\[[1-9]\d{0,8}\]", re.ASCII)
+_STEP = re.compile(r"([^.\[\]]+)(?:\[([1-9]\d{0,8})\])?", re.ASCII)
 
 
 class Definition:
@@ -98,7 +98,7 @@ class Definition:
         return found
 
     def check(self, letter: Letter, log: IssueLog) -> None:
-        """Report every breach of the definition in a letter: LTR010-025.
+        """Report every breach of the definition in a letter: LTR010-026.
 
         Mandatory elements, choices, cardinality, lengths, code lists, constants, forms, days and times that do not
         exist are errors; a wrong GLN is a warning; modulus 11 of a CPR number is no rule. A place that the log already

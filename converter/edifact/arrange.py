@@ -157,6 +157,7 @@ class _Letter:
         self.segments = segments
         self.reading = reading
         self.headless = headless
+        self.own: dict[int, list[Start]] = {}
         self.order = {id(group): n for n, group in enumerate(self.groups)}
 
     def blocks(self) -> list[_Block]:
@@ -220,7 +221,7 @@ class _Letter:
             for index, block in enumerate([outside, *blocks]):
                 if block.group is None and block is not outside:
                     continue
-                own = [_start(t) for t, _ in templates(block.group.items if block.group else self.outside)]
+                own = self._own(block.group)
                 begin = next((n for n in block.content if self._fits(n, ways) and not self._fits(n, own)), None)
                 if begin is not None:
                     cut = block.content.index(begin)
@@ -228,6 +229,12 @@ class _Letter:
                     del block.content[cut:]
                     self._report(NO_TRIGGER, begin, tag=group.trigger)
                     break
+
+    def _own(self, group: Group | None) -> list[Start]:
+        """How the segments of a group, or those before the first one, can start."""
+        if id(group) not in self.own:
+            self.own[id(group)] = [_start(t) for t, _ in templates(group.items if group else self.outside)]
+        return self.own[id(group)]
 
     # -- segments
 

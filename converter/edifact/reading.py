@@ -156,6 +156,19 @@ MORE = declare(
     help="Look at those that are listed; the rest is most likely of the same cause.",
 )
 
+TOO_MANY_VALUES = declare(
+    "EDI114",
+    "too-many-strange-values",
+    Severity.ERROR,
+    "more than {limit} values for which the layout of {definition} has no place",
+    why="The letter was refused: it is another message than it says, or was made to fill the memory.",
+    help="Compare the message with the layout (`medcom-fhir explain TYPE`).",
+    source="limit on values without a leaf",
+    contrl=35,
+)
+
+MAX_EXTRAS = 5000
+"""Values without a leaf that are kept for one letter."""
 MAX_LISTED = 100
 """Findings of one kind that are listed for one letter."""
 
@@ -239,7 +252,12 @@ class Reading:
                 log.add(MORE, self.segments[0].locate(), number=left, code=code, count=left)
 
     def extra(self, i: int, element: int, component: int, value: str) -> None:
-        """Keep a value for which there is no leaf."""
+        """Keep a value for which there is no leaf; with too many of them the letter is refused."""
+        if len(self.extras) >= MAX_EXTRAS:
+            if not self.refused:
+                self.report(TOO_MANY_VALUES, 0, limit=MAX_EXTRAS, definition=self.definition)
+            self.refused = True
+            return
         segment = self.segments[i]
         path = f"EDIFACT/{segment.tag}#{segment.ordinal}.{element}.{component}"
         self.extras.append(Extra(path, segment.locate(element, component), value))

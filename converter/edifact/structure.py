@@ -22,6 +22,9 @@ from converter.limits import Limits
 Writer = Callable[[dict[str, Any], dict[str, list[int]], Writing, type[Segment]], list[Segment]]
 Reader = Callable[[list[str], Sequence[Segment], Reading, dict[str, Any], dict[str, Any], dict[str, int]], int]
 
+MAX_PLACES = 1000
+"""Locations that are worked out for one leaf."""
+
 _END = ["", ""]  # generated code looks up to two keys ahead
 
 
@@ -34,9 +37,9 @@ class Source:
         self.segments = segments
 
     def locate(self, place: object) -> tuple[Location, ...]:
-        """The locations of a place, or of a list of places."""
+        """The locations of a place, or of a list of places (of the first thousand: no honest text has so many)."""
         places: list[Place] = place if isinstance(place, list) else [place]  # type: ignore[list-item]
-        return tuple(self.segments[i].locate(element, component) for i, element, component in places)
+        return tuple(self.segments[i].locate(element, component) for i, element, component in places[:MAX_PLACES])
 
 
 @dataclass(slots=True)
@@ -72,7 +75,7 @@ class Compiled:
         reading.finish(log)
         if reading.refused:
             letter.refused = True
-            letter.values, letter.counts, letter.places = {}, {}, {}
+            letter.values, letter.counts, letter.places, letter.extras = {}, {}, {}, []
 
     def _read_arranged(self, segments: Sequence[Segment], reading: Reading, headless: bool) -> None:
         reading.reset()

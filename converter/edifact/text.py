@@ -28,21 +28,31 @@ ALIGNED = frozenset(["P0H", "P0M", "F0H", "F0M"])
 
 def read_text(parts: Iterable[tuple[str, list[str]]]) -> Text:
     """Join components to a text; each part is a segment's format and components, in wire order."""
-    runs: list[Run] = []
+    runs: list[tuple[str, list[str]]] = []
     for form, components in parts:
-        text = ""
+        if not runs or runs[-1][0] != form:
+            runs.append((form, []))
+        pieces = runs[-1][1]
         for component in components:
             if component == ".":
-                text += "\n"
+                pieces.append("\n")
             elif component[-1:] == "\\":
-                text += component[:-1]
+                pieces.append(component[:-1])
             else:
-                text += component + "\n"
-        if runs and runs[-1][0] == form:
-            runs[-1] = (form, runs[-1][1] + text)
+                pieces.append(component + "\n")
+    return _joined(runs)
+
+
+def _joined(runs: Iterable[tuple[str, list[str]]]) -> Text:
+    """The runs that hold anything; neighbours of one format are one run."""
+    result: list[Run] = []
+    for form, pieces in runs:
+        text = "".join(pieces)
+        if result and result[-1][0] == form:
+            result[-1] = (form, result[-1][1] + text)
         elif text:
-            runs.append((form, text))
-    return tuple(runs)
+            result.append((form, text))
+    return tuple(result)
 
 
 def normal_text(text: Text) -> Text:
@@ -51,23 +61,27 @@ def normal_text(text: Text) -> Text:
     It ends in a line break, unless it is empty. Right-aligned and centred runs begin and end with a line of their own;
     one that opens the text has a line break before it, as MedCom's converter writes it. Runs of one format are joined.
     """
-    runs: list[list[str]] = []
+    runs: list[tuple[str, list[str]]] = []
     for form, content in text:
         if not content:
             continue
         form = form if form in FORMATS else FALLBACK
         content = content.replace("\r\n", "\n").replace("\r", "\n")
-        if runs and runs[-1][0] == form:
-            runs[-1][1] += content
-            continue
-        if runs and not runs[-1][1].endswith("\n") and (form in ALIGNED or runs[-1][0] in ALIGNED):
-            runs[-1][1] += "\n"
-        if not runs and form in ALIGNED and not content.startswith("\n"):
-            content = "\n" + content
-        runs.append([form, content])
-    if runs and not runs[-1][1].endswith("\n"):
-        runs[-1][1] += "\n"
-    return tuple((form, content) for form, content in runs)
+        if not runs or runs[-1][0] != form:
+            if runs and (form in ALIGNED or runs[-1][0] in ALIGNED):
+                _end_line(runs[-1][1])
+            if not runs and form in ALIGNED and not content.startswith("\n"):
+                content = "\n" + content
+            runs.append((form, []))
+        runs[-1][1].append(content)
+    if runs:
+        _end_line(runs[-1][1])
+    return tuple((form, "".join(pieces)) for form, pieces in runs)
+
+
+def _end_line(pieces: list[str]) -> None:
+    if not pieces[-1].endswith("\n"):
+        pieces.append("\n")
 
 
 def write_text(text: Text) -> list[tuple[str, list[str]]]:
@@ -102,28 +116,25 @@ def _ended(line: str) -> list[str]:
 
 def _cut(line: str) -> list[str]:
     """Pieces of at most 69 characters, cut after the last blank if that is not among the first three characters."""
-    pieces = []
-    while len(line) > WIDTH:
-        head = line[:WIDTH]
-        blank = head.rfind(" ")
-        end = blank + 1 if blank > 2 else WIDTH
-        pieces.append(line[:end])
-        line = line[end:]
-    return [*pieces, line]
+    pieces, start = [], 0
+    while len(line) - start > WIDTH:
+        blank = line.rfind(" ", start, start + WIDTH) - start
+        end = start + (blank + 1 if blank > 2 else WIDTH)
+        pieces.append(line[start:end])
+        start = end
+    return [*pieces, line[start:]]
 
 
 def read_lines(components: Iterable[str]) -> list[str]:
-    """Join components to logical lines: a `.` adds nothing; the last line may be unfinished (see `unfinished`)."""
-    lines: list[str] = []
+    """Join components to logical lines; a `.` adds nothing."""
+    lines: list[list[str]] = []
     goes_on = False
     for component in components:
-        piece = "" if component == "." else component.removesuffix("\\")
-        if goes_on:
-            lines[-1] += piece
-        else:
-            lines.append(piece)
+        if not goes_on:
+            lines.append([])
+        lines[-1].append("" if component == "." else component.removesuffix("\\"))
         goes_on = component.endswith("\\")
-    return lines
+    return ["".join(pieces) for pieces in lines]
 
 
 def write_lines(lines: list[str]) -> list[list[str]]:

@@ -115,7 +115,7 @@ REPLACED = declare(
     source="letter definition",
 )
 
-_INDEX = re.compile(r"\[(\d+)\]")
+_INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
 
 
 class Writing:
@@ -135,11 +135,13 @@ class Writing:
         self._origin = origin
         self.refused = False
         self.values: dict[str, Value] = {}
-        self.indices: dict[str, list[int]] = {}
+        found: dict[str, set[int]] = {}
         for leaf, value in letter.values.items():
             self._take(leaf, value)
-        for indices in self.indices.values():
-            indices.sort()
+            if "[" in leaf:
+                for match in _INDEX.finditer(leaf):
+                    found.setdefault(leaf[: match.start()], set()).add(int(match[1]))
+        self.indices = {path: sorted(indices) for path, indices in found.items()}
 
     def _take(self, leaf: str, value: Value) -> None:
         element = self.definition.leaf(leaf)
@@ -150,11 +152,6 @@ class Writing:
             before = self._origin.leaf(leaf) if self._origin else None
             if before is None or before.const != value:
                 self.report(REPLACED, leaf, definition=f"{self.definition.type} {self.definition.version}")
-        if "[" in leaf:
-            for match in _INDEX.finditer(leaf):
-                indices = self.indices.setdefault(leaf[: match.start()], [])
-                if int(match[1]) not in indices:
-                    indices.append(int(match[1]))
         if element.type == "text":
             runs: Text = (("P00", value),) if isinstance(value, str) else value
             if not all(carried(line) for _, text in runs for line in text.split("\n")):

@@ -138,7 +138,13 @@ def test_ten_repetitions_and_no_more() -> None:
 
 
 def test_huge_indices_cost_nothing() -> None:
-    assert found({"ClinicalInformation[999999999999].Text01": ()}) == []
+    assert found({"ClinicalInformation[999999999].Text01": ()}) == []
+    assert [code for code, _, _ in found({f"ClinicalInformation[{'9' * 5000}].Text01": ()})] == ["LTR022"]
+
+
+def test_many_findings_of_one_kind_are_counted() -> None:
+    many = found({f"ClinicalInformation[{n}].Text01": "plain" for n in range(1, 151)})
+    assert [code for code, _, _ in many] == ["LTR025"] * 100 + ["LTR011", "LTR026"]
 
 
 def test_nothing_is_said_about_a_refused_letter() -> None:

@@ -324,6 +324,13 @@ def test_same_findings_are_counted_beyond_a_hundred() -> None:
     assert codes(log)[-1] == "EDI112"
 
 
+def test_too_many_strange_values_refuse_the_letter() -> None:
+    letter, log = read(replaced("EMP+1++:::Smed'", "ABC+x'" * 6000))
+    assert letter.refused
+    assert "EDI114" in codes(log)
+    assert (letter.values, letter.extras) == ({}, [])
+
+
 # -- laws
 
 
