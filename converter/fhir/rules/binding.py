@@ -33,7 +33,7 @@ NO_CODE = declare(
 )
 UNKNOWN_CODE = declare(
     "PRO057",
-    "code-not-in-value-set",
+    "code-not-in-code-system",
     Severity.ERROR,
     "the code of {element} does not exist in its code system",
     why="Nobody can know what it means.",
