@@ -26,7 +26,7 @@ ENGINE = Engine(validate=False)
 MAPPING: Mapping = ENGINE.mappings.mappings[0]
 
 DECLARED_FORWARD = {
-    *("ALL-01", "ALL-02", "ALL-04", "ALL-05", "ALL-06", "ALL-07", "ALL-08", "ALL-09", "ALL-12"),
+    *("ALL-01", "ALL-02", "ALL-04", "ALL-05", "ALL-06", "ALL-07", "ALL-08", "ALL-09", "ALL-12", "ALL-13"),
     *("C91-01", "C91-02", "C91-03", "C91-04", "C91-05", "C91-07", "C91-08", "C91-09", "C91-10", "C91-12", "C91-14"),
     *("C91-15", "C91-16", "C91-17", "C91-18", "C91-19", "C91-21", "C91-23", "C91-24"),
 }

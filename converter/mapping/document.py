@@ -96,6 +96,7 @@ _RULE_KEYS = frozenset(
         "first",
         "hint",
         "each_of",
+        "absent",
         "at",
         "line",
     }
@@ -142,6 +143,7 @@ class Rule:
     hint: str = ""
     line: str = ""
     claims_fhir: tuple[str, ...] = ()
+    absent: str = ""
 
 
 @dataclass(slots=True)
@@ -418,6 +420,7 @@ class Reader:
         rule.claims = tuple(self._letter_path(p, group) for p in _many(entry.get("claims")))
         rule.claims_fhir = tuple(str(p) for p in _many(entry.get("claims_fhir")))
         rule.hint = str(entry.get("hint", ""))
+        rule.absent = self._loss(entry.get("absent", Str("", place(entry))))
         if "map" in entry:
             rule.map = str(entry["map"])
             if rule.map not in self.codes:

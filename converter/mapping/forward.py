@@ -17,6 +17,7 @@ from converter.mapping.document import Derived, Document, Each, Resource, Rule
 from converter.mapping.ids import netstrings
 from converter.mapping.targets import Slot, Tree, literal, presence, slots, solid, start
 
+ABSENT = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
 MAPPED, LOSSY, FOLDED, DEFAULTED = "mapped", "mapped-lossy", "folded-to-text", "defaulted"
 
 
@@ -365,6 +366,9 @@ class _Writer:
                 self._list(child, var, name, here)
                 continue
             condition = presence(child)
+            if isinstance(child, Slot) and child.absent:
+                self._or_reason(child, var, name, here)
+                continue
             with self._given(child, condition):
                 if solid(child):
                     self.put(f"{var}[{name!r}] = {literal(child)}")
@@ -373,6 +377,16 @@ class _Writer:
                     inner = self.out.name("o")
                     self.put(f"{inner} = {var}[{name!r}] = {start(child)}")
                     self._object(child, inner, here)
+
+    def _or_reason(self, slot: Slot, var: str, name: str, pointer: str) -> None:
+        """A mandatory value, or FHIR's data-absent-reason in its place."""
+        with self._given(slot, f"{slot.var} is not None"):
+            self.put(f"{var}[{name!r}] = {slot.var}")
+            self._entries(slot, pointer)
+        rule = self.names[id(slot.rules[-1])]
+        self.put("else:")
+        self.put(f"    {var}[{'_' + name!r}] = {ABSENT!r}")
+        self.put(f"    dfl.append(('', {DEFAULTED!r}, {rule!r}, {_text(pointer)}, {slot.absent!r}))")
 
     @contextmanager
     def _given(self, child: Slot | Tree, condition: str) -> Iterator[None]:

@@ -22,6 +22,11 @@ class Slot:
     forced: bool = False
 
     @property
+    def absent(self) -> str:
+        """The loss under which a reason stands where the value is absent, for a mandatory element."""
+        return next((rule.absent for rule in self.rules if rule.absent), "")
+
+    @property
     def simple(self) -> bool:
         """Whether one rule alone fills it, so that the ledger needs no note of which one did."""
         rule = self.rules[0]
@@ -64,7 +69,7 @@ def has_each(tree: Slot | Tree) -> bool:
 def presence(tree: Slot | Tree) -> str:
     """When an object is written: always if it holds constants only or a value that is always there, else if any is."""
     dynamic = [s for s in slots(tree) if s.dynamic]
-    if not dynamic or any(s.always for s in dynamic) or has_each(tree):
+    if not dynamic or any(s.always or s.absent for s in dynamic) or has_each(tree):
         return ""
     return " or ".join(f"{s.var} is not None" for s in dynamic)
 
