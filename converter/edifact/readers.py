@@ -17,7 +17,7 @@ from converter.definitions import Definition
 from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, Start, starts, templates
 from converter.definitions.tree import CodeList, Element
 from converter.edifact.reading import TextTemplate
-from converter.edifact.source import Source
+from converter.edifact.source import Module
 from converter.edifact.text import PLAIN
 
 Field = tuple[int, int, Piece]
@@ -63,27 +63,24 @@ class ReaderCompiler:
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
         self._numbers = numbered(definition.layout)
-        self._out = Source()
+        self._out = Module()
         self._arranged = False
         self._variables = 0
-        self._counted: set[str] = set()
 
-    def source(self) -> Source:
-        """The module with both readers."""
-        for arranged in (False, True):
-            self._arranged = arranged
-            name = "read_arranged" if arranged else "read_in_order"
-            with self._out.block(f"def {name}(K, S, R, V, P, N):"):
-                self._out.add(f'"""{self._definition.type} {self._definition.version}."""')
-                self._out.add("i = 0")
-                for trigger in sorted({i.trigger for i in self._definition.layout if isinstance(i, Group)}):
-                    self._out.add(f"n_{trigger} = 0")
-                scope = _Scope()
-                self._remembered(scope)
-                self._items(self._definition.layout, scope)
-                self._constants(self._definition.tree, scope)
-                self._out.add("return i")
-            self._out.add("")
+    def source(self, *, arranged: bool) -> Module:
+        """The module with `read_in_order`, or with `read_arranged`."""
+        self._out, self._variables, self._arranged = Module(), 0, arranged
+        name = "read_arranged" if arranged else "read_in_order"
+        with self._out.block(f"def {name}(K, S, R, V, P, N):"):
+            self._out.add(f'"""{self._definition.type} {self._definition.version}."""')
+            self._out.add("i = 0")
+            for trigger in sorted({i.trigger for i in self._definition.layout if isinstance(i, Group)}):
+                self._out.add(f"n_{trigger} = 0")
+            scope = _Scope()
+            self._remembered(scope)
+            self._items(self._definition.layout, scope)
+            self._constants(self._definition.tree, scope)
+            self._out.add("return i")
         return self._out
 
     def _remembered(self, scope: _Scope) -> None:

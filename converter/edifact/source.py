@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class Source:
+class Module:
     """Lines of a Python module that is made at run time, and the objects that it names."""
 
     def __init__(self) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, cast
 
 from converter.definitions import Definition
 from converter.definitions.layout import templates
@@ -13,6 +12,7 @@ from converter.edifact.arrange import Arranger
 from converter.edifact.readers import ReaderCompiler, numbered
 from converter.edifact.reading import Place, Reading
 from converter.edifact.segments import Segment
+from converter.edifact.source import Module
 from converter.edifact.writers import WriterCompiler
 from converter.edifact.writing import Writing
 from converter.issues import IssueLog, Location
@@ -42,17 +42,51 @@ class Source:
         return tuple(self.segments[i].locate(element, component) for i, element, component in places[:MAX_PLACES])
 
 
-@dataclass(slots=True)
 class Compiled:
-    """The compiled form of one definition; `source` is the generated Python, `wired` the leaves that it carries."""
+    """The compiled form of one definition. Each function is compiled when it is first needed."""
 
-    definition: Definition
-    source: str
-    wired: frozenset[str]
-    in_order: Reader
-    arranged: Reader
-    writer: Writer
-    arranger: Arranger
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self._name = f"{definition.type} {definition.version}"
+
+    @cached_property
+    def in_order(self) -> Reader:
+        """Reads a letter whose segments stand as the layout has them; -1 if they do not."""
+        return cast("Reader", self._function(self._reader(arranged=False), "read_in_order"))
+
+    @cached_property
+    def arranged(self) -> Reader:
+        """Reads a letter that the arranger has put in order."""
+        return cast("Reader", self._function(self._reader(arranged=True), "read_arranged"))
+
+    @cached_property
+    def writer(self) -> Writer:
+        """Makes the segments of a letter."""
+        return cast("Writer", self._function(WriterCompiler(self.definition).source(), "write"))
+
+    @cached_property
+    def arranger(self) -> Arranger:
+        """Puts segments in order."""
+        return Arranger(self.definition.layout, numbered(self.definition.layout))
+
+    @cached_property
+    def wired(self) -> frozenset[str]:
+        """The pattern paths of the leaves that the layout carries."""
+        found = [template for template, _ in templates(self.definition.layout)]
+        own = {pattern(piece.path) for template in found for piece in template.pieces() if piece.own}
+        return frozenset(own | {path for template in found for path, _ in template.fills})
+
+    @property
+    def source(self) -> str:
+        """All that is generated for the definition, as Python."""
+        sources = self._reader(arranged=False), self._reader(arranged=True), WriterCompiler(self.definition).source()
+        return "\n\n".join(source.text for source in sources)
+
+    def _reader(self, *, arranged: bool) -> Module:
+        return ReaderCompiler(self.definition).source(arranged=arranged)
+
+    def _function(self, module: Module, name: str) -> object:
+        return module.compiled(f"<{name} of {self._name}>")[name]
 
     def read(
         self, segments: Sequence[Segment], letter: Letter, log: IssueLog, limits: Limits, *, headless: bool
@@ -104,19 +138,5 @@ class Compiled:
 
 @lru_cache(maxsize=256)
 def compiled(definition: Definition) -> Compiled:
-    """The compiled form of a definition that has an EDIFACT layout; compiled once."""
-    layout = definition.layout
-    readers, writer = ReaderCompiler(definition).source(), WriterCompiler(definition).source()
-    name = f"{definition.type} {definition.version}"
-    names = {**readers.compiled(f"<readers of {name}>"), **writer.compiled(f"<writer of {name}>")}
-    wired = {pattern(p.path) for t, _ in templates(layout) for p in t.pieces() if p.own}
-    wired |= {path for t, _ in templates(layout) for path, _ in t.fills}
-    return Compiled(
-        definition,
-        readers.text + "\n" + writer.text,
-        frozenset(wired),
-        in_order=names["read_in_order"],
-        arranged=names["read_arranged"],
-        writer=names["write"],
-        arranger=Arranger(layout, numbered(layout)),
-    )
+    """The compiled form of a definition that has an EDIFACT layout."""
+    return Compiled(definition)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from converter.definitions import Definition
 from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, templates
 from converter.definitions.tree import CodeList, Element
-from converter.edifact.source import Source
+from converter.edifact.source import Module
 
 
 @dataclass(slots=True)
@@ -24,10 +24,10 @@ class WriterCompiler:
 
     def __init__(self, definition: Definition) -> None:
         self._definition = definition
-        self._out = Source()
+        self._out = Module()
         self._variables = 0
 
-    def source(self) -> Source:
+    def source(self) -> Module:
         """The module with the writer."""
         out = self._out
         with out.block("def write(V, N, W, Segment):"):

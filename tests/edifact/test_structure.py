@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from converter import edifact
 from converter.definitions import Definition, Definitions
-from converter.edifact.structure import compiled
+from converter.edifact.envelope import read_messages
+from converter.edifact.structure import Compiled, compiled
 from converter.issues import IssueLog, Severity
 from converter.letter import Letter, counts_of
 from converter.limits import Limits
@@ -379,15 +380,11 @@ def test_both_readers_agree(definition: Definition, data: st.DataObject) -> None
     if written is None:
         return
     strict, _ = read(written)
-    form = compiled(definition)
+    refusing = Compiled(definition)
+    refusing.in_order = lambda *_: -1
     arranged = Letter(definition.type, definition.version, "edifact")
-    from converter.edifact.envelope import read_messages
-
     message = next(read_messages(written, log))
     assert message.interchange.header is not None
-    refusing = type(form)(
-        form.definition, form.source, form.wired, lambda *_: -1, form.arranged, form.writer, form.arranger
-    )
     found = IssueLog()
     segments = [message.interchange.header, *message.segments[:-1]]
     refusing.read(segments, arranged, found, Limits(), headless=False)
