@@ -81,6 +81,6 @@ def organisations() -> Directory:
 @pytest.fixture(scope="session")
 def engine(organisations: Directory) -> Engine:
     """An engine with the project's own mappings and the table of the invented letters."""
-    module = pytest.importorskip("converter.engine")
-    made: Engine = module.Engine(directory=organisations)
-    return made
+    from converter.engine import Engine
+
+    return Engine(directory=organisations)
