@@ -109,18 +109,19 @@ class Stretch:
         self.first = first
         self.at = at
         self.step = step
-        self._pieces = pieces
-        self._spans: list[tuple[int, int]] = []
+        self._pieces: list[str] | None = pieces
+        self._spans: list[tuple[int, int]] | None = None
 
     def span(self, ordinal: int) -> tuple[int, int]:
         """First and last-plus-one byte of the segment with that number, without its terminator."""
-        if self._pieces:
-            at = self.at
-            for size in map(len, self._pieces):
-                self._spans.append((at, at + size))
+        spans = self._spans
+        if spans is None:
+            spans, at = [], self.at
+            for size in map(len, self._pieces or ()):
+                spans.append((at, at + size))
                 at += size + self.step
-            self._pieces = []
-        return self._spans[ordinal - self.first]
+            self._spans, self._pieces = spans, None
+        return spans[ordinal - self.first]
 
 
 class Segment:

@@ -110,11 +110,10 @@ class Splitter:
         self.wrapped = False
 
     def split(self, start: int, end: int) -> list[Segment]:
-        """The segments of `origin.data[start:end]`, which ends with a terminator and holds no object."""
+        """The segments of `origin.data[start:end]`: no line end before, a terminator last, no object between."""
         origin = self.origin
-        block = origin.data[start:end]
-        lead = len(block) - len(block.lstrip(b"\r\n"))
-        text = block[lead:-1].decode("latin-1")
+        block = origin.data[start : end - 1]
+        text = block.decode("latin-1")
         first = not origin.charset
         if first:
             self._peek(text)
@@ -122,11 +121,11 @@ class Splitter:
         pieces = text.split(between)
         if between[1:] and not _alone(text, between, len(pieces) - 1):
             pieces, between = text.split(between[0]), between[0]
-            segments = self._each(_joined(pieces, between, release), start + lead, 1)
+            segments = self._each(_joined(pieces, between, release), start, 1)
         elif release and release in text:
-            segments = self._released(_joined(pieces, between, release), start + lead, len(between))
+            segments = self._released(_joined(pieces, between, release), start, len(between))
         else:
-            segments = self._plain(pieces, pieces, start + lead, len(between))
+            segments = self._plain(pieces, pieces, start, len(between))
         if first and segments:
             self._label(segments[0])
         if not charsets.clean(block, origin):
@@ -280,7 +279,8 @@ def _between(text: str, terminator: str) -> str:
 
 def _alone(text: str, between: str, number: int) -> bool:
     """Whether terminators and line ends occur in the text only as this `between`, which it holds `number` times."""
-    return all(text.count(char) == number for char in between)
+    lines, returns = text.count("\n"), text.count("\r")
+    return text.count(between[0]) == number == lines and returns == (number if "\r" in between else 0)
 
 
 def _joined(pieces: list[str], between: str, release: str) -> list[str]:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from converter.edifact import charsets
 from converter.edifact.findings import Findings
 from converter.edifact.segments import DEFAULT, Lines, ObjectSegment, Origin, Segment, Separators
-from converter.edifact.splitting import TOO_LONG, Splitter, is_tag
+from converter.edifact.splitting import BLANKS_BEFORE_TAG, TOO_LONG, Splitter, is_tag
 from converter.errors import InterchangeError
 from converter.issues import IssueLog, Severity, declare
 from converter.limits import Limits
@@ -131,7 +131,7 @@ _ENCODINGS = {"utf-8": "utf-8", "cp1252": "cp1252", "iso8859-1": "latin-1"}
 _BLANKS = re.compile(rb"[ \t\r\n]++")
 _LINE_ENDS = re.compile(rb"[\r\n]++")
 _SERVICE = re.compile(rb"UN[ABOZ]")
-_BEGIN = re.compile(rb"UN(?:A|[A-Z][+:'])")
+_BEGIN = re.compile(rb"UN[A-Z][+:']")
 # Where an interchange, or a message that lost its interchange, starts amid junk.
 _START = re.compile(rb"UN(?:A[^\r\n]{6}[ \t\r\n]*+(?=UNB)|[BH]\+)")
 _UNB_AHEAD = re.compile(rb"[ \t\r\n]*+UNB")
@@ -213,6 +213,7 @@ class _Scanner:
         self.no_unp_from = len(data) + 1  # behind this offset there is no UNP
         self.origin = self._origin(DEFAULT)
         self.splitter = Splitter(self.origin, findings, limits.segment)
+        self.whole = _whole(DEFAULT)
 
     def _origin(self, separators: Separators) -> Origin:
         return Origin(self.lines, self.file, separators, self.encoding)
@@ -242,7 +243,7 @@ class _Scanner:
         """Where the next interchange starts, reporting what stands before it; None at the end of the input."""
         data = self.data
         start = _skip_blanks(data, pos)
-        if start < len(data) and not _BEGIN.match(data, start):
+        if start < len(data) and not data.startswith(b"UNA", start) and not _BEGIN.match(data, start):
             match = _START.search(data, start)
             junk, start = start, match.start() if match else len(data)
             number = len(data[junk:start].rstrip(_BLANK))
@@ -312,6 +313,7 @@ class _Scanner:
         self.findings.close(self.origin, pos)
         self.origin = self._origin(separators)
         self.splitter.start(self.origin)
+        self.whole = _whole(separators)
 
     # -- stretches ---------------------------------------------------------------------------------------------------
 
@@ -322,8 +324,12 @@ class _Scanner:
         With `head`, a UNB at `pos` is this interchange's own. Sets `cut_from` to the first byte of the stretch.
         """
         data = self.data
-        start = self.cut_from = _skip_line_ends(data, pos)
-        bare = _skip_blanks(data, start)
+        start = bare = self.cut_from = _skip_line_ends(data, pos)
+        if data[start : start + 1].isspace():
+            bare = _skip_blanks(data, start)
+        if bare - start > _BLOCK:
+            self.findings.near(BLANKS_BEFORE_TAG, self.origin, start, ordinal=self.splitter.ordinal + 1)
+            start = self.cut_from = bare
         if self.origin.skip:
             return self._skip(start, max(start - 1, 0))
         limit = min(len(data), bare + _BLOCK)
@@ -372,7 +378,7 @@ class _Scanner:
 
     def _terminator(self, pos: int) -> int:
         """The offset behind the terminator of the segment at `pos`; -1 if there is none within the limit."""
-        match = _whole(self.origin.separators).match(self.data, pos, pos + self.limits.segment + 1)
+        match = self.whole.match(self.data, pos, pos + self.limits.segment + 1)
         return match.end() if match else -1
 
     def _last_terminator(self, pos: int, limit: int) -> int:
