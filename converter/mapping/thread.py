@@ -7,10 +7,10 @@ part that is left out when a value in it is absent. A line is left out when a va
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from converter.freetext import wire_segments
+from converter.freetext import COMPONENTS, components, wire_segments
 from converter.mapping import local_time, paths
 from converter.mapping.paths import Node
 
@@ -226,7 +226,7 @@ class Thread:
         pieces: list[str] = []
         for text in texts:
             lines: list[str] = []
-            for line in text.split("\n"):
+            for line in _fitting(text.split("\n"), segments - fewer):
                 room = segments - (fewer and not pieces)
                 if lines and wire_segments([*lines, line]) > room:
                     pieces.append("\n".join(lines))
@@ -237,3 +237,16 @@ class Thread:
             pieces[into - 1 :] = ["\n".join(pieces[into - 1 :])]
             self.b.dfl.append(("", "mapped-lossy", "back.thread", self._here(), str(spread["loss"])))
         return pieces
+
+
+def _fitting(lines: list[str], segments: int) -> Iterator[str]:
+    """The lines, those that alone are longer than a piece cut at blanks: EDIFACT cannot hold them otherwise."""
+    for line in lines:
+        if wire_segments([line]) <= segments:
+            yield line
+            continue
+        parts = components(line)
+        parts = [part[:-1] for part in parts[:-1]] + parts[-1:]
+        room = segments * COMPONENTS
+        for start in range(0, len(parts), room):
+            yield "".join(parts[start : start + room])
