@@ -8,7 +8,7 @@ Places are not kept but found again on demand (`Segment.locate`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import lru_cache
 from itertools import repeat
 
 from converter.edifact import charsets
@@ -123,7 +123,9 @@ class Splitter:
             pieces, between = text.split(between[0]), between[0]
             segments = self._each(_joined(pieces, between, release), start, 1)
         elif release and release in text:
-            segments = self._released(_joined(pieces, between, release), start, len(between))
+            if release + between[0] in text:
+                pieces = _joined(pieces, between, release)
+            segments = self._released(pieces, start, len(between))
         else:
             segments = self._plain(pieces, pieces, start, len(between))
         if first and segments:
@@ -154,13 +156,12 @@ class Splitter:
     def _released(self, pieces: list[str], at: int, step: int) -> list[Segment]:
         """As `_plain`, for pieces of which some hold release characters: these are parked while all are split."""
         separators = self.origin.separators
-        bodies, parked = pieces.copy(), []
-        for index, piece in enumerate(pieces):
-            if separators.release in piece:
-                bodies[index], strays = _park(piece, separators)
-                if strays or "\n" in piece:  # to be reported
-                    return self._each(pieces, at, step)
-                parked.append(index)
+        bodies, release = pieces.copy(), separators.release
+        parked = [index for index, piece in enumerate(pieces) if release in piece]
+        for index in parked:
+            bodies[index], strays = _park(pieces[index], separators)
+            if strays or "\n" in bodies[index]:  # to be reported
+                return self._each(pieces, at, step)
         segments = self._plain(pieces, bodies, at, step)
         for index in parked:
             if index < len(segments):  # fewer than pieces only if they were made one by one; nothing is parked then
@@ -313,10 +314,11 @@ def _park(body: str, separators: Separators) -> tuple[str, int]:
 
     Released release characters go first: replacing from the left pairs them up correctly.
     """
-    release = separators.release
-    for character, parked in _parking(separators):
-        body = body.replace(release + character, parked)
-    return body.replace(release, ""), body.count(release)
+    for written, _, parked in _parking(separators):
+        if written in body:
+            body = body.replace(written, parked)
+    strays = body.count(separators.release)
+    return (body.replace(separators.release, ""), strays) if strays else (body, 0)
 
 
 def _restore(elements: list[list[str]], separators: Separators) -> None:
@@ -324,11 +326,13 @@ def _restore(elements: list[list[str]], separators: Separators) -> None:
     for components in elements:
         for index, value in enumerate(components):
             if not value.isascii():
-                for character, parked in _parking(separators):
+                for _, character, parked in _parking(separators):
                     value = value.replace(parked, character)
                 components[index] = value
 
 
-def _parking(separators: Separators) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=64)
+def _parking(separators: Separators) -> list[tuple[str, str, str]]:
+    """What is written, what is meant and what stands for it meanwhile."""
     characters = (separators.release, separators.component, separators.element, separators.terminator)
-    return zip(characters, _PARKED, strict=True)
+    return [(separators.release + char, char, parked) for char, parked in zip(characters, _PARKED, strict=True)]

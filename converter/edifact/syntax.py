@@ -260,7 +260,7 @@ class _Scanner:
             self.findings.near(NO_ADVICE, origin, pos)
             return DEFAULT, pos
         advice = data[pos + 3 : pos + 9]
-        if advice == _STANDARD and not data.startswith(b"UNA", pos + 9):
+        if advice == _STANDARD and b"UNA" not in data[pos + 9 : pos + 16]:
             return DEFAULT, pos + 9
         problem = _advice_problem(advice)
         if problem:
@@ -310,6 +310,8 @@ class _Scanner:
                 return
 
     def _begin(self, separators: Separators, pos: int) -> None:
+        if separators is DEFAULT and not self.origin.charset and not self.origin.damage:
+            return  # still as it was made
         self.findings.close(self.origin, pos)
         self.origin = self._origin(separators)
         self.splitter.start(self.origin)
