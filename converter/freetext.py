@@ -1,31 +1,39 @@
-"""Free text on the wire: how a line is cut into components of an FTX segment (MedCom's layout of FTX, element 4)."""
+r"""Free text on the wire: how a line is cut into components of an FTX segment (MedCom's layout of FTX, element 4)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 WIDTH = 69
-"""Characters of a component before the continuation sign: 70 are allowed, one is kept for the sign."""
+"""Characters of a component before the continuation mark: 70 are allowed, one is kept for the mark."""
 
 COMPONENTS = 5
-"""Components of one FTX segment."""
+"""Components of one segment (composite C108)."""
+
+
+def cut(line: str) -> list[str]:
+    """Pieces of at most 69 characters, cut after the last blank if that is not among the first three characters."""
+    pieces, start = [], 0
+    while len(line) - start > WIDTH:
+        blank = line.rfind(" ", start, start + WIDTH) - start
+        end = start + (blank + 1 if blank > 2 else WIDTH)
+        pieces.append(line[start:end])
+        start = end
+    return [*pieces, line[start:]]
 
 
 def components(line: str) -> list[str]:
-    """A line (no line break in it) as components: cut after the last blank within 69 characters, `\\` to go on.
+    r"""The components of a line that ends here: `\\` at the end of one says that the line goes on in the next.
 
-    A blank within the first three characters does not count; without any the cut is after 69 characters. An empty line
-    is the component `.`.
+    An empty line is `.`; a line that is just `.` or ends in the mark gets a mark and an empty rest.
     """
     if not line:
         return ["."]
-    pieces = []
-    while len(line) > WIDTH:
-        cut = line.rfind(" ", 0, WIDTH)
-        at = cut + 1 if cut > 2 else WIDTH
-        pieces.append(line[:at] + "\\")
-        line = line[at:]
-    return [*pieces, line]
+    *pieces, last = cut(line)
+    marked = [piece + "\\" for piece in pieces]
+    if last == "." or last.endswith("\\"):
+        return [*marked, last + "\\", "."]
+    return [*marked, last]
 
 
 def wire_segments(lines: Iterable[str]) -> int:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from converter.freetext import COMPONENTS, cut
+from converter.freetext import components as cut_line
 from converter.letter import Run, Text
 
-WIDTH = 69
-"""Characters of a component before the continuation mark."""
 MAX_COMPONENT = 70
 """Characters of a component (data element 4440)."""
-COMPONENTS = 5
-"""Components of one segment (composite C108)."""
 PLAIN = "P00"
 FALLBACK = "F00"
 """What an unknown format is read as: fixed-width font."""
@@ -99,30 +97,10 @@ def _components(content: str) -> list[str]:
     rest = lines.pop()
     components: list[str] = []
     for line in lines:
-        components += _ended(line) if line else ["."]
+        components += cut_line(line)
     if rest:
-        components += [piece + "\\" for piece in _cut(rest)]
+        components += [piece + "\\" for piece in cut(rest)]
     return components
-
-
-def _ended(line: str) -> list[str]:
-    """The components of a line that ends here."""
-    *pieces, last = _cut(line)
-    components = [piece + "\\" for piece in pieces]
-    if last == "." or last.endswith("\\"):
-        return [*components, last + "\\", "."]
-    return [*components, last]
-
-
-def _cut(line: str) -> list[str]:
-    """Pieces of at most 69 characters, cut after the last blank if that is not among the first three characters."""
-    pieces, start = [], 0
-    while len(line) - start > WIDTH:
-        blank = line.rfind(" ", start, start + WIDTH) - start
-        end = start + (blank + 1 if blank > 2 else WIDTH)
-        pieces.append(line[start:end])
-        start = end
-    return [*pieces, line[start:]]
 
 
 def read_lines(components: Iterable[str]) -> list[str]:
@@ -141,7 +119,7 @@ def write_lines(lines: list[str]) -> list[list[str]]:
     """Cut logical lines into the components of one or more segments; absent lines at the end are left out."""
     while lines and not lines[-1]:
         lines = lines[:-1]
-    components = [c for line in lines for c in (_ended(line) if line else [""])]
+    components = [c for line in lines for c in (cut_line(line) if line else [""])]
     segments = []
     for start in range(0, len(components), COMPONENTS):
         segment = components[start : start + COMPONENTS]

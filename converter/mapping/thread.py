@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from converter.freetext import COMPONENTS, components, wire_segments
+from converter.freetext import COMPONENTS, cut, wire_segments
 from converter.mapping import local_time, paths
 from converter.mapping.paths import Node
 
@@ -245,8 +245,7 @@ def _fitting(lines: list[str], segments: int) -> Iterator[str]:
         if wire_segments([line]) <= segments:
             yield line
             continue
-        parts = components(line)
-        parts = [part[:-1] for part in parts[:-1]] + parts[-1:]
+        parts = cut(line)
         room = segments * COMPONENTS
         for start in range(0, len(parts), room):
             yield "".join(parts[start : start + room])
