@@ -201,3 +201,20 @@ def templates(items: tuple[Item, ...]) -> Iterator[tuple[SegmentTemplate, tuple[
                 yield choice, (item,)
         for template, around in templates(item.items):
             yield template, (item, *around)
+
+
+def signs(element: Element) -> list[tuple[str, bool]]:
+    """What tells that an element is there: paths of leaves below it, or (True) of elements below it that repeat.
+
+    Constants tell nothing, as they come with their parent; but one that is a member of a choice does.
+    """
+    found: list[tuple[str, bool]] = []
+    for child in element.children or (element,):
+        if child is not element and child.repeats:
+            found.append((child.path, True))
+        elif child.is_leaf:
+            if child.const is None or child.choice:
+                found.append((child.path, False))
+        else:
+            found += signs(child)
+    return found

@@ -253,6 +253,8 @@ class LayoutBuilder:
 
 
 def _literal(text: str) -> Piece:
+    if text != text.strip():
+        raise TemplateError(TEMPLATE, problem="there is a blank beside a separator")
     return Piece(format=True) if text == "~" else Piece(literal=text)
 
 

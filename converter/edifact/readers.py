@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from converter.definitions import Definition
-from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, Start, starts, templates
+from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, Start, signs, starts, templates
 from converter.definitions.tree import CodeList, Element
 from converter.edifact.reading import TextTemplate
 from converter.edifact.source import Module
@@ -286,8 +286,8 @@ class ReaderCompiler:
                 if child.min and not parent.path and not child.choice:
                     self._constants(child, scope)
                     continue
-                leaves = [e.path for e in child.walk() if e.is_leaf and e.const is None]
-                condition = " or ".join(f"{self._key(leaf, scope)} in V" for leaf in leaves)
+                found = [(self._key(path, scope), repeats) for path, repeats in signs(child)]
+                condition = " or ".join(f"{key} in {'N' if repeats else 'V'}" for key, repeats in found)
                 with self._out.block(f"if {condition}:"):
                     self._constants(child, scope)
 
@@ -397,6 +397,9 @@ class ReaderCompiler:
                     out.add(f"v = R.shape({where}, {variable}, {key}, {piece.codec.name!r})")
             out.add(f"V[{key}] = {'v' if piece.codec else variable}")
             out.add(f"P[{key}] = (i, {element}, {component})")
+            if piece.path.endswith("]"):  # one of several, each with a place of its own
+                path, _, index = piece.path[:-1].rpartition("[")
+                out.add(f"N[{self._key(path, scope)}] = {index}")
 
     def _code(
         self,
@@ -452,7 +455,7 @@ class ReaderCompiler:
             width += size
         where = f"(i, {element}, {component})"
         with out.block(f"if {variable}:"):
-            with out.block(f"if len({variable}) == {width} and {' and '.join(tests)}:"):
+            with out.block(f"if len({variable}) <= {width} and {' and '.join(tests)}:"):
                 for local, key in assigned:
                     out.add(f"V[{key}] = {local}")
                     out.add(f"P[{key}] = {where}")

@@ -14,7 +14,7 @@ from converter.edifact.reading import Place, Reading
 from converter.edifact.segments import Segment
 from converter.edifact.source import Module
 from converter.edifact.writers import WriterCompiler
-from converter.edifact.writing import Writing
+from converter.edifact.writing import Wired, Writing
 from converter.issues import IssueLog, Location
 from converter.letter import Letter, pattern
 from converter.limits import Limits
@@ -70,11 +70,15 @@ class Compiled:
         return Arranger(self.definition.layout, numbered(self.definition.layout))
 
     @cached_property
-    def wired(self) -> frozenset[str]:
-        """The pattern paths of the leaves that the layout carries."""
+    def wired(self) -> Wired:
+        """The leaves that the layout carries."""
         found = [template for template, _ in templates(self.definition.layout)]
-        own = {pattern(piece.path) for template in found for piece in template.pieces() if piece.own}
-        return frozenset(own | {path for template in found for path, _ in template.fills})
+        own = [piece.path for template in found for piece in template.pieces() if piece.own]
+        own += [path for template in found for path, _ in template.fills]
+        wired: dict[str, set[str]] = {}
+        for path in own:
+            wired.setdefault(pattern(path), set()).add(path.rpartition("[")[2] if path.endswith("]") else "")
+        return {path: frozenset(ends) for path, ends in wired.items()}
 
     @property
     def source(self) -> str:

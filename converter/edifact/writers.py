@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from converter.definitions import Definition
-from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, templates
+from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, signs, templates
 from converter.definitions.tree import CodeList, Element
 from converter.edifact.source import Module
 
@@ -135,8 +135,8 @@ class WriterCompiler:
 
     def _present(self, path: str, scope: _Scope) -> str:
         """A condition: the element has a leaf."""
-        leaves = [e.path for e in self._element(path).walk() if e.is_leaf and (e.const is None or e.choice)]
-        return " or ".join(f"{self._key(leaf, scope)} in V" for leaf in leaves)
+        found = signs(self._element(path))
+        return " or ".join(f"{self._key(p, scope)} in {'N' if repeats else 'V'}" for p, repeats in found)
 
     def _loop(self, path: str, scope: _Scope, also: tuple[str, ...]) -> tuple[_Scope, str]:
         """The scope inside of a loop over an element, and the line that opens it; `also`: leaves that count as one."""

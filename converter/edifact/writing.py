@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -117,16 +117,19 @@ REPLACED = declare(
 
 _INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
 
+Wired = Mapping[str, frozenset[str]]
+"""The pattern paths that a layout carries, and how their leaf ids end: `2]` where only certain ones have a place."""
+
 
 class Writing:
     """One letter while it is written: its values as the wire can carry them, and what was found so far.
 
     `indices` holds the indices in use of each repeating element, by its id without the last index. `wired` are the
-    pattern paths that the layout carries, `origin` the definition of the version that the letter comes from.
+    leaves that the layout carries, `origin` the definition of the version that the letter comes from.
     """
 
     def __init__(
-        self, letter: Letter, definition: Definition, log: IssueLog, *, wired: frozenset[str], origin: Definition | None
+        self, letter: Letter, definition: Definition, log: IssueLog, *, wired: Wired, origin: Definition | None
     ) -> None:
         self.letter = letter
         self.definition = definition
@@ -145,7 +148,7 @@ class Writing:
 
     def _take(self, leaf: str, value: Value) -> None:
         element = self.definition.leaf(leaf)
-        if element is None or (element.path not in self._wired and element.const is None):
+        if element is None or not (element.const is not None or self._carried(element.path, leaf)):
             self.report(NO_PLACE, leaf, definition=f"{self.definition.type} {self.definition.version}")
             return
         if element.const is not None and value != element.const:
@@ -165,6 +168,10 @@ class Writing:
                 self.report(SUBSTITUTED, leaf, number=number)
         if text:  # an empty element cannot be told from an absent one
             self.values[leaf] = text
+
+    def _carried(self, path: str, leaf: str) -> bool:
+        ends = self._wired.get(path)
+        return ends is not None and ("" in ends or leaf.rpartition("[")[2] in ends)
 
     def _text(self, leaf: str, runs: Text) -> Text:
         """The runs with what cannot be carried spelled out, line by line, so that line breaks stay."""

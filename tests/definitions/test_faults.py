@@ -93,6 +93,7 @@ def test_the_letter_of_these_tests_is_right(tmp_path: Path) -> None:
         ("T0131L: {namespace: urn:test2}", "T0131L: {params: {assoc: T0130L}}", "LNT031", 1),
         ("- GIS+N", "- GI+N", "LNT032", 18),
         ("- GIS+N", "- 'GIS+[N]'", "LNT032", 18),
+        ("- GIS+N", "- 'GIS+N +X'", "LNT032", 18),
         ("- GIS+N", "- 'GIS+{Colour'", "LNT032", 18),
         ("- GIS+N", "- 'GIS+N:{/Letter.Identifier}{/Colour@COLOUR}'", "LNT032", 18),
         ("PAS+{Colour@COLOUR}", "PAS+{Colour@COLOUR&}", "LNT032", 19),
