@@ -142,7 +142,7 @@ def test_explain(letters: Path, bundles: Path, tmp_path: Path) -> None:
         drawn = run("explain", path, "-o", page, cwd=tmp_path)
         assert leaks(drawn.stdout, drawn.stderr, page) == []
         page.unlink()
-    broken = sorted(letters.glob("*-*.edi"))[:3] + sorted(letters.glob("*-*.xml"))[:3]
+    broken = [next(letters.glob("*-number-as-tag.edi")), next(letters.glob("*-stray-text.xml"))]
     for path in (letters / "0.edi", bundles / "2.json", *broken):
         done = run("explain", path, cwd=tmp_path)
         assert leaks(done.stdout, done.stderr) == []
