@@ -181,11 +181,12 @@ def test_every_text_of_a_thread_is_in_the_letter(shared: Path) -> None:
         assert bundle is not None
         assert outcome.letter is not None
         text = text_of(outcome)
+        squeezed = "".join(text.split())  # a line longer than a piece gets a line break where the piece ends
         titles = {str(v) for k, v in outcome.letter.values.items() if k.endswith("RefDescription")}
         (communication,) = [e["resource"] for e in bundle["entry"] if e["resource"]["resourceType"] == "Communication"]
         for payload in communication["payload"]:
             for line in payload.get("contentString", "").split("\n"):
-                assert line.strip() in text, path.name
+                assert "".join(line.split()) in squeezed, path.name
             attachment = payload.get("contentAttachment")
             if attachment:
                 title = attachment["title"]
