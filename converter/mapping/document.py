@@ -470,6 +470,8 @@ class Reader:
             self.complain(BAD_FORM, entry["born"], problem="`born` is letter or fhir")
         rule.default = str(entry["default"]) if "default" in entry else None
         direction = entry.get("direction", "")
+        if direction not in ("", "forward", "back"):
+            self.complain(BAD_FORM, direction, problem="`direction` is forward or back")
         rule.forward, rule.back = direction != "back", direction != "forward"
         rule.also, rule.defaulted = entry.get("also") == "yes", entry.get("defaulted") == "yes"
         first = entry.get("first")
