@@ -140,10 +140,10 @@ def findings(segment: Segment, origin: Origin) -> Iterator[Finding]:
 
 def decode(segment: Segment, codec: str) -> None:
     """Turn values that were split as ISO 8859-1 into the characters of `codec`; undecodable bytes become U+FFFD."""
-    for components in segment.elements:
-        for index, value in enumerate(components):
-            if not value.isascii():
-                components[index] = value.encode("latin-1").decode(codec, "replace")
+    segment.elements = [
+        [v if v.isascii() else v.encode("latin-1").decode(codec, "replace") for v in components]
+        for components in segment.elements
+    ]
 
 
 def facts(origin: Origin) -> dict[str, Any]:

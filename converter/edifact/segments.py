@@ -128,9 +128,9 @@ class Segment:
     """One segment.
 
     `elements[0]` is the first element after the tag, `elements[0][0]` its first component: plain lists, counted from 0.
-    Values are unescaped and hold no line ends. `get`, `locate` and `span` count from 1, as the standard and `Location`
-    do. `ordinal` is the number of the segment in the file, from 1. `origin.data[start:end]` are its bytes without the
-    terminator; both are -1 for a segment that was not read.
+    Values are unescaped and hold no line ends. The lists may be shared with other segments: never change them. `get`,
+    `locate` and `span` count from 1, as the standard and `Location` do. `ordinal` is the number of the segment in the
+    file, from 1. `origin.data[start:end]` are its bytes without the terminator; both are -1 for one that was not read.
     """
 
     __slots__ = ("elements", "ordinal", "stretch", "tag")

@@ -13,7 +13,7 @@ from itertools import repeat
 
 from converter.edifact import charsets
 from converter.edifact.findings import Findings
-from converter.edifact.segments import Origin, Segment, Separators, Stretch
+from converter.edifact.segments import DEFAULT, Origin, Segment, Separators, Stretch
 from converter.issues import Severity, declare
 
 LINE_END_INSIDE = declare(
@@ -83,6 +83,10 @@ MAX_CONSTITUENTS = 1000
 """Elements and components of one segment; the largest of MedCom's have about 40."""
 
 _TAG = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
+_SHORT = 16  # bytes of a segment whose split form is kept in memory: constants are short, texts and names are not
+_KNOWN = 4096
+_Known = dict[str, tuple[str, list[list[str]]]]
+_known: _Known = {}  # segments with the standard separators, split
 _tags: set[str] = set()  # tags found well formed so far: at most 26 * 36 * 36
 _PARKED = "\ue000\ue001\ue002\ue003"  # never in text that was decoded as ISO 8859-1
 
@@ -95,7 +99,7 @@ def is_tag(text: str) -> bool:
 class Splitter:
     """Makes the segments of one input; `ordinal` is the number of the last one, also counting those left out."""
 
-    __slots__ = ("findings", "limit", "ordinal", "origin", "unremarkable", "wrapped")
+    __slots__ = ("findings", "known", "limit", "ordinal", "origin", "unremarkable", "wrapped")
 
     def __init__(self, origin: Origin, findings: Findings, limit: int) -> None:
         self.findings = findings
@@ -108,15 +112,14 @@ class Splitter:
         """Go on with another interchange."""
         self.origin = origin
         self.wrapped = False
+        self.known: _Known = _known if origin.separators is DEFAULT else {}
 
     def split(self, start: int, end: int) -> list[Segment]:
         """The segments of `origin.data[start:end]`: no line end before, a terminator last, no object between."""
         origin = self.origin
         block = origin.data[start : end - 1]
         text = block.decode("latin-1")
-        first = not origin.charset
-        if first:
-            self._peek(text)
+        unlabelled = not origin.charset and not self._peek(text)
         release, between = origin.separators.release, _between(text, origin.separators.terminator)
         pieces = text.split(between)
         if between[1:] and not _alone(text, between, len(pieces) - 1):
@@ -128,7 +131,7 @@ class Splitter:
             segments = self._released(pieces, start, len(between))
         else:
             segments = self._plain(pieces, pieces, start, len(between))
-        if first and segments:
+        if unlabelled and segments:
             self._label(segments[0])
         if not charsets.clean(block, origin):
             self._inspect(segments)
@@ -140,17 +143,26 @@ class Splitter:
     def _plain(self, pieces: list[str], bodies: list[str], at: int, step: int) -> list[Segment]:
         """The segments in `pieces`, `step` bytes apart; their `bodies` hold no release characters and line ends.
 
-        Everything is done for all segments at once, which takes half the time of a loop over them.
+        About half of a letter's segments are constants (`S01+01`, `GIS+N`): they are split once and their elements
+        are shared from then on. Everything that can be is done for all segments at once, which a loop cannot match.
         """
-        origin, element, component = self.origin, self.origin.separators.element, self.origin.separators.component
-        parts = [body.split(element) for body in bodies]
-        tags = [part.pop(0) for part in parts]
-        if not _tags.issuperset(tags) or max(map(len, pieces)) > self.unremarkable:
+        if max(map(len, pieces)) > self.unremarkable:
             return self._each(pieces, at, step)
-        elements = [[value.split(component) for value in part] for part in parts]
+        element, component = self.origin.separators.element, self.origin.separators.component
+        found = list(map(self.known.get, bodies))
+        for index, known in enumerate(found):
+            if known is None:
+                parts = bodies[index].split(element)
+                tag = parts.pop(0)
+                if tag not in _tags:
+                    return self._each(pieces, at, step)
+                found[index] = tag, [part.split(component) for part in parts]
+                if len(bodies[index]) <= _SHORT and len(self.known) < _KNOWN:
+                    self.known[bodies[index]] = found[index]
+        tags, elements = zip(*found, strict=True)
         first = self.ordinal + 1
         self.ordinal += len(tags)
-        stretch = Stretch(origin, first, at, step, pieces)
+        stretch = Stretch(self.origin, first, at, step, pieces)
         return list(map(Segment, tags, elements, range(first, first + len(tags)), repeat(stretch)))
 
     def _released(self, pieces: list[str], at: int, step: int) -> list[Segment]:
@@ -235,18 +247,20 @@ class Splitter:
             self.findings.near(LINE_END_INSIDE, self.origin, offset, ordinal=self.ordinal)
         return body.replace("\r", "").replace("\n", "")
 
-    def _peek(self, text: str) -> None:
+    def _peek(self, text: str) -> bool:
         """Take the character set from UNB before anything is reported: columns depend on it.
 
-        Without UNB there is no label, and MedCom's own is assumed. A label that is not known is reported later.
+        Returns whether that is certain. Without UNB there is no label, and MedCom's own is assumed.
         """
         origin = self.origin
         label = text[4:8]
-        if not (text.startswith("UNB") and label in charsets.CODECS):
+        certain = text.startswith("UNB") and label in charsets.CODECS and text[8:9] == origin.separators.component
+        if not certain:
             bare = text[:64].replace("\r", "").replace("\n", "")
             label = bare[4:8] if bare.startswith("UNB") else "UNOC"
         origin.charset = label
         origin.codec = origin.encoding or charsets.CODECS.get(label, "latin-1")
+        return certain
 
     def _label(self, first: Segment) -> None:
         """Check what was taken for the label of UNB against the segment itself; report one that is not known."""

@@ -383,6 +383,13 @@ def test_unknown_label(label: str) -> None:
     assert segments[2].elements[3] == ["på"]
 
 
+def test_constants_that_are_kept_do_not_carry_their_characters_over() -> None:
+    for _ in range(2):
+        for charset, value in (("UNOY", "å"), ("UNOC", "Ã¥")):
+            segments, _ = segments_of(around("RFF+@'", charset).replace(b"@", "å".encode()))
+            assert segments[2].elements == [[value]]
+
+
 def test_bytes_that_are_not_in_the_character_set() -> None:
     data = around("FTX+NC+P00++på'", "UNOY")
     segments, issues = segments_of(data)
