@@ -101,7 +101,7 @@ def test_letter_born(version: str) -> None:
     definition = ENGINE.definitions.get("DIS91", version)
     assert definition is not None
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
     @given(letters(definition))
     def law(letter: Letter) -> None:
         bundle, ledger = forward(letter)

@@ -1,0 +1,114 @@
+"""Altering or truncating any sample anywhere never gives a traceback, and no wrong count or reference is accepted.
+
+A seeded sweep over the whole engine: 600 mutants in every run, 20,000 in the long one.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from converter.engine import Engine
+from converter.issues import Issue
+
+NEVER = "SYS"
+
+
+def samples(shared: Path) -> list[bytes]:
+    folder = shared / "samples"
+    paths = [
+        *sorted(folder.glob("medcom-2014/edifact/*.edi")),
+        *sorted(folder.glob("medcom-2014/xml/DIS91*.xml")),
+        *sorted(folder.glob("medcom-2014/*.xml")),
+        *sorted(folder.glob("field/*.xml")),
+        *(p for p in sorted(folder.glob("conversion-service/ConSer*.json")) if p.stat().st_size < 50_000),
+    ]
+    return [p.read_bytes() for p in paths]
+
+
+def mutated(data: bytes, dice: random.Random) -> bytes:
+    """One to three changes: a byte changed, a stretch dropped, doubled or moved, an end cut off."""
+    for _ in range(dice.choice((1, 1, 1, 2, 3))):
+        at, size = dice.randrange(len(data) + 1), dice.choice((1, 1, 2, 5, 20, 80))
+        kind = dice.randrange(6)
+        if kind == 0:
+            data = data[:at] + bytes([dice.randrange(256)]) + data[at + 1 :]
+        elif kind == 1:
+            data = data[:at] + data[at + size :]
+        elif kind == 2:
+            data = data[:at] + data[at : at + size] + data[at:]
+        elif kind == 3:
+            data = data[:at]
+        elif kind == 4:
+            data = data[:at] + dice.choice((b"'", b"+", b"?", b":", b"<", b"&", b'"', b"\x00", b"\xff")) + data[at:]
+        else:
+            part = data[at : at + size]
+            data = data[:at] + data[at + size :]
+            to = dice.randrange(len(data) + 1)
+            data = data[:to] + part + data[to:]
+    return data
+
+
+def found(engine: Engine, data: bytes, target: str | None = None) -> list[Issue]:
+    return [issue for outcome in engine.convert(data, to=target, name="mutant") for issue in outcome.issues]
+
+
+def sweep(engine: Engine, data: list[bytes], number: int, seed: int) -> Iterator[tuple[bytes, list[Issue]]]:
+    dice = random.Random(seed)
+    for _ in range(number):
+        mutant = mutated(dice.choice(data), dice)
+        yield mutant, found(engine, mutant)
+
+
+def wrong_controls(data: bytes) -> bool:
+    """An independent look at plain interchanges: whether UNT miscounts its segments or names another reference."""
+    if b"?" in data[9:] or b"UNO+" in data or not data.startswith(b"UNA:+.? '"):
+        return False
+    segments = [s.strip(b"\r\n") for s in data[9:].replace(b"\r", b"").replace(b"\n", b"").split(b"'")]
+    heads = [n for n, s in enumerate(segments) if s.startswith(b"UNH+")]
+    tails = [n for n, s in enumerate(segments) if s.startswith(b"UNT+")]
+    if len(heads) != 1 or len(tails) != 1 or heads[0] > tails[0]:
+        return False
+    head, tail = segments[heads[0]].split(b"+"), segments[tails[0]].split(b"+")
+    return len(tail) != 3 or tail[1] != str(tails[0] - heads[0] + 1).encode() or tail[2] != head[1]
+
+
+def check(engine: Engine, data: list[bytes], number: int, seed: int) -> int:
+    caught = 0
+    for mutant, issues in sweep(engine, data, number, seed):
+        assert not [i for i in issues if i.code.startswith(NEVER) and i.code != "SYS010"], mutant
+        if wrong_controls(mutant):
+            caught += 1
+            assert [i for i in issues if i.severity == "error"], mutant
+    return caught
+
+
+def test_a_short_sweep(shared: Path) -> None:
+    assert check(Engine(), samples(shared), 600, seed=1) > 20
+
+
+@pytest.mark.long
+def test_the_sweep_of_twenty_thousand(shared: Path) -> None:
+    assert check(Engine(), samples(shared), 20_000, seed=2) > 500
+
+
+def test_truncation_at_every_byte_of_a_letter(shared: Path) -> None:
+    """No prefix of an interchange passes as whole, but for the line end after its last segment."""
+    engine = Engine(validate=False)
+    data = (shared / "samples/medcom-2014/edifact/DIS91_1.edi").read_bytes().rstrip(b"\r\n")
+    for end in range(0, len(data), 3):
+        assert [i for i in found(engine, data[:end]) if i.severity == "error"], end
+    assert not [i for i in found(engine, data) if i.severity == "error"]
+
+
+def test_the_independent_look_finds_a_wrong_count(shared: Path) -> None:
+    """Negative control of the check above, and of the reader that it judges."""
+    data = (shared / "samples/medcom-2014/edifact/DIS14_1.edi").read_bytes()
+    wrong = re.sub(rb"UNT\+\d+", b"UNT+7", data)
+    assert not wrong_controls(data)
+    assert wrong_controls(wrong)
+    assert "EDI035" in [i.code for i in found(Engine(validate=False), wrong)]
