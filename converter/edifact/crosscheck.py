@@ -13,7 +13,7 @@ from itertools import groupby, pairwise, zip_longest
 from converter.edifact.findings import Findings
 from converter.edifact.segments import DEFAULT, Origin, Segment
 from converter.edifact.splitting import NO_TAG
-from converter.edifact.syntax import read_segments
+from converter.edifact.syntax import BYTE_ORDER_MARK, JUNK, read_segments
 from converter.issues import IssueLog, Severity, declare
 from converter.limits import Limits
 
@@ -55,38 +55,61 @@ def cross_check(
 
     Findings of our own reader are not logged again. Imports pydifact when called.
     """
-    findings = Findings(log)
-    stretches = read_segments(data, IssueLog(), file=file, limits=limits, encoding=encoding)
-    for origin, group in groupby(stretches, key=lambda stretch: stretch[0]):
-        segments = [segment for _, part in group for segment in part]
-        reason = _reason(origin, segments)
-        if reason:
-            findings.at(NOT_COMPARED, segments[0], reason=reason)
-        else:
-            _compare(origin, segments, findings)
-        findings.close(origin, segments[-1].end)
+    findings, own = Findings(log), IssueLog()
+    stretches = read_segments(data, own, file=file, limits=limits, encoding=encoding)
+    groups = ([s for _, part in group for s in part] for _, group in groupby(stretches, key=lambda stretch: stretch[0]))
+    start, segments = 0, next(groups, None)
+    while segments is not None:
+        following = next(groups, None)
+        end = _beginning(data, following[0].start) if following else len(data)
+        left_out = any(start <= issue.at.offset < end for issue in own if issue.kind in (JUNK, BYTE_ORDER_MARK))
+        _check(segments, data[start:end], left_out, findings)
+        findings.close(_origin(segments), end)
+        start, segments = end, following
 
 
-def _reason(origin: Origin, segments: list[Segment]) -> str:
+def _beginning(data: bytes, start: int) -> int:
+    """Where the interchange whose first segment starts there begins, with its service string advice."""
+    before = data[max(start - 64, 0) : start].rstrip()
+    return start - len(data[max(start - 64, 0) : start]) + len(before) - 9 if before[-9:-6] == b"UNA" else start
+
+
+def _origin(segments: list[Segment]) -> Origin:
+    origin = segments[0].origin
+    assert origin is not None
+    return origin
+
+
+def _check(segments: list[Segment], raw: bytes, left_out: bool, findings: Findings) -> None:
+    """Compare the segments of one interchange with what pydifact makes of all of its bytes."""
+    reason = _reason(segments, left_out)
+    if reason:
+        findings.at(NOT_COMPARED, segments[0], reason=reason)
+        return
+    raw = raw.lstrip()
+    text = raw[9 if raw.startswith(b"UNA") else 0 :].decode(_origin(segments).codec, "replace")
+    try:
+        others = list(_tokens(text.replace("\r", "").replace("\n", "")))
+    except Exception as error:  # noqa: BLE001 - pydifact fails with whatever its code runs into
+        findings.at(REFUSES, segments[0], error=type(error).__name__)
+        return
+    _compare(segments, others, findings)
+
+
+def _reason(segments: list[Segment], left_out: bool) -> str:
     """Why pydifact cannot be asked about an interchange; empty if it can."""
+    origin = _origin(segments)
     if origin.separators != DEFAULT:
         return "it has its own separators"
     if any(segment.binary is not None for segment in segments):
         return "it holds binary objects"
     between = (origin.data[one.end + 1 : other.start] for one, other in pairwise(segments))
-    if origin.damage or any(gap.strip() for gap in between):
+    if left_out or origin.damage or any(gap.strip() for gap in between):
         return "parts of it were left out"
     return ""
 
 
-def _compare(origin: Origin, segments: list[Segment], findings: Findings) -> None:
-    raw = origin.data[segments[0].start : segments[-1].end + 1]
-    text = raw.decode(origin.codec, "replace").replace("\r", "").replace("\n", "")
-    try:
-        others = list(_tokens(text))
-    except Exception as error:  # noqa: BLE001 - pydifact fails with whatever its code runs into
-        findings.at(REFUSES, segments[0], error=type(error).__name__)
-        return
+def _compare(segments: list[Segment], others: list[Elements], findings: Findings) -> None:
     for ours, theirs in zip_longest(segments, others):
         if ours is None or theirs is None:
             findings.at(DIFFERS, ours or segments[-1], number=0)
