@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -149,20 +150,20 @@ class Summary:
 # Sinks
 
 
-class Sink:
+class Sink(ABC):
     """Takes outputs one after the other. Used as a context manager: what is unfinished at an exception is removed."""
 
+    @abstractmethod
     def write(self, name: str, outcome: Outcome) -> None:
         """Take the output of a message that came from the input with that label."""
-        raise NotImplementedError
 
-    def pass_over(self, name: str) -> None:
+    def pass_over(self, name: str) -> None:  # noqa: B027 - most sinks need not know
         """Note a message of that input for which there is no output: the names of the next ones count it."""
 
-    def finish(self, summary: Summary) -> None:
+    def finish(self, summary: Summary) -> None:  # noqa: B027 - nothing to complete
         """Complete the output. Called once, after the last `write`."""
 
-    def abandon(self) -> None:
+    def abandon(self) -> None:  # noqa: B027 - nothing to remove
         """Remove what is incomplete."""
 
     def __enter__(self) -> Self:
