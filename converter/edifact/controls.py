@@ -15,7 +15,7 @@ REFERENCES = declare(
     "the references of {head} and {tail} differ",
     why="Head and tail may belong to two different messages with a part missing between them. Both places are marked.",
     help="Fetch the file again; if it was sent so, the sender's system is at fault.",
-    source="ISO 9735, 0062, 0020; CONTRL 0085",
+    source="ISO 9735, 0062, 0020, 0802; CONTRL 0085",
     contrl=28,
 )
 COUNT = declare(
@@ -25,7 +25,7 @@ COUNT = declare(
     "{tag} counts another number of {things} than the {found} there are",
     why="Something was lost, added or doubled on the way; the count exists to show just that.",
     help="Fetch the file again. A sender that counts wrongly must be corrected: the converter never does.",
-    source="ISO 9735, 0074, 0036; CONTRL 0085",
+    source="ISO 9735, 0074, 0036, 0810; CONTRL 0085",
     contrl=29,
 )
 MISSING = declare(
@@ -63,6 +63,7 @@ EXTRA = declare(
 _SHAPES = {
     "UNB": (2, 3, 3, 2, 1, 2, 1, 1, 1, 1, 1),
     "UNH": (1, 5, 1, 2),
+    "UNP": (1, 1),
     "UNT": (1, 1),
     "UNZ": (1, 1),
 }
@@ -111,13 +112,13 @@ class Controls:
         self.findings.at(MISSING, segment, element, component, tag=segment.tag, name=name)
         return False
 
-    def count(self, trailer: Segment, things: str, number: int) -> None:
-        """Compare element 1 of UNT or UNZ (0074, 0036: at most six digits) with the number of `things` there are."""
+    def count(self, trailer: Segment, things: str, number: int, digits: int = 6) -> None:
+        """Compare element 1 of a trailer (UNT 0074, UNZ 0036: six digits) with the number of `things` there are."""
         stated = trailer.get(1)
         if not self.required(trailer, 1, "count"):
             return
-        if not (stated.isascii() and stated.isdigit() and len(stated) <= 6):
-            expected = "a number of one to six digits"
+        if not (stated.isascii() and stated.isdigit() and len(stated) <= digits):
+            expected = f"a number of one to {digits} digits"
             self.findings.at(INVALID, trailer, 1, 1, tag=trailer.tag, name="count", expected=expected, value=stated)
         elif int(stated) != number:
             self.findings.at(COUNT, trailer, 1, 1, tag=trailer.tag, things=things, found=number, value=stated)

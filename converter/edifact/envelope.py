@@ -140,7 +140,7 @@ TOO_LARGE = declare(
     contrl=35,
 )
 
-_SERVICE = frozenset(["UNB", "UNG", "UNH", "UNT", "UNE", "UNZ"])
+_SERVICE = frozenset(["UNB", "UNG", "UNH", "UNO", "UNP", "UNT", "UNE", "UNZ"])
 
 
 @dataclass(slots=True, eq=False)
@@ -268,6 +268,7 @@ class _Reader:
         self.references: dict[str, int] = {}
         self.seen: set[tuple[str, str]] = set()
         self.last: Segment | None = None
+        self.uno: Segment | None = None
         self.pieces = 0  # constituents of the open message, counted up to its segment number `weighed`
         self.weighed = 0
         self.objects = 0  # bytes of its objects
@@ -386,10 +387,32 @@ class _Reader:
             yield from self._cut_off(segment)
             self._flush_orphans()
             self._trailer(segment)
+        elif tag == "UNO":
+            self.uno = segment
+            self._content(segment)
+        elif tag == "UNP":
+            self._object_end(segment)
+            self._content(segment)
         elif tag in ("UNG", "UNE"):
             yield from self._cut_off(segment)
             self._flush_orphans()
             self._group(segment)
+
+    def _content(self, segment: Segment) -> None:
+        if self.message is not None:
+            self.message.segments.append(segment)
+        else:
+            self._orphan(segment)
+
+    def _object_end(self, unp: Segment) -> None:
+        """Check UNP against the object before it and its UNO."""
+        last = self.last
+        if self.uno is None or last is None or last.binary is None:
+            self._report(OUT_OF_PLACE, unp, tag="UNP")
+            return
+        self.controls.shape(unp)
+        self.controls.count(unp, "bytes", last.end - last.start, digits=12)
+        self.controls.same_reference(self.uno, 1, unp, "object reference")
 
     def _begin(self, unh: Segment) -> None:
         assert self.interchange is not None

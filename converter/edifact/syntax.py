@@ -111,6 +111,16 @@ OBJECT_MISMATCH = declare(
     source="MedCom BIN01, UNO and UNP; CONTRL 0085",
     contrl=29,
 )
+LINE_END_AFTER_OBJECT = declare(
+    "EDI017",
+    "line-end-after-object",
+    Severity.WARNING,
+    "line ends stand between an object and UNP",
+    why="They may be the object's own last bytes, pushed out by bytes that were added further up.",
+    help="Compare the object with the sender's; the sender should write UNP directly behind the object.",
+    source="MedCom BIN01, UNO and UNP",
+    contrl=29,
+)
 OBJECT_TOO_LARGE = declare(
     "EDI016",
     "object-too-large",
@@ -233,10 +243,14 @@ class _Scanner:
             separators, self.pos = self._advice(start)
             if separators is not None:
                 yield from self._interchange(separators, self.pos)
-        if not self.splitter.ordinal:
-            blank = not self.data.strip(_BLANK)
-            what = "the input is empty" if blank else "the input holds no complete segment of one"
-            self.findings.near(NO_INTERCHANGE, self.origin, 0, what=what)
+            if self.data.startswith(b"UNA", start) and len(self.data.rstrip(_BLANK)) == start + 9:
+                self.findings.near(NO_INTERCHANGE, self.origin, start, what="nothing follows a service string advice")
+                break
+        else:
+            if not self.splitter.ordinal:
+                blank = not self.data.strip(_BLANK)
+                what = "the input is empty" if blank else "the input holds no complete segment of one"
+                self.findings.near(NO_INTERCHANGE, self.origin, 0, what=what)
         self.findings.close(self.origin, len(self.data))
 
     def _usual(self) -> tuple[int, int]:
@@ -331,7 +345,7 @@ class _Scanner:
                 head = True
             elif why == "A" and not _UNB_AHEAD.match(self.data, pos + 9):
                 self.findings.near(STRAY_ADVICE, self.origin, pos)
-                pos += 9
+                pos = min(pos + 9, len(self.data))
             elif why in ("A", "Z", "end"):
                 self.pos = pos
                 return
@@ -441,40 +455,45 @@ class _Scanner:
     def _object(self, uno: Segment, start: int) -> tuple[Segment | None, int]:
         """The object after UNO, read by its length, and where reading goes on."""
         declared = uno.get(4)
+        end = -1
         if not (declared.isascii() and declared.isdigit() and len(declared) <= 12):
             self.findings.at(OBJECT_LENGTH, uno, 4, 1)
-            end = self._find_unp(uno, start)
         elif int(declared) > self.limits.attachment:
             self.findings.at(OBJECT_TOO_LARGE, uno, 4, 1, limit=self.limits.attachment)
-            end = self._find_unp(uno, start)
-        elif not self._unp_at(start + int(declared)):
+        elif not self._unp_at(_skip_line_ends(self.data, start + int(declared))):
             self.findings.at(OBJECT_MISMATCH, uno, 4, 1, value=declared)
-            end = self._find_unp(uno, start)
         else:
             end = start + int(declared)
+            if not self._unp_at(end):
+                self.findings.at(LINE_END_AFTER_OBJECT, uno, 4, 1)
         if end < 0:
-            return None, start
-        return ObjectSegment.read(uno, start, end), end
+            self.origin.damage.append(uno.start)
+            end = self._find_unp(declared, start)
+        return (ObjectSegment.read(uno, start, end), end) if end >= 0 else (None, start)
 
     def _unp_at(self, pos: int) -> bool:
-        element = self.origin.separators.element.encode()
-        return self.data.startswith(b"UNP" + element, _skip_line_ends(self.data, pos))
+        return self.data.startswith(b"UNP" + self.origin.separators.element.encode(), pos)
 
-    def _find_unp(self, uno: Segment, start: int) -> int:
-        """Where an object of wrong length probably ends: at a UNP that counts its bytes right, else at the first."""
-        self.origin.damage.append(uno.start)
+    def _find_unp(self, declared: str, start: int) -> int:
+        """Where an object of wrong length probably ends; -1 if there is no UNP at all.
+
+        Best is a UNP that counts the bytes before it right, then one that agrees with UNO, then the first: an object
+        may hold what looks like one.
+        """
         if start >= self.no_unp_from:
             return -1
-        first = -1
+        first = agreeing = -1
         for number, match in enumerate(_UNP.finditer(self.data, start)):
             first = match.start() if first < 0 else first
             if int(match[1]) == match.start() - start:
                 return match.start()
+            if agreeing < 0 and match[1].decode() == declared:
+                agreeing = match.start()
             if number == 16:
                 break
         if first < 0:
             self.no_unp_from = start
-        return first
+        return agreeing if agreeing >= 0 else first
 
 
 def _skip_blanks(data: bytes, pos: int) -> int:
