@@ -13,7 +13,8 @@ from typing import Any
 
 from converter.definitions import Definition
 from converter.edifact.segments import Segment
-from converter.edifact.text import COMPONENTS, FALLBACK, FORMATS, MAX_COMPONENT, PLAIN, read_lines, read_text
+from converter.edifact.text import FALLBACK, FORMATS, MAX_COMPONENT, PLAIN, read_lines, read_text
+from converter.freetext import COMPONENTS
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
 from converter.letter import Extra, Value
 from converter.limits import Limits

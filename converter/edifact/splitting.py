@@ -156,9 +156,9 @@ class Splitter:
                 tag = parts.pop(0)
                 if tag not in _tags:
                     return self._each(pieces, at, step)
-                found[index] = tag, [part.split(component) for part in parts]
+                made = found[index] = (tag, [part.split(component) for part in parts])
                 if len(bodies[index]) <= _SHORT and len(self.known) < _KNOWN:
-                    self.known[bodies[index]] = found[index]
+                    self.known[bodies[index]] = made
         tags, elements = zip(*found, strict=True)
         first = self.ordinal + 1
         self.ordinal += len(tags)
