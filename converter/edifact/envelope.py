@@ -411,7 +411,8 @@ class _Reader:
             self._report(OUT_OF_PLACE, unp, tag="UNP")
             return
         self.controls.shape(unp)
-        self.controls.count(unp, "bytes", last.end - last.start, digits=12)
+        if not _is_damaged(self.uno, self.uno):  # else the end of the object was guessed
+            self.controls.count(unp, "bytes", last.end - last.start, digits=12)
         self.controls.same_reference(self.uno, 1, unp, "object reference")
 
     def _begin(self, unh: Segment) -> None:
@@ -461,10 +462,7 @@ class _Reader:
     def _finish(self, end: Segment) -> Iterator[Message]:
         message = self.message
         assert message is not None
-        damage = message.interchange.origin.damage
-        if damage:
-            index = bisect_left(damage, message.header.start)
-            message.broken |= index < len(damage) and damage[index] <= end.end
+        message.broken |= _is_damaged(message.header, end)
         self.message = None
         self.findings.release(end)
         yield message
@@ -526,3 +524,12 @@ class _Reader:
     ) -> None:
         if segment is not None:
             self.findings.at(kind, segment, element, component, **facts)
+
+
+def _is_damaged(first: Segment, last: Segment) -> bool:
+    """Whether a segment between these two had to be left out or cannot be trusted."""
+    damage = first.origin.damage if first.origin is not None else []
+    if not damage:
+        return False
+    index = bisect_left(damage, first.start)
+    return index < len(damage) and damage[index] <= last.end

@@ -636,3 +636,26 @@ def test_limits_of_a_segment() -> None:
     assert places(issues) == ["EDI009 - 3"]
     assert [s.tag for s in segments] == ["UNB", "UNH", "UNT", "UNZ"]
     assert segments[2].ordinal == 4
+
+
+@pytest.mark.long
+def test_reading_is_many_times_as_fast_as_pydifact(shared: Path) -> None:
+    """A guard with a margin; the figure itself is made by the benchmarks."""
+    import statistics
+    import time
+    import warnings
+
+    from pydifact.parser import Parser
+
+    warnings.simplefilter("ignore")
+    files = [data for path, data in samples(shared) if path.parent.name == "edifact" and b"UNO+" not in data]
+    ratios = []
+    for _ in range(9):
+        begin = time.process_time()
+        for data in files:
+            segments_of(data)
+        middle = time.process_time()
+        for data in files:
+            list(Parser().parse(data.decode("latin-1")))
+        ratios.append((time.process_time() - middle) / (middle - begin))
+    assert statistics.median(ratios) > 15
