@@ -220,12 +220,13 @@ def index(bundle: Mapping[str, Any]) -> dict[str, Resource]:
     """The resources of a Bundle by fullUrl and by `Type/id`. Of several with one name the first is found."""
     found: dict[str, Resource] = {}
     entries = bundle.get("entry")
+    add = found.setdefault
     for entry in entries if isinstance(entries, list) else ():
         resource = entry.get("resource") if isinstance(entry, dict) else None
         if isinstance(resource, dict):
             if isinstance(url := entry.get("fullUrl"), str):
-                found.setdefault(url, resource)
-            found.setdefault(f"{resource.get('resourceType')}/{resource.get('id')}", resource)
+                add(url, resource)
+            add(f"{resource.get('resourceType')}/{resource.get('id')}", resource)
     return found
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError
 from converter.fhir.bundle import Resource
+from converter.fhir.rendering import Render, compiled
 from converter.fhir.wording import LABELLED, OTHER, VALUES, Labels, Wording, anything
 
 if TYPE_CHECKING:
@@ -24,32 +24,17 @@ SUFFIX = ".xhtml.j2"
 WITHOUT = ("Bundle", "Binary", "Parameters")
 """The resource types that have no narrative."""
 
-_BEFORE = frozenset({"resourceType", "id", "meta"})
+_BEFORE = ("resourceType", "id", "meta")
 # What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Two ways to find it: bytes are
 # looked through faster than characters, and say when to look closer (surrogates begin with ED, U+FFFE with EF).
 _SUSPECT = bytes(code for code in range(0x20) if code not in b"\t\n\r") + b"\xed\xef"
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-_Render = Callable[[Any], Iterator[str]]
-
-
-class _Variables:
-    """All that a compiled template asks of jinja2's Context. Ours use no global, import or block, so a look-up will do.
-
-    jinja2's own copies the environment's globals for each rendering and costs more than the template. A variable that
-    is not there raises `KeyError` here, as `UndefinedError` does there.
-    """
-
-    __slots__ = ("resolve_or_missing",)
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.resolve_or_missing = values.__getitem__
-
 
 class Narratives:
     """The compiled templates and the Danish labels of codes."""
 
-    def __init__(self, templates: dict[str, _Render], labels: Labels) -> None:
+    def __init__(self, templates: dict[str, Render], labels: Labels) -> None:
         self._templates = templates
         self._labels = labels
 
@@ -88,10 +73,10 @@ class Narratives:
             try:
                 values = VALUES[kind](resource, wording)
                 values["id"] = resource.get("id", "")
-                return "".join(self._templates[kind](_Variables(values)))
+                return self._templates[kind](values)
             except (AttributeError, TypeError, KeyError):
                 pass  # an element is not what it should be; the profiles will say which
-        return "".join(self._templates[OTHER](_Variables(anything(resource, wording))))
+        return self._templates[OTHER](anything(resource, wording))
 
 
 def template_environment(folder: Path) -> Environment:
@@ -101,25 +86,10 @@ def template_environment(folder: Path) -> Environment:
     return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
 
 
-def _compiled(environment: Environment, name: str) -> _Render:
-    """The function that jinja2 has made of a template, with a faster `escape`.
-
-    markupsafe's own wraps every escaped string in a `Markup`, ten times the cost of escaping it. The part below it does
-    the same to plain strings. Where it is not to be had, the slow one stays in place.
-    """
-    render = environment.get_template(name).root_render_func
-    try:
-        from markupsafe._speedups import _escape_inner
-    except ImportError:
-        return render
-
-    def escape(value: object) -> str:
-        if isinstance(value, str):
-            return _escape_inner(value)
-        raise TypeError("not a text")
-
-    render.__globals__["escape"] = escape
-    return render
+def _compiled(environment: Environment, name: str) -> Render:
+    assert environment.loader is not None
+    source, file, _ = environment.loader.get_source(environment, name)
+    return compiled(environment.parse(source, name), f"<narrative {file}>")
 
 
 def _is_xml(text: str) -> bool:
@@ -129,12 +99,14 @@ def _is_xml(text: str) -> bool:
 
 
 def _place(resource: Resource, text: dict[str, str]) -> None:
-    """Set `text`; a resource without one gets it after `meta`, for which what follows has to be put in again."""
-    if "text" in resource:
+    """Set `text`; a resource without one gets it after `meta`, for which all is put in again."""
+    if "text" not in resource:
+        old = resource.copy()
+        resource.clear()
+        for key in _BEFORE:
+            if key in old:
+                resource[key] = old[key]
         resource["text"] = text
-        return
-    following = [(key, value) for key, value in resource.items() if key not in _BEFORE]
-    for key, _ in following:
-        del resource[key]
-    resource["text"] = text
-    resource.update(following)
+        resource.update(old)
+    else:
+        resource["text"] = text

@@ -31,6 +31,7 @@ LABELLED = frozenset({STATUS, PRIORITY, ENCOUNTER, ROLE, SYSTEM, IDENTIFIER})
 """The elements whose codes have labels under the element's path, not under a code system."""
 
 _NOTHING: Mapping[str, Any] = {}
+_DANISH = frozenset({":00+01:00", ":00+02:00"})
 _NO_ATTACHMENT = ("", "", "", "")
 
 
@@ -39,6 +40,8 @@ def moment(value: str) -> str:
     if len(value) < 10 or value[4] != "-" or value[7] != "-":
         return value
     day = f"{value[8:10]}-{value[5:7]}-{value[:4]}"
+    if value[16:] in _DANISH:
+        return f"{day} kl. {value[11:16]}"
     if len(value) < 16:
         return day
     clock, zone = (value[11:-1], "+00:00") if value[-1] == "Z" else (value[11:-6], value[-6:])
@@ -99,7 +102,7 @@ class Wording:
         return self._ask(reference, target) if said is None else said
 
     def _ask(self, reference: Mapping[str, Any], target: str | None) -> str:
-        found = self.indexed.get(target or "") or resolve(self.indexed, target)
+        found = (self.indexed.get(target) or resolve(self.indexed, target)) if target else None
         if found is None:
             own = (reference.get("display"), reference.get("identifier", _NOTHING).get("value"), target)
             return ", ".join(filter(None, own))
