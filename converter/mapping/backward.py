@@ -48,6 +48,7 @@ class _Writer:
             put("pass")
             for one in resource.rules:
                 self._entry(one, name)
+            self._written(resource.rules, "r", name)
             self.out.depth -= 1
         put("# back")
         for rule in doc.back_rules:
@@ -94,7 +95,19 @@ class _Writer:
         put(f"p = f'{each.group}[{{i}}].'")
         for rule in each.rules:
             self._rule(rule, "n", repr(f"{resource}.{each.name}.{rule.name}"), "p", each.group)
+        self._written(each.rules, "n", f"{resource}.{each.name}")
         self.out.depth -= 1
+
+    def _written(self, rules: list[Any], scope: str, name: str) -> None:
+        """What slices with a pattern write of their own accord says nothing on the way back."""
+        found: dict[tuple[paths.Step, ...], None] = {}
+        for rule in rules:
+            columns = rule.fhir_columns.values() if isinstance(rule, Rule) else ()
+            for target in filter(None, (rule.target, *columns)):
+                path = self._path(target)
+                found.update({path[: n + 1]: None for n, s in enumerate(path) if s.slice is not None and s.slice.on})
+        for path in found:
+            self.put(f"b.written({scope}, {self.out.keep(self.out.name('W'), path)}, {name!r})")
 
     def _rule(self, rule: Rule, scope: str, name: str, prefix: str, group: str = "") -> None:
         if not rule.back:

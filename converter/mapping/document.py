@@ -256,8 +256,36 @@ class Reader:
             return
         part = load(path, name=self.names.get(str(path), str(path)))
         for key, entry in part.get("slices", {}).items():
-            self.slices[str(key)] = _slice(str(key), entry)
+            if isinstance(entry, Map):
+                self.slices[str(key)] = self._slice(key, entry)
+            else:
+                self.complain(BAD_FORM, key, problem="a slice is a mapping")
         self.parts.update({str(key): entry for key, entry in part.get("parts", {}).items()})
+
+    def _slice(self, key: Str, entry: Map) -> paths.Slice:
+        name, also = str(key), tuple(str(v) for v in entry.get("also", ()))
+        if "has" in entry:
+            return paths.Slice(name, has=str(entry["has"]))
+        if "on" in entry:
+            return self._pattern(key, entry, also)
+        keys = [k for k in entry if k not in ("also", "otherwise")]
+        if len(keys) != 1:
+            self.complain(BAD_FORM, key, problem="a slice has one key, or `has`, or `on`, `is` and `write`")
+            return paths.Slice(name)
+        values = (str(entry[keys[0]]), *also)
+        return paths.Slice(name, str(keys[0]), values, otherwise_first=entry.get("otherwise") == "first")
+
+    def _pattern(self, key: Str, entry: Map, also: tuple[str, ...]) -> paths.Slice:
+        """A slice that is recognised by a value deep in the item; what it writes must be recognised again."""
+        unknown = [k for k in entry if k not in ("on", "is", "also", "write")]
+        if unknown or not isinstance(entry.get("is"), Str) or not isinstance(entry.get("write"), Map):
+            self.complain(BAD_FORM, key, problem="a slice with `on` has `is` and `write`, and may have `also`")
+            return paths.Slice(str(key))
+        values = (str(entry["is"]), *also)
+        found = paths.Slice(str(key), values=values, on=tuple(entry["on"].split(".")), write=_plain(entry["write"]))
+        if not found.holds(found.write):
+            self.complain(BAD_FORM, entry["write"], problem=f"what {str(key)!r} writes is not what it recognises")
+        return found
 
     def _document(self, document: Map, file: str) -> Document:
         for key in ("mapping", "letter", "version", "bundle", "fullurl", "ids", "resources"):
@@ -480,14 +508,6 @@ class Reader:
             rule.sentence_loss = self._loss(first["loss"])
 
 
-def _slice(name: str, entry: Map) -> paths.Slice:
-    if "has" in entry:
-        return paths.Slice(name, has=str(entry["has"]))
-    key = next(k for k in entry if k not in ("also", "otherwise"))
-    values = (str(entry[key]), *(str(v) for v in entry.get("also", ())))
-    return paths.Slice(name, str(key), values, otherwise_first=entry.get("otherwise") == "first")
-
-
 def _substitute(value: Any, given: Mapping[str, str]) -> Any:
     """A copy of a loaded value with every `$name` replaced, places kept."""
     if isinstance(value, Str):
@@ -510,6 +530,8 @@ def _plain(value: Any) -> Any:
     """A loaded constant as plain data; `true` and `false` are booleans in FHIR."""
     if isinstance(value, Map):
         return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, Seq):
+        return [_plain(v) for v in value]
     if isinstance(value, Str):
         return {"true": True, "false": False}.get(value, str(value))
     return value

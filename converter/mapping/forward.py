@@ -173,8 +173,8 @@ class _Writer:
 
     # -- the tree of targets ---------------------------------------------------------------------------------------
 
-    def _tree(self, rules: list[Any], scope: str) -> Tree:
-        tree = Tree()
+    def _tree(self, rules: list[Any], scope: str, start: dict[str, Any] | None = None) -> Tree:
+        tree = Tree(start=start or {})
         for rule in rules:
             if isinstance(rule, Each | Derived):
                 step = paths.parse(rule.target, self.document.slices)[-1]
@@ -191,6 +191,7 @@ class _Writer:
         for step in path[:-1]:
             tree = self._child(tree, step)
         last = path[-1]
+        tree.start.pop(last.name, None)
         if last.selector is not None:
             items = tree.properties.setdefault(last.name, {})
             slot = items.setdefault(last.selector, None) or Slot(self.out.name("s"))
@@ -203,14 +204,13 @@ class _Writer:
 
     def _child(self, tree: Tree, step: paths.Step) -> Tree:
         if step.selector is None:
-            child = tree.properties.setdefault(step.name, None) or Tree()
+            # What a slice writes below this step becomes the start of the object that rules write into.
+            child = tree.properties.setdefault(step.name, None) or Tree(start=tree.start.pop(step.name, {}))
             tree.properties[step.name] = child
         else:
             items = tree.properties.setdefault(step.name, {})
-            child = items.setdefault(step.selector, None) or Tree()
+            child = items.setdefault(step.selector, None) or Tree(start=step.slice.start if step.slice else {})
             items[step.selector] = child
-            if step.slice is not None and step.slice.key:
-                child.start = (step.slice.key, step.slice.values[0])
         found: Tree = child
         return found
 
@@ -497,9 +497,7 @@ class _Writer:
         self.out.depth += 1
         put(f"p = f'{each.group}[{{i}}].'")
         self.group, self.written = each.group, values
-        tree = self._tree(each.rules, f"{scope}.{each.name}")
-        if step.slice is not None and step.slice.key:
-            tree.start = (step.slice.key, step.slice.values[0])
+        tree = self._tree(each.rules, f"{scope}.{each.name}", step.slice.start if step.slice else {})
         self._fill(tree)
         if each.at_least:
             self._at_least(each, tree, scope, pointer)
@@ -540,8 +538,7 @@ class _Writer:
         value: Any = "VALUE"
         for part in reversed(derived.position.split(".")):
             value = {part: value}
-        start = {step.slice.key: step.slice.values[0]} if step.slice is not None else {}
-        shape = repr({**start, **value}).replace("'VALUE'", "n")
+        shape = repr({**(step.slice.start if step.slice else {}), **value}).replace("'VALUE'", "n")
         self.put(f"# {scope}.{derived.name} ({self.document.file}:{derived.at.line})")
         self.put(f"{values}.extend([{shape} for n in d_{derived.name}])")
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 _STEP = re.compile(r"([A-Za-z]+)(?:\[([^\]]*)\])?\Z|resolve\(\)\Z")
@@ -24,19 +25,44 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """How an item of a list is recognised: `key` has one of `values` (the first is written), or `has` is there."""
+    """How an item of a list is recognised: `key` has one of `values` (the first is written), or `has` is there.
+
+    With `on` in place of `key`: any value on that path below the item is one of `values`, and `write` is written.
+    """
 
     name: str
     key: str = ""
     values: tuple[str, ...] = ()
     has: str = ""
     otherwise_first: bool = False
+    on: tuple[str, ...] = ()
+    write: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def holds(self, item: Any) -> bool:
         """Whether the item belongs to the slice."""
         if not isinstance(item, dict):
             return False
+        if self.on:
+            return any(value in self.values for value in _below(item, self.on))
         return self.has in item if self.has else item.get(self.key) in self.values
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """What a new item holds before any rule writes into it."""
+        if self.on:
+            return deepcopy(dict(self.write))
+        return {self.key: self.values[0]} if self.key else {}
+
+
+def _below(value: Any, names: tuple[str, ...]) -> Iterator[Any]:
+    """All values on a path of names, through lists."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _below(item, names)
+    elif not names:
+        yield value
+    elif isinstance(value, dict) and names[0] in value:
+        yield from _below(value[names[0]], names[1:])
 
 
 @dataclass(frozen=True, slots=True)

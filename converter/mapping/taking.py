@@ -254,6 +254,13 @@ class Taking:
         for node in used:
             self.note(node.pointer, "folded-to-text", name, leaf, rule.lossy if lost else rule.loss)
 
+    def written(self, scope: Node | None, path: paths.Path, name: str) -> None:
+        """What a slice wrote into its items: checked, not carried; other values stay for the lines of `not_carried`."""
+        slice_ = path[-1].slice
+        for node in self.nodes(scope, path) if slice_ is not None and not path[-1].negated else ():
+            for leaf in _same(node, slice_.write if slice_ is not None else {}):
+                self.note(leaf.pointer, "constant-checked", name)
+
     def derived(self, scope: Node, target: paths.Path, source: Node | None, values: paths.Path, name: str) -> None:
         """Items that forward makes from another list."""
         known = {n.value for n in self.nodes(source, values)}
@@ -398,6 +405,20 @@ class Taking:
 def plain(value: Any) -> str:
     """A FHIR value as text for comparisons."""
     return {True: "true", False: "false"}[value] if isinstance(value, bool) else str(value)
+
+
+def _same(node: Node, pattern: Any) -> Iterator[Node]:
+    """The values below a node that equal those of a pattern; each item of a list may be any of the pattern's."""
+    if isinstance(pattern, dict) and isinstance(node.value, dict):
+        for key, value in pattern.items():
+            if key in node.value:
+                yield from _same(Node(f"{node.pointer}/{key}", node.value[key]), value)
+    elif isinstance(pattern, list) and isinstance(node.value, list):
+        for number, item in enumerate(node.value):
+            for value in pattern:
+                yield from _same(Node(f"{node.pointer}/{number}", item), value)
+    elif type(pattern) is type(node.value) and pattern == node.value and not isinstance(pattern, dict | list):
+        yield node
 
 
 def _leaf(path: str, prefix: str, group: str) -> str:

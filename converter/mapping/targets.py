@@ -44,7 +44,7 @@ class Tree:
     """An object to be built: properties in the order of the rules; lists hold their items by selector."""
 
     properties: dict[str, Any] = field(default_factory=dict)
-    start: tuple[str, str] | None = None
+    start: dict[str, Any] = field(default_factory=dict)
 
 
 def slots(tree: Slot | Tree) -> list[Slot]:
@@ -89,7 +89,7 @@ def literal(tree: Slot | Tree) -> str:
     """The Python expression of a solid tree."""
     if isinstance(tree, Slot):
         return repr(tree.constant) if not tree.dynamic else tree.expression or tree.var
-    parts = [f"{tree.start[0]!r}: {tree.start[1]!r}"] if tree.start else []
+    parts = [f"{key!r}: {value!r}" for key, value in tree.start.items()]
     for name, child in tree.properties.items():
         if isinstance(child, dict):
             parts.append(f"{name!r}: [{', '.join(literal(item) for item in child.values())}]")
@@ -100,4 +100,4 @@ def literal(tree: Slot | Tree) -> str:
 
 def start(tree: Tree) -> str:
     """The expression that an object starts from."""
-    return repr(dict([tree.start]) if tree.start else {})
+    return repr(tree.start)
