@@ -19,7 +19,6 @@ from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, Value, pattern
 from converter.limits import Limits
 from converter.mapping import Context, Mappings
-from converter.mapping import Mapping as LetterMapping
 
 if TYPE_CHECKING:
     from converter.directory import Directory
@@ -225,6 +224,16 @@ class Engine:
                 self._check_bundle(outcome.bundle, log, name, profile)
             yield self._done(outcome, log)
 
+    def letters(self, data: bytes, *, name: str = "") -> Iterator[Outcome]:
+        """Every message in some bytes as a letter, without judging it: Bundles by the way back of their mapping.
+
+        No loss refuses a Bundle here: nothing is written, and whoever looks at letters must see them all.
+        """
+        for outcome, log in self._read(data, name):
+            if outcome.bundle is not None:
+                self._letter_of(outcome, outcome.bundle, log, frozenset(self.mappings.losses))
+            yield self._done(outcome, log)
+
     def _read(self, data: bytes, name: str) -> Iterator[tuple[Outcome, IssueLog]]:
         if edifact.sniff(data):
             yield from self._read_letters(data, name, EDIFACT)
@@ -342,29 +351,32 @@ class Engine:
             return
         if self.checking:
             self._check_bundle(bundle, log, outcome.name, None)
-        mapping = self.mappings.for_bundle(_profiles(bundle))
-        if mapping is None:
-            log.add(
-                NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what="the profile of this Bundle"
-            )
-            return
-        self._bundle_to_letter(outcome, mapping, bundle, log)
-
-    def _bundle_to_letter(
-        self, outcome: Outcome, mapping: LetterMapping, bundle: dict[str, Any], log: IssueLog
-    ) -> None:
-        context = self._context(outcome.name, outcome.message)
-        leaves = fhir.leaves(bundle)
-        letter, ledger = mapping.from_fhir(bundle, context, log, lambda: iter(leaves))
-        ledger.check([pointer for pointer, _, _ in leaves], log)
-        outcome.ledger, outcome.kept, outcome.letter = ledger, context.keeping, letter
+        letter = self._letter_of(outcome, bundle, log, self.accept)
         if letter is None:
             return
-        outcome.type, outcome.version = letter.type, letter.version
         if self.checking:
             self._check_letter(letter, log)
         outcome.ids = _ids(letter, bundle)
         outcome.output = self._written(letter, outcome.target, log)
+
+    def _letter_of(
+        self, outcome: Outcome, bundle: dict[str, Any], log: IssueLog, accept: frozenset[str]
+    ) -> Letter | None:
+        """The letter of a Bundle by the way back of its mapping, with its ledger; None if there is none."""
+        mapping = self.mappings.for_bundle(_profiles(bundle))
+        if mapping is None:
+            what = "the profile of this Bundle"
+            log.add(NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what=what)
+            return None
+        context = self._context(outcome.name, outcome.message)
+        context.accept = accept
+        leaves = fhir.leaves(bundle)
+        letter, ledger = mapping.from_fhir(bundle, context, log, lambda: iter(leaves))
+        ledger.check([pointer for pointer, _, _ in leaves], log)
+        outcome.ledger, outcome.kept, outcome.letter = ledger, context.keeping, letter
+        if letter is not None:
+            outcome.type, outcome.version = letter.type, letter.version
+        return letter
 
     def _written(self, letter: Letter, to: str, log: IssueLog) -> bytes | None:
         write = edifact.write if to == EDIFACT else oioxml.write

@@ -23,9 +23,10 @@ FAMILIES = {
     "NCK": "not checked",
     "DIR": "organisation table",
     "BAT": "batches",
+    "FLW": "referrals and their answers",
     "SYS": "the converter itself",
 }
-_CODE = re.compile(r"(EDI|XML|LTR|MAP|LNT|PRO|NCK|DIR|BAT|SYS)\d{3}\Z")
+_CODE = re.compile(r"(EDI|XML|LTR|MAP|LNT|PRO|NCK|DIR|BAT|FLW|SYS)\d{3}\Z")
 
 
 class Severity(StrEnum):

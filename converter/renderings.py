@@ -249,6 +249,7 @@ def _property(content: str) -> str:
 
 _TYPES = {"EDI": "structure", "XML": "structure", "LTR": "invalid", "PRO": "invalid", "NCK": "not-supported"}
 _TYPES |= {"MAP": "processing", "DIR": "not-found", "LNT": "processing", "BAT": "processing", "SYS": "exception"}
+_TYPES |= {"FLW": "business-rule"}
 
 
 def operation_outcome(issues: Sequence[Issue]) -> dict[str, Any]:
