@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import date as Date  # noqa: N812 - as in `envelope`
+from functools import lru_cache
+from operator import le
 
 from converter.edifact.findings import Findings
 from converter.edifact.segments import Segment
@@ -69,6 +71,7 @@ _SHAPES = {
 }
 
 
+@lru_cache(maxsize=1024)
 def iso_date(text: str) -> str:
     """`CCYY-MM-DD` for `yymmdd`, empty if no such day exists. 90-99 are 1990-1999, 00-89 are 2000-2089."""
     if len(text) != 6 or not (text.isascii() and text.isdigit()):
@@ -98,6 +101,8 @@ class Controls:
     def shape(self, segment: Segment) -> None:
         """Report elements and components beyond those that the standard gives this service segment."""
         shape = _SHAPES[segment.tag]
+        if len(segment.elements) <= len(shape) and all(map(le, map(len, segment.elements), shape)):
+            return
         for number, components in enumerate(segment.elements, 1):
             if number > len(shape):
                 self.findings.at(EXTRA, segment, number, tag=segment.tag)
@@ -107,8 +112,11 @@ class Controls:
 
     def required(self, segment: Segment, element: int, name: str, component: int = 1) -> bool:
         """Whether the component holds anything but blanks; if not, that is reported under `name`."""
-        if segment.get(element, component).strip():
-            return True
+        try:  # as `Segment.get`; this is asked a dozen times a message
+            if segment.elements[element - 1][component - 1].strip():
+                return True
+        except IndexError:
+            pass
         self.findings.at(MISSING, segment, element, component, tag=segment.tag, name=name)
         return False
 

@@ -141,6 +141,7 @@ TOO_LARGE = declare(
 )
 
 _SERVICE = frozenset(["UNB", "UNG", "UNH", "UNO", "UNP", "UNT", "UNE", "UNZ"])
+_BETWEEN_MESSAGES = frozenset(["UNH", "UNZ", "UNG", "UNE"])
 
 
 @dataclass(slots=True, eq=False)
@@ -282,20 +283,33 @@ class _Reader:
                 yield from self._close(segments[0])
                 origin = origin_now
                 self._open(segments[0], origin)
-            for segment in segments:
+            at = 0
+            for number, segment in enumerate(segments):
                 if segment.tag in _SERVICE:
-                    yield from self._service(segment)
-                elif self.message is not None:
-                    self.message.segments.append(segment)
-                else:
-                    self._orphan(segment)
-                self.last = segment
+                    self._gather(segments[at:number])
+                    at = number + 1
+                    ended = self._service(segment)
+                    self.last = segment
+                    if ended is not None:
+                        yield ended
+            self._gather(segments[at:])
             if self.message is not None:
                 self._weigh(self.message, segments[-1])
             elif self.number_of_orphans > self.limits.constituents:
                 origin_now.skip = True
         yield from self._close(None)
         self.findings.release()
+
+    def _gather(self, segments: list[Segment]) -> None:
+        """Take neighbouring segments that are no service segments."""
+        if not segments:
+            return
+        if self.message is not None:
+            self.message.segments += segments
+        else:
+            for segment in segments:
+                self._orphan(segment)
+        self.last = segments[-1]
 
     # -- interchange -------------------------------------------------------------------------------------------------
 
@@ -353,7 +367,9 @@ class _Reader:
         place = following or self.last
         if self.message is not None and following is not None and following.tag == "UNB":
             self._report(OUT_OF_PLACE, following, tag="UNB")
-        yield from self._cut_off(place)
+        cut_off = self._cut_off(place)
+        if cut_off is not None:
+            yield cut_off
         self._flush_orphans()
         if interchange.trailer is None and place is not None:
             self._report(NO_TRAILER, place)
@@ -375,28 +391,28 @@ class _Reader:
 
     # -- message -----------------------------------------------------------------------------------------------------
 
-    def _service(self, segment: Segment) -> Iterator[Message]:
+    def _service(self, segment: Segment) -> Message | None:
+        """Take a service segment, and hand out the message that ends with it or before it. Findings wait meanwhile."""
         tag = segment.tag
-        if tag == "UNH":
-            yield from self._cut_off(segment)
-            self._flush_orphans()
-            self._begin(segment)
-        elif tag == "UNT":
-            yield from self._end(segment)
-        elif tag == "UNZ":
-            yield from self._cut_off(segment)
-            self._flush_orphans()
-            self._trailer(segment)
-        elif tag == "UNO":
+        if tag == "UNT":
+            return self._end(segment)
+        if tag == "UNO":
             self.uno = segment
             self._content(segment)
         elif tag == "UNP":
             self._object_end(segment)
             self._content(segment)
-        elif tag in ("UNG", "UNE"):
-            yield from self._cut_off(segment)
+        elif tag in _BETWEEN_MESSAGES:
+            ended = self._cut_off(segment)
             self._flush_orphans()
-            self._group(segment)
+            if tag == "UNH":
+                self._begin(segment)
+            elif tag == "UNZ":
+                self._trailer(segment)
+            else:
+                self._group(segment)
+            return ended
+        return None
 
     def _content(self, segment: Segment) -> None:
         if self.message is not None:
@@ -445,36 +461,34 @@ class _Reader:
             message.broken = True
             self._report(MIXED, unh)
 
-    def _end(self, unt: Segment) -> Iterator[Message]:
+    def _end(self, unt: Segment) -> Message | None:
         message = self.message
         if message is None:
             self._orphan(unt)
             self._flush_orphans()
-            return
+            return None
         message.segments.append(unt)
         self.controls.shape(unt)
         if not self.dropping:
             # Ordinals count every segment, also those that were left out, and no object: just what UNT counts.
             self.controls.count(unt, "segments", unt.ordinal - message.header.ordinal + 1)
         self.controls.same_reference(message.header, 1, unt, "message reference")
-        yield from self._finish(unt)
+        return self._finish(message, unt)
 
-    def _finish(self, end: Segment) -> Iterator[Message]:
-        message = self.message
-        assert message is not None
+    def _finish(self, message: Message, end: Segment) -> Message:
         message.broken |= _is_damaged(message.header, end)
         self.message = None
         self.findings.release(end)
-        yield message
+        return message
 
-    def _cut_off(self, place: Segment | None) -> Iterator[Message]:
+    def _cut_off(self, place: Segment | None) -> Message | None:
         """Hand out the open message as broken, because something other than its UNT came."""
         message = self.message
         if message is None or place is None:
-            return
+            return None
         self._report(NO_MESSAGE_TRAILER, place, ordinal=message.header.ordinal)
         message.broken = True
-        yield from self._finish(place)
+        return self._finish(message, place)
 
     def _group(self, segment: Segment) -> None:
         self._report(GROUP, segment)
