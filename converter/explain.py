@@ -179,7 +179,7 @@ def _by_nature(pointer: str) -> str:
     """What a value is that no rule names, from its place."""
     if "/meta/" in pointer:
         return "the profile that the mapping names"
-    if "/text/" in pointer:
+    if "/resource/text/" in pointer or pointer.startswith("/text/"):
         return "narrative, made from the values of the resource"
     kinds = {
         "id": "id made from the ids of the letter",

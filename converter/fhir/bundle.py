@@ -180,7 +180,8 @@ def leaves(resource: Mapping[str, Any]) -> list[Leaf]:
     """All primitive values in order, each with its JSON pointer; `resourceType` is none, a narrative's div is one.
 
     The third item is true for those that the ledger counts as constant-checked by nature: `id`, `fullUrl`, `reference`,
-    all of `meta`, and narratives. They join the pieces of a message or are rebuilt, and say nothing of their own.
+    all of `meta`, and the narratives of resources. They join the pieces of a message or are rebuilt, and say nothing of
+    their own.
     """
     found: list[Leaf] = []
     _collect(resource, "", False, found)
@@ -194,7 +195,8 @@ def _collect(node: Mapping[str, Any], pointer: str, by_nature: bool, found: list
             if key != "resourceType":
                 found.append((pointer + (_steps[key] or _place(node, key)), value, by_nature or key in _JOINS))
         elif kind is dict:
-            _collect(value, pointer + (_steps[key] or _place(node, key)), by_nature or key in _FREE, found)
+            free = by_nature or (key in _FREE and "resourceType" in node)  # the text of a section is content
+            _collect(value, pointer + (_steps[key] or _place(node, key)), free, found)
         elif kind is list:
             _collect_list(value, pointer + (_steps[key] or _place(node, key)), by_nature, found)
         elif value is not None:

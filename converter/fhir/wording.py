@@ -10,6 +10,8 @@ The functions take a resource as valid FHIR and are written for speed: an elemen
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,12 +29,15 @@ USE = "http://medcomfhir.dk/ig/messaging/StructureDefinition/medcom-messaging-de
 
 STATUS, PRIORITY, ENCOUNTER = "Communication.status", "Communication.priority", "Encounter.status"
 ROLE, SYSTEM, IDENTIFIER = "Provenance.entity.role", "ContactPoint.system", "Identifier.system"
-LABELLED = frozenset({STATUS, PRIORITY, ENCOUNTER, ROLE, SYSTEM, IDENTIFIER})
+REQUEST, DOCUMENT, EXTENSION = "ServiceRequest.status", "Composition.status", "Extension.url"
+LABELLED = frozenset({STATUS, PRIORITY, ENCOUNTER, ROLE, SYSTEM, IDENTIFIER, REQUEST, DOCUMENT, EXTENSION})
 """The elements whose codes have labels under the element's path, not under a code system."""
 
 _NOTHING: Mapping[str, Any] = {}
 _DANISH = frozenset({":00+01:00", ":00+02:00"})
 _NO_ATTACHMENT = ("", "", "", "")
+_BREAK = re.compile(r"<br\b[^>]*>|</(?:p|div|li|tr|h[1-6])>(?=.)", re.DOTALL)
+_TAG = re.compile(r"<[^>]*>")
 
 
 def moment(value: str) -> str:
@@ -56,6 +61,12 @@ def person(name: Resource) -> str:
     return name.get("text") or " ".join(
         [*name.get("prefix", ()), *name.get("given", ()), *((name["family"],) if "family" in name else ())]
     )
+
+
+def plain(div: str) -> list[str]:
+    """The lines of formatted text: XHTML without its tags."""
+    text = html.unescape(_TAG.sub("", _BREAK.sub("\n", div)))
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 class Wording:
@@ -92,6 +103,27 @@ class Wording:
         """The identifiers of a resource, each as label and value."""
         labels = self.labels[IDENTIFIER]
         return [(labels.get(i.get("system"), otherwise), i.get("value", "")) for i in resource.get("identifier", ())]
+
+    def extensions(self, element: Resource) -> list[tuple[str, str]]:
+        """The extensions of an element that we have a label for and that hold one value, as label and value."""
+        if "extension" not in element:
+            return []
+        labels = self.labels[EXTENSION]
+        return [(labels[e["url"]], self._extended(e)) for e in element["extension"] if e.get("url") in labels]
+
+    def _extended(self, extension: Resource) -> str:
+        if "valueCoding" in extension:
+            return self.coding(extension["valueCoding"])
+        if "valueReference" in extension:
+            return self.reference(extension["valueReference"])
+        if "valueDateTime" in extension:
+            return moment(extension["valueDateTime"])
+        said: str = extension.get("valueString") or extension.get("valueCode") or ""
+        return said
+
+    def concepts(self, found: list[Resource]) -> list[str]:
+        """All CodeableConcepts of a list."""
+        return [self.concept(concept) for concept in found]
 
     def reference(self, reference: Mapping[str, Any] | None) -> str:
         """What a Reference points to; for something outside the Bundle its display, identifier and address."""
@@ -162,6 +194,19 @@ def _header_name(resource: Resource, wording: Wording) -> str:
     return f"{wording.coding(resource.get('eventCoding', _NOTHING))} {resource.get('id', '')}".strip()
 
 
+def _coded_name(resource: Resource, wording: Wording) -> str:
+    return wording.concept(resource.get("code", _NOTHING))
+
+
+def _composition_name(resource: Resource, wording: Wording) -> str:
+    return resource.get("title") or wording.concept(resource.get("type", _NOTHING))
+
+
+def _document_name(resource: Resource, wording: Wording) -> str:
+    description: str = resource.get("description", "")
+    return description
+
+
 NAMES: dict[str, Callable[[Resource, Wording], str]] = {
     "Organization": _organization_name,
     "Patient": _patient_name,
@@ -171,6 +216,12 @@ NAMES: dict[str, Callable[[Resource, Wording], str]] = {
     "Encounter": _encounter_name,
     "Communication": _communication_name,
     "MessageHeader": _header_name,
+    "ServiceRequest": _coded_name,
+    "Condition": _coded_name,
+    "Procedure": _coded_name,
+    "Composition": _composition_name,
+    "DocumentReference": _document_name,
+    "RelatedPerson": _practitioner_name,
 }
 
 
@@ -181,6 +232,7 @@ def _message_header(resource: Resource, wording: Wording) -> Values:
     return {
         "event": wording.coding(resource.get("eventCoding", _NOTHING)) or resource.get("eventUri", ""),
         "sender": wording.reference(resource.get("sender")),
+        "responsible": wording.reference(resource.get("responsible")),
         "source": resource.get("source", _NOTHING).get("endpoint", ""),
         "destinations": [_destination(destination, wording) for destination in resource.get("destination", ())],
         "content": wording.references(resource.get("focus", [])),
@@ -232,7 +284,7 @@ def _payload(payload: Resource, wording: Wording) -> tuple[Any, ...]:
     return (date, author, contact, first, rest, *(_attachment(attachment) if attachment else _NO_ATTACHMENT))
 
 
-def _attachment(attachment: Resource) -> tuple[str, str, str, str]:
+def _attachment(attachment: Mapping[str, Any]) -> tuple[str, str, str, str]:
     title, kind, url = (attachment.get(key, "") for key in ("title", "contentType", "url"))
     return title, kind, url, moment(attachment.get("creation", ""))
 
@@ -243,16 +295,25 @@ def _patient(resource: Resource, wording: Wording) -> Values:
     return {
         "names": list(map(person, resource.get("name", ()))),
         "identifiers": wording.identifiers(resource, "Person-id"),
-        "addresses": [
-            (", ".join(address.get("line", ())), address.get("postalCode", ""), address.get("city", ""))
-            for address in resource.get("address", ())
-        ],
-        "telecoms": [
-            (wording.code(point.get("system", "other"), SYSTEM), point.get("value", ""))
-            for point in resource.get("telecom", ())
-        ],
+        "addresses": _addresses(resource),
+        "telecoms": _telecoms(resource, wording),
+        "extensions": wording.extensions(resource),
         "deceased": dead,
     }
+
+
+def _addresses(resource: Resource) -> list[tuple[str, str, str]]:
+    return [
+        (", ".join(address.get("line", ())), address.get("postalCode", ""), address.get("city", ""))
+        for address in resource.get("address", ())
+    ]
+
+
+def _telecoms(resource: Resource, wording: Wording) -> list[tuple[str, str]]:
+    return [
+        (wording.code(point.get("system", "other"), SYSTEM), point.get("value", ""))
+        for point in resource.get("telecom", ())
+    ]
 
 
 def _episodes(resource: Resource) -> list[str]:
@@ -269,6 +330,11 @@ def _encounter(resource: Resource, wording: Wording) -> Values:
         "start": moment(period.get("start", "")),
         "end": moment(period.get("end", "")),
         "provider": wording.reference(resource.get("serviceProvider")),
+        "speciality": wording.concept(resource.get("serviceType", _NOTHING)),
+        "bases": wording.references(resource.get("basedOn", [])),
+        "diagnoses": [wording.reference(diagnosis.get("condition")) for diagnosis in resource.get("diagnosis", ())],
+        "disposition": wording.concept(resource.get("hospitalization", _NOTHING).get("dischargeDisposition", _NOTHING)),
+        "extensions": wording.extensions(resource),
     }
 
 
@@ -277,6 +343,7 @@ def _practitioner_role(resource: Resource, wording: Wording) -> Values:
         "practitioner": wording.reference(resource.get("practitioner")),
         "roles": list(map(wording.concept, resource.get("code", ()))),
         "organization": wording.reference(resource.get("organization")),
+        "specialities": wording.concepts(resource.get("specialty", [])),
     }
 
 
@@ -290,7 +357,12 @@ def _care_team(resource: Resource, wording: Wording) -> Values:
 
 
 def _organization(resource: Resource, wording: Wording) -> Values:
-    return {"name": resource.get("name", ""), "identifiers": wording.identifiers(resource, "Id")}
+    return {
+        "name": resource.get("name", ""),
+        "identifiers": wording.identifiers(resource, "Id"),
+        "addresses": _addresses(resource),
+        "telecoms": _telecoms(resource, wording),
+    }
 
 
 def _provenance(resource: Resource, wording: Wording) -> Values:
@@ -304,6 +376,109 @@ def _provenance(resource: Resource, wording: Wording) -> Values:
             (wording.code(entity.get("role", ""), ROLE), wording.reference(entity.get("what")))
             for entity in resource.get("entity", ())
         ],
+    }
+
+
+def _composition(resource: Resource, wording: Wording) -> Values:
+    return {
+        "title": resource.get("title", ""),
+        "kind": wording.concept(resource.get("type", _NOTHING)),
+        "status": wording.code(resource.get("status", ""), DOCUMENT),
+        "date": moment(resource.get("date", "")),
+        "subject": wording.reference(resource.get("subject")),
+        "encounter": wording.reference(resource.get("encounter")),
+        "authors": wording.references(resource.get("author", [])),
+        "attested": [moment(attester.get("time", "")) for attester in resource.get("attester", ())],
+        "custodian": wording.reference(resource.get("custodian")),
+        "sections": [section.get("title", "") for section in resource.get("section", ())],
+        "extensions": wording.extensions(resource),
+    }
+
+
+def _service_request(resource: Resource, wording: Wording) -> Values:
+    supporting, sections = _supporting(resource, wording)
+    return {
+        "categories": wording.concepts(resource.get("category", [])),
+        "code": wording.concept(resource.get("code", _NOTHING)),
+        "identifiers": wording.identifiers(resource, "Id"),
+        "status": wording.code(resource.get("status", ""), REQUEST),
+        "priority": wording.code(resource.get("priority", ""), PRIORITY),
+        "subject": wording.reference(resource.get("subject")),
+        "encounter": wording.reference(resource.get("encounter")),
+        "authored": moment(resource.get("authoredOn", "")),
+        "requester": wording.reference(resource.get("requester")),
+        "performers": wording.references(resource.get("performer", [])),
+        "reasons": wording.concepts(resource.get("reasonCode", [])),
+        "details": wording.concepts(resource.get("orderDetail", [])),
+        "notes": [(_note_kind(note, wording), note.get("text", "")) for note in resource.get("note", ())],
+        "supporting": supporting,
+        "sections": sections,
+        "extensions": wording.extensions(resource),
+    }
+
+
+def _note_kind(note: Resource, wording: Wording) -> str:
+    return ", ".join([said for _, said in wording.extensions(note)]) or "Bemærkning"
+
+
+def _supporting(resource: Resource, wording: Wording) -> tuple[list[str], list[tuple[str, str, list[str]]]]:
+    """What a request points to, and the sections of the Compositions among that.
+
+    A receiver that reads only the request is to see the whole referral (ref-lm has all its text there).
+    """
+    said: list[str] = []
+    sections: list[tuple[str, str, list[str]]] = []
+    for reference in resource.get("supportingInfo", ()):
+        target = resolve(wording.indexed, reference.get("reference"))
+        if target is None or target.get("resourceType") != "Composition":
+            said.append(wording.reference(reference))
+        else:
+            for section in target.get("section", ()):
+                first, *rest = plain(section.get("text", _NOTHING).get("div", ""))
+                sections.append((section.get("title", ""), first, rest))
+    return said, sections
+
+
+def _condition(resource: Resource, wording: Wording) -> Values:
+    return {
+        "code": wording.concept(resource.get("code", _NOTHING)),
+        "subject": wording.reference(resource.get("subject")),
+        "encounter": wording.reference(resource.get("encounter")),
+        "recorded": moment(resource.get("recordedDate", "")),
+        "extensions": wording.extensions(resource),
+    }
+
+
+def _procedure(resource: Resource, wording: Wording) -> Values:
+    return {
+        "code": wording.concept(resource.get("code", _NOTHING)),
+        "category": wording.concept(resource.get("category", _NOTHING)),
+        "status": wording.code(resource.get("status", ""), STATUS),
+        "subject": wording.reference(resource.get("subject")),
+        "encounter": wording.reference(resource.get("encounter")),
+        "performed": moment(resource.get("performedDateTime", "")),
+        "extensions": wording.extensions(resource),
+    }
+
+
+def _document_reference(resource: Resource, wording: Wording) -> Values:
+    return {
+        "description": resource.get("description", ""),
+        "identifiers": wording.identifiers(resource, "Id"),
+        "subject": wording.reference(resource.get("subject")),
+        "files": [_attachment(content.get("attachment", _NOTHING)) for content in resource.get("content", ())],
+        "extensions": wording.extensions(resource),
+    }
+
+
+def _related_person(resource: Resource, wording: Wording) -> Values:
+    return {
+        "names": list(map(person, resource.get("name", ()))),
+        "relations": wording.concepts(resource.get("relationship", [])),
+        "identifiers": wording.identifiers(resource, "Person-id"),
+        "patient": wording.reference(resource.get("patient")),
+        "addresses": _addresses(resource),
+        "telecoms": _telecoms(resource, wording),
     }
 
 
@@ -328,5 +503,11 @@ VALUES: dict[str, Callable[[Resource, Wording], Values]] = {
     "CareTeam": _care_team,
     "Organization": _organization,
     "Provenance": _provenance,
+    "Composition": _composition,
+    "ServiceRequest": _service_request,
+    "Condition": _condition,
+    "Procedure": _procedure,
+    "DocumentReference": _document_reference,
+    "RelatedPerson": _related_person,
     OTHER: anything,
 }

@@ -56,6 +56,7 @@ MESSAGE_HEADER = {
         },
     ],
     "sender": ref("Organization", "id-sender"),
+    "responsible": ref("Organization", "responsible"),
     "source": {"endpoint": "https://source.example"},
     "focus": [ref("Communication", "id-communication")],
 }
@@ -95,9 +96,14 @@ COMMUNICATION = {
         },
     ],
 }
+OURS = "https://medcom-fhir.org/fhir/StructureDefinition/"
 PATIENT = {
     "resourceType": "Patient",
     "id": "id-patient",
+    "extension": [
+        {"url": OURS + "occupation-text", "valueString": "Fagets navn"},
+        {"url": "urn:x", "valueString": "y"},
+    ],
     "identifier": [
         {"system": "urn:oid:1.2.208.176.1.2", "value": "0201609995"},
         {"system": "urn:oid:1.2.208.176.1.6.1.1", "value": "0703921VJ4"},
@@ -117,6 +123,11 @@ ENCOUNTER = {
     "episodeOfCare": [{"identifier": {"value": "episode-1"}}, {"identifier": {"value": "urn:uuid:episode-2"}}],
     "period": {"start": "2029-01-02", "end": "2029-03-04T05:06:00+01:00"},
     "serviceProvider": ref("Organization", "copy"),
+    "serviceType": {"coding": [{"system": "urn:x", "code": "code-speciality"}]},
+    "basedOn": [ref("ServiceRequest", "id-request")],
+    "diagnosis": [{"condition": ref("Condition", "id-condition")}],
+    "hospitalization": {"dischargeDisposition": {"text": "Hjemmet"}},
+    "extension": [{"url": OURS + "legacy-episode-status", "valueCoding": {"code": "code-episode"}}],
 }
 ROLE = {
     "resourceType": "PractitionerRole",
@@ -124,6 +135,7 @@ ROLE = {
     "practitioner": ref("Practitioner", "id-practitioner"),
     "organization": ref("Organization", "id-sender"),
     "code": [{"coding": [{"system": "urn:x", "code": "code-role"}], "text": "Rolletekst"}],
+    "specialty": [{"coding": [{"code": "code-specialty"}]}],
 }
 PRACTITIONER = {
     "resourceType": "Practitioner",
@@ -144,6 +156,8 @@ ORGANIZATION = {
         {"system": "urn:oid:1.2.208.176.1.1", "value": "325371000016006"},
     ],
     "name": "Afsenderhuset",
+    "telecom": [{"system": "phone", "value": "0000 0004"}],
+    "address": [{"line": ["Husvej 2"], "city": "Husby", "postalCode": "9998"}],
 }
 PROVENANCE = {
     "resourceType": "Provenance",
@@ -159,10 +173,102 @@ PROVENANCE = {
         {"role": "code-entity-role", "what": {**ref("MessageHeader", "older"), "identifier": {"value": "GLN#older"}}},
     ],
 }
+COMPOSITION = {
+    "resourceType": "Composition",
+    "id": "id-composition",
+    "extension": [{"url": OURS + "action-priority", "valueCode": "code-action"}],
+    "status": "code-composition-status",
+    "type": {"coding": [{"code": "code-type"}]},
+    "subject": ref("Patient", "id-patient"),
+    "encounter": ref("Encounter", "id-encounter"),
+    "date": "2035-09-21T13:25:00+02:00",
+    "author": [ref("Organization", "id-sender")],
+    "attester": [{"mode": "professional", "time": "2035-09-22T14:26:00+02:00"}],
+    "custodian": ref("Organization", "copy"),
+    "title": "Brevets titel",
+    "section": [
+        {"title": "Første afsnit", "text": {"div": "<div>Linje &lt;1&gt;<br/>Linje <b>2</b></div>"}},
+        {"title": "Andet afsnit", "text": {"div": "<div><p>Stykke 1</p><p>Stykke 2</p></div>"}},
+    ],
+}
+SERVICE_REQUEST = {
+    "resourceType": "ServiceRequest",
+    "id": "id-request",
+    "extension": [{"url": OURS + "answer-copy-to", "valueReference": ref("Organization", "copy")}],
+    "identifier": [{"value": "letter-1"}],
+    "status": "code-request-status",
+    "category": [{"text": "Kategoritekst"}],
+    "code": {"text": "Ydelsestekst"},
+    "priority": "code-request-priority",
+    "orderDetail": [{"text": "Liggende"}],
+    "subject": ref("Patient", "id-patient"),
+    "encounter": ref("Encounter", "id-encounter"),
+    "authoredOn": "2036-10-23",
+    "requester": ref("PractitionerRole", "id-role"),
+    "performer": [ref("Organization", "primary")],
+    "reasonCode": [{"text": "Første årsag"}, {"text": "Anden årsag"}],
+    "supportingInfo": [ref("Composition", "id-composition"), ref("Condition", "id-condition"), {"display": "Andet"}],
+    "note": [
+        {"extension": [{"url": OURS + "note-type", "valueCoding": {"code": "code-note"}}], "text": "Notetekst"},
+        {"text": "Fri note"},
+    ],
+}
+CONDITION = {
+    "resourceType": "Condition",
+    "id": "id-condition",
+    "extension": [
+        {"url": OURS + "diagnosis-role", "valueCoding": {"code": "code-diagnosis-role"}},
+        {"url": OURS + "referral-received", "valueDateTime": "2040-01-02"},
+    ],
+    "code": {"coding": [{"code": "DX01"}], "text": "Diagnosetekst"},
+    "subject": ref("Patient", "id-patient"),
+    "encounter": ref("Encounter", "id-encounter"),
+    "recordedDate": "2037-11-24",
+}
+PROCEDURE = {
+    "resourceType": "Procedure",
+    "id": "id-procedure",
+    "extension": [{"url": OURS + "diagnosis-role", "valueCoding": {"code": "code-procedure-role"}}],
+    "status": "code-procedure-status",
+    "category": {"text": "Indgrebets art"},
+    "code": {"text": "Indgrebstekst"},
+    "subject": ref("Patient", "id-patient"),
+    "encounter": ref("Encounter", "id-encounter"),
+    "performedDateTime": "2038-12-25",
+}
+DOCUMENT = {
+    "resourceType": "DocumentReference",
+    "id": "id-document",
+    "extension": [{"url": OURS + "supplement-on-paper", "valueString": "på papir"}],
+    "identifier": [{"value": "object-1"}],
+    "description": "Bilagets beskrivelse",
+    "subject": ref("Patient", "id-patient"),
+    "content": [
+        {
+            "attachment": {
+                "title": "Filens titel",
+                "contentType": "image/png",
+                "url": "https://file.example",
+                "creation": "2039-01-26",
+            }
+        }
+    ],
+}
+RELATED = {
+    "resourceType": "RelatedPerson",
+    "id": "id-related",
+    "identifier": [{"value": "person-1"}],
+    "patient": ref("Patient", "id-patient"),
+    "relationship": [{"text": "Forældres relation"}],
+    "name": [{"family": "Slægt", "given": ["Nær"]}],
+    "telecom": [{"system": "phone", "value": "0000 0005"}],
+    "address": [{"line": ["Slægtsvej 3"], "city": "Slægtsby", "postalCode": "9997"}],
+}
 OTHER = {"resourceType": "Basic", "id": "id-basic", "code": {"text": "Grundtekst"}, "extension": [{"valueInteger": 7}]}
 SUPPORT = [
     {"resourceType": "Organization", "id": "primary", "name": "Modtagerhuset"},
     {"resourceType": "Organization", "id": "copy", "name": "Kopihuset"},
+    {"resourceType": "Organization", "id": "responsible", "name": "Ansvarshuset"},
     {"resourceType": "CareTeam", "id": "receiving-team", "name": "Modtagerholdet"},
     {"resourceType": "PractitionerRole", "id": "other-role", "code": [{"text": "Anden rolle"}]},
 ]
@@ -178,9 +284,16 @@ SAMPLES: dict[str, dict[str, Any]] = {
         TEAM,
         ORGANIZATION,
         PROVENANCE,
+        COMPOSITION,
+        SERVICE_REQUEST,
+        CONDITION,
+        PROCEDURE,
+        DOCUMENT,
+        RELATED,
     )
 } | {"other": OTHER}
 
+OWN = {"Composition", "ServiceRequest", "Condition", "Procedure", "DocumentReference", "RelatedPerson"}
 # What must stand in the narrative for each obliged element (ids as in the snapshots of MedCom's profiles).
 OBLIGED: dict[str, dict[str, list[str]]] = {
     "MessageHeader": {
@@ -275,12 +388,54 @@ OBLIGED: dict[str, dict[str, list[str]]] = {
         "Provenance.entity:payload.what.identifier": ["urn:uuid:payload"],
     },
     "other": {"Basic.id": ["id: id-basic"]},
+    # MedCom obliges nothing here: our own draft messages use these types.
+    **{kind: {} for kind in sorted(SAMPLES) if kind in OWN},
 }
 # What the templates show besides.
 SHOWN = {
-    "MessageHeader": ["(code-primary)"],
-    "Patient": ["Død: ja"],
-    "Encounter": ["02-01-2029", "04-03-2029 kl. 05:06"],
+    "MessageHeader": ["(code-primary)", "Ansvarshuset"],
+    "Patient": ["Død: ja", "Stilling: Fagets navn"],
+    "Encounter": [
+        *("02-01-2029", "04-03-2029 kl. 05:06", "Speciale: code-speciality", "Diagnose: Diagnosetekst (DX01)"),
+        *("Udskrevet til: Hjemmet", "På baggrund af: Ydelsestekst", "Forløbsstatus: code-episode"),
+    ],
+    "PractitionerRole": ["Speciale: code-specialty"],
+    "Organization": ["Adresse: Husvej 2, 9998 Husby", "Telefon: 0000 0004"],
+    "Composition": [
+        *("Brevets titel", "code-type", "21-09-2035 kl. 13:25", "Status: code-composition-status", "episode-1"),
+        *("Patient: Fornavn", "Forfatter: Afsenderhuset", "Ansvarlig organisation: Kopihuset", "22-09-2035 kl. 14:26"),
+        *("Handlingsprioritet: code-action", "Afsnit: Første afsnit", "Afsnit: Andet afsnit", "Id: id-composition"),
+    ],
+    "ServiceRequest": [
+        *(
+            "Kategoritekst",
+            "Ydelsestekst",
+            "Id: letter-1",
+            "code-request-status",
+            "code-request-priority",
+            "23-10-2036",
+        ),
+        *("Patient: Fornavn", "Forløb: episode-1", "Henviser: Doktor Dyr", "Henvist til: Modtagerhuset"),
+        *("Første årsag", "Anden årsag", "Liggende", "Kopi af svar til: Kopihuset", "code-note: Notetekst"),
+        *("Bemærkning: Fri note", "Første afsnit", "Linje <1>\nLinje 2", "Andet afsnit", "Stykke 1\nStykke 2"),
+        *("Yderligere: Diagnosetekst (DX01)", "Yderligere: Andet", "Id: id-request"),
+    ],
+    "Condition": [
+        *("Diagnose: Diagnosetekst (DX01)", "Diagnosetype: code-diagnosis-role", "24-11-2037", "Patient: Fornavn"),
+        *("Forløb: episode-1", "Henvisning modtaget: 02-01-2040", "Id: id-condition"),
+    ],
+    "Procedure": [
+        *("Indgrebstekst", "Indgrebets art", "Diagnosetype: code-procedure-role", "25-12-2038"),
+        *("code-procedure-status", "Patient: Fornavn", "Forløb: episode-1", "Id: id-procedure"),
+    ],
+    "DocumentReference": [
+        *("Bilagets beskrivelse", "Id: object-1", "Eftersendes på papir: på papir", "Filens titel", "image/png"),
+        *("https://file.example", "26-01-2039", "Patient: Fornavn", "Id: id-document"),
+    ],
+    "RelatedPerson": [
+        *("Nær Slægt", "Forældres relation", "Person-id: person-1", "Slægtsvej 3, 9997 Slægtsby"),
+        *("Telefon: 0000 0005", "Patient: Fornavn", "Id: id-related"),
+    ],
     "Provenance": ["20-08-2034 kl. 12:14"],
     "other": ["Basic", "code.text: Grundtekst", "extension.0.valueInteger: 7"],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from converter.errors import ConverterError
-from converter.fhir.bundle import write_json
+from converter.fhir.bundle import leaves, write_json
 from converter.fhir.narrative import FOLDER, SUFFIX, Narratives, template_environment
 from converter.fhir.wording import VALUES, Wording
 from tests.fhir.narrative_samples import MESSAGE_HEADER, NAMES, OBLIGED, SAMPLES, everything, missing, seen, told
@@ -203,3 +204,15 @@ def test_official_examples_are_told(narratives: Narratives, shared: Path) -> Non
                 assert payload.get("contentString", "").replace("\r\n", "\n") in text
             for identifier in resource.get("identifier", ()) if kind in ("Patient", "Organization") else ():
                 assert identifier["value"] in text
+
+
+def test_the_text_of_a_section_is_content_and_stays(narratives: Narratives) -> None:
+    bundle = everything()
+    sections = copy.deepcopy(told(bundle)["Composition"]["section"])
+    narratives.add(bundle)
+    assert told(bundle)["Composition"]["section"] == sections
+    natures = {
+        pointer: by_nature for pointer, _, by_nature in leaves({"entry": [{"resource": told(bundle)["Composition"]}]})
+    }
+    assert natures["/entry/0/resource/text/div"]
+    assert not natures["/entry/0/resource/section/0/text/div"]
