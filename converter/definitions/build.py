@@ -82,9 +82,7 @@ class CodeLists:
     def _build(self, name: str, raw: Map) -> CodeList | None:
         base = self.get(str(raw["$extends"]), raw["$extends"]) if "$extends" in raw else None
         rows: dict[str, tuple[str, ...]] = dict(base.rows) if base else {}
-        extra = {code: base.read[code] for code in base.read if base.read[code] in rows} if base else {}
-        for code in [row[0] for row in rows.values() if row]:
-            extra.pop(code, None)
+        spelled = {code: value for code, value in base.read.items() if rows[value][:1] != (code,)} if base else {}
         for value, columns in raw.items():
             if value.startswith("$"):
                 continue
@@ -92,17 +90,19 @@ class CodeLists:
                 rows.pop(str(value), None)
             else:
                 rows[str(value)] = _columns(columns)
+        codes = {row[0] for row in rows.values() if row}
+        extra = {code: value for code, value in spelled.items() if value in rows and code not in codes}
         extra.update((str(k), str(v)) for k, v in self._library.mapping(raw.get("$read"), "$read").items())
         absent = _columns(raw["$absent"]) if "$absent" in raw else base.absent if base else None
         other = _columns(raw["$other"]) if "$other" in raw else base.other if base else None
         empty = str(raw["$empty"]) if "$empty" in raw else base.empty if base else None
         width = self._width(name, rows, raw)
-        codes = CodeList(name, rows, self._inverse(name, rows, extra, raw), absent, other, empty, width)
+        built = CodeList(name, rows, self._inverse(name, rows, extra, raw), absent, other, empty, width)
         if empty is not None and empty not in rows:
             self._library.report(INVERTIBLE, raw.get("$empty", raw), name=name, code="")
-        if absent and absent[0] not in codes.read:
+        if absent and absent[0] not in built.read:
             self._library.report(ABSENT, raw.get("$absent", raw), name=name)
-        return codes
+        return built
 
     def _width(self, name: str, rows: dict[str, tuple[str, ...]], raw: Map) -> int:
         widths = {len(row) for row in rows.values() if row}

@@ -280,9 +280,11 @@ class Library:
             return entries
         body = _like(value)
         body.update((k, v) for k, v in value.items() if k != "$after")
-        if not any(_bare(k) == after for k in entries):
-            self.report(OVERLAY, after, name=str(after))
         result = _like(entries)
+        if not after:  # before all others
+            result[key] = body.get("$type", body)
+        elif not any(_bare(k) == after for k in entries):
+            self.report(OVERLAY, after, name=str(after))
         for have, item in entries.items():
             result[have] = item
             if _bare(have) == after:

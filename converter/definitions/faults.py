@@ -116,8 +116,8 @@ def _check_neighbours(library: Library, items: tuple[Item, ...]) -> None:
     for index, item in enumerate(items):
         if not isinstance(item, SegmentTemplate):
             _check_neighbours(library, item.items)
-        if isinstance(item, SegmentTemplate) and item.required and not item.unless:
-            continue  # it stands exactly once, so order tells
+        if isinstance(item, SegmentTemplate) and (item.wins or (item.required and not item.unless)):
+            continue  # it stands exactly once, so order tells; or it comes first, which the writer sees to
         for other in items[index + 1 :]:
             clash = _clash(item, other)
             if clash is not None:

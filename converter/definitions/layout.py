@@ -62,7 +62,8 @@ class Slot:
 class SegmentTemplate:
     """One segment. `required` in its place, unless `unless` names a leaf that is there.
 
-    `first`: only in the first repetition of its group. `label` is its tag with the literal in element 1, `FTX[NC]`.
+    `first`: only in the first repetition of its group. `wins`: a segment that would also fit what follows is this one,
+    if it comes first. `label` is its tag with the literal in element 1, `FTX[NC]`.
     `starts` are the values that element 1, component 1 may have; None for any. `fills` are leaves that the mere
     presence of the segment stands for, with their values.
     """
@@ -73,6 +74,7 @@ class SegmentTemplate:
     required: bool = True
     name: str = ""
     first: bool = False
+    wins: bool = False
     unless: str = ""
     starts: frozenset[str] | None = None
     fills: tuple[tuple[str, str], ...] = ()

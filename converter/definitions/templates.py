@@ -51,7 +51,7 @@ _FIELD = re.compile(r"([=#/]*)([A-Za-z0-9_.\[\]]*)")
 _INDEX = re.compile(r"\[\d+\]")
 _TRIGGER = re.compile(r"S\d\d\Z")
 _TAG = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
-_SEGMENT_KEYS = {"name", "first", "unless", "opt", "seg"}
+_SEGMENT_KEYS = {"name", "first", "wins", "unless", "opt", "seg"}
 _GROUP_KEYS = {"name", "group", "at", "each", "limit", "overflow", "items"}
 _REPEAT_KEYS = {"name", "each", "items", "choice", "by", "set"}
 
@@ -106,6 +106,7 @@ class LayoutBuilder:
             required="seg" in entry,
             name=str(entry.get("name", "")),
             first=entry.get("first") == "true",
+            wins=entry.get("wins") == "true",
             unless=unless or "",
         )
 
