@@ -22,8 +22,9 @@ from converter.mapping import Context, Mappings
 
 if TYPE_CHECKING:
     from converter.directory import Directory
+    from converter.fhir.library import Library
     from converter.fhir.narrative import Narratives
-    from converter.fhir.profiles import Pack, Profile
+    from converter.fhir.profiles import Profile
 
 FHIR, OIOXML, EDIFACT = "fhir", "oioxml", "edifact"
 TARGETS = (FHIR, OIOXML, EDIFACT)
@@ -175,15 +176,15 @@ class Engine:
         return Narratives.load()
 
     @cached_property
-    def packs(self) -> list[Pack]:
-        """The compiled profile packs of the mapping folder."""
-        from converter.fhir.profiles import Pack
+    def packs(self) -> Library:
+        """The compiled profile packs of the mapping folder; each is read when it is needed."""
+        from converter.fhir.library import Library
 
-        return [Pack.load(path) for path in sorted((self.folder / "profiles").glob("*.json*"))]
+        return Library(self.folder / "profiles")
 
     def profile(self, url: str) -> Profile | None:
-        """The profile with that canonical, from the first pack that has it."""
-        return next((p for pack in self.packs if (p := pack.profile(url)) is not None), None)
+        """The profile with that canonical: of the guide whose own it is, else of the first pack that has it."""
+        return self.packs.profile(url)
 
     def load(self) -> None:
         """Load and compile everything now. Raises `MappingError` with all faults of all files."""

@@ -139,10 +139,15 @@ def profiles_list(settings: Settings) -> int:
 @click.option("-o", "--output", metavar="PATH", type=click.Path(path_type=Path), help="File or folder for the pack.")
 @shared
 def profiles_pack(settings: Settings, guide: str, packages: Path | None, output: Path | None) -> int:
-    """Compile an implementation guide and all that it depends on into one pack."""
+    """Compile an implementation guide and all that it depends on into one pack.
+
+    GUIDE is a package of the folder, or a guide in source form of the mapping files (profiles/*/guide.yaml).
+    """
+    from converter.engine import mappings_folder
     from converter.fhir.packs import pack_command
 
-    click.echo(pack_command(guide, packages, output))
+    sources = (settings.mappings or mappings_folder()) / "profiles"
+    click.echo(pack_command(guide, packages, output, sources))
     return CLEAN
 
 

@@ -69,18 +69,26 @@ class Closure:
         """The StructureDefinitions of the guide itself, sorted by URL."""
         return [d for d in self.of_kind("StructureDefinition") if self.home(d).depth == 0]
 
+    def include(self, definitions: list[Definition]) -> None:
+        """Take in the definitions of the guide itself, which come from no file. They win over all others."""
+        for definition in definitions:
+            known = self._known.pop(definition["url"], {})
+            self._know(definition, self.packages[0])
+            self._known[definition["url"]].update(known)
+
     def _add(self, package: Package) -> None:
         for file in sorted(package.path.glob("*.json")):
-            if not file.name.startswith(KINDS):
-                continue
-            definition = _read(file)
-            # A supplement only adds translations to another code system: it must not pass for that system.
-            if definition.get("content") == "supplement" or "url" not in definition:
-                continue
-            versions = self._known.setdefault(definition["url"], {})
-            if definition.get("version", "") not in versions:
-                versions[definition.get("version", "")] = definition
-                self._home[id(definition)] = package
+            if file.name.startswith(KINDS):
+                definition = _read(file)
+                # A supplement only adds translations to another code system: it must not pass for that system.
+                if definition.get("content") != "supplement" and "url" in definition:
+                    self._know(definition, package)
+
+    def _know(self, definition: Definition, package: Package) -> None:
+        versions = self._known.setdefault(definition["url"], {})
+        if definition.get("version", "") not in versions:
+            versions[definition.get("version", "")] = definition
+            self._home[id(definition)] = package
 
 
 def _read(file: Path) -> Definition:
@@ -99,10 +107,28 @@ def read_closure(guide: str, folder: Path) -> Closure:
     Dependencies that the folder does not hold are listed in `missing`. Raises ProfileError if the guide itself is not
     there or a file cannot be read.
     """
-    if not _NAME.match(guide):
+    if not is_package_name(guide):
         raise ProfileError(f"not a package name and version (NAME#VERSION): {guide!r}")
     closure = Closure(guide)
-    waiting = deque([(guide, 0)])
+    _follow(closure, deque([(guide, 0)]), folder)
+    if not closure.packages or closure.packages[0].name != guide:
+        raise ProfileError(f"{guide} is not in {folder}")
+    return closure
+
+
+def read_dependencies(guide: str, licence: str, dependencies: dict[str, str], folder: Path) -> Closure:
+    """The closure of a guide that is no package (yet): what it builds on, read from `folder`, and a place for it."""
+    closure = Closure(guide, [Package(guide, licence, 0, folder)])
+    _follow(closure, deque((f"{n}#{v}", 1) for n, v in dependencies.items()), folder)
+    return closure
+
+
+def is_package_name(text: str) -> bool:
+    """Whether a text is `NAME#VERSION`, and so safe as the name of a folder."""
+    return _NAME.match(text) is not None
+
+
+def _follow(closure: Closure, waiting: deque[tuple[str, int]], folder: Path) -> None:
     seen = set()
     while waiting:
         name, depth = waiting.popleft()
@@ -110,7 +136,7 @@ def read_closure(guide: str, folder: Path) -> Closure:
             continue
         seen.add(name)
         manifest = folder / name / "package" / "package.json"
-        if not _NAME.match(name) or not manifest.is_file():
+        if not is_package_name(name) or not manifest.is_file():
             closure.missing.append(name)
             continue
         facts = _read(manifest)
@@ -118,6 +144,3 @@ def read_closure(guide: str, folder: Path) -> Closure:
         closure.packages.append(package)
         closure._add(package)
         waiting.extend((f"{n}#{v}", depth + 1) for n, v in (facts.get("dependencies") or {}).items())
-    if not closure.packages or closure.packages[0].name != guide:
-        raise ProfileError(f"{guide} is not in {folder}")
-    return closure

@@ -5,10 +5,12 @@ made of everything that a message of the guide can reach: the guide's own profil
 their elements name, the targets of their references, the base resources of all these, and the extensions that may
 stand on them. The same input gives the same bytes.
 
-    {"pack": 1, "guide": NAME#VERSION, "sources": [{name, licence}], "missing": [NAME#VERSION],
+    {"head": {guide, profiles: {url: version}},
+     "pack": 1, "guide": NAME#VERSION, "sources": [{name, licence}], "missing": [NAME#VERSION],
      "profiles": {"url|version": {name, type, kind, base?, abstract?, own?, context?, modifier?, elements}},
      "resources": [type], "canonical": {url: "url|version"}, "systems": {url: {code: [display]}},
      "valuesets": {key: {codes, grammars?, unknown?}}, "rules": [rule]}
+    head: comes first in the file, so that it can be read without the rest: the guide's own profiles
     element: {id, min?, max?, list?, types?, fixed?, pattern?, length?, slicing?, slice?, binding?, content?,
               rules?, narrative?}      a missing min is 0, a missing max is 1 ("*" is null)
     type:    a code, or {code, profiles?, targets?, aggregation?}
@@ -18,6 +20,8 @@ stand on them. The same input gives the same bytes.
 from __future__ import annotations
 
 import gzip
+import json
+import zlib
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -26,7 +30,7 @@ import orjson
 
 from converter.errors import ProfileError
 from converter.fhir.expressions import digest, parse
-from converter.fhir.packages import DEFAULT_FOLDER, Closure, Definition, read_closure
+from converter.fhir.packages import DEFAULT_FOLDER, Closure, Definition, is_package_name, read_closure
 from converter.fhir.terminology import concepts, expand
 
 FORMAT = 1
@@ -36,6 +40,7 @@ OBLIGATION = "http://hl7.org/fhir/StructureDefinition/obligation"
 FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 # Rules that hold for every element and are checked as such, so that the tables need not repeat them 3 000 times.
 EVERYWHERE = {"ele-1"}
+_HEAD, _HEAD_BYTES = b'{"head":', 64_000
 # Resources that a message Bundle of any guide may hold although no profile points to them.
 ALWAYS = ("Bundle", "MessageHeader", "OperationOutcome", "Binary", "Basic", "Provenance")
 NARROW = ("elementdefinition-", "structuredefinition-", "operationdefinition-", "cqif-", "cqf-", "11179-", "valueset-")
@@ -43,18 +48,47 @@ NARROW = ("elementdefinition-", "structuredefinition-", "operationdefinition-", 
 Pack = dict[str, Any]
 
 
-def build_pack(guide: str, packages: Path) -> Pack:
-    """Compile a guide (`NAME#VERSION`) of the folder `packages`. Raises ProfileError if it cannot be done."""
-    closure = read_closure(guide, packages)
-    return _Builder(closure).build()
+def build_pack(guide: str, packages: Path, sources: Path | None = None) -> Pack:
+    """Compile a guide (`NAME#VERSION`) of the folder `packages`, or of ours in source form under `sources`.
+
+    A package of that name in the folder wins. Raises ProfileError if it cannot be done, MappingError for faults of the
+    sources.
+    """
+    if sources and is_package_name(guide) and not (packages / guide).is_dir():
+        from converter.fhir.drafts import draft_closure, find_guide
+
+        draft = find_guide(guide, sources)
+        if draft is not None:
+            return _Builder(draft_closure(draft, packages)).build()
+    return _Builder(read_closure(guide, packages)).build()
 
 
 def write_pack(pack: Pack, path: Path) -> None:
-    """Write a pack as compact JSON with sorted keys; gzip (without a time stamp) if the name ends in `.gz`."""
-    content = orjson.dumps(pack, option=orjson.OPT_SORT_KEYS)
+    """Write a pack as compact JSON with sorted keys, its head first; gzip without time stamp if the name ends so."""
+    body = orjson.dumps(pack, option=orjson.OPT_SORT_KEYS)
+    content = _HEAD + orjson.dumps(head_of(pack), option=orjson.OPT_SORT_KEYS) + b"," + body[1:]
     if path.suffix == ".gz":
         content = gzip.compress(content, 9, mtime=0)
     path.write_bytes(content)
+
+
+def head_of(pack: Pack) -> dict[str, Any]:
+    """What one must know of a pack to choose it: `{guide, profiles}`, the guide's own profiles with their versions."""
+    own = sorted(key for key, facts in pack["profiles"].items() if facts.get("own"))
+    return {"guide": pack["guide"], "profiles": {k.partition("|")[0]: k.rpartition("|")[2] for k in own}}
+
+
+def read_head(path: Path) -> dict[str, Any]:
+    """The head of a pack file, without reading the pack where the head comes first. Raises ProfileError."""
+    try:
+        start = path.read_bytes() if path.suffix == ".gz" else b""
+        text = zlib.decompressobj(wbits=31).decompress(start, _HEAD_BYTES) if start else path.read_bytes()[:_HEAD_BYTES]
+        if text.startswith(_HEAD):
+            head, _ = json.JSONDecoder().raw_decode(text.decode("utf-8", "ignore"), len(_HEAD))
+            return dict(head)
+    except (OSError, ValueError, zlib.error) as error:
+        raise ProfileError(f"{path} is not a readable pack") from error
+    return head_of(read_pack(path))
 
 
 def read_pack(path: Path) -> Pack:
@@ -68,6 +102,7 @@ def read_pack(path: Path) -> Pack:
         raise ProfileError(f"{path} is not a readable pack") from error
     if not isinstance(pack, dict) or pack.get("pack") != FORMAT:
         raise ProfileError(f"{path} is not a pack of format {FORMAT}; build it again with `profiles pack`")
+    pack.pop("head", None)
     return pack
 
 
@@ -76,9 +111,9 @@ def pack_name(guide: str) -> str:
     return guide.replace("#", "-") + ".json.gz"
 
 
-def pack_command(guide: str, packages: Path | None, out: Path | None) -> Path:
+def pack_command(guide: str, packages: Path | None, out: Path | None, sources: Path | None = None) -> Path:
     """What `medcom-fhir profiles pack` does: build, write to `out` (default: the current folder), return the path."""
-    pack = build_pack(guide, packages or DEFAULT_FOLDER)
+    pack = build_pack(guide, packages or DEFAULT_FOLDER, sources)
     path = out or Path(pack_name(guide))
     if path.is_dir():
         path = path / pack_name(guide)
@@ -110,11 +145,16 @@ def list_packs(folder: Path) -> list[dict[str, Any]]:
                 "profiles": len(profiles),
                 "elements": sum(len(p["elements"]) for p in profiles.values()),
                 "valuesets": len(pack["valuesets"]),
-                "bundles": sorted(u for u, p in profiles.items() if p["type"] == "Bundle" and p.get("own")),
+                "bundles": sorted(u for u, p in profiles.items() if is_message(p)),
                 "sources": [s["name"] for s in pack["sources"]],
             }
         )
     return rows
+
+
+def is_message(profile: dict[str, Any]) -> bool:
+    """Whether a profile of the guide itself is one that messages are judged by."""
+    return bool(profile["type"] == "Bundle" and profile.get("own") and not profile.get("abstract"))
 
 
 class _Builder:

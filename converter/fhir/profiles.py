@@ -16,7 +16,7 @@ from typing import Any
 
 from converter.fhir.compiler import Compiler, Function
 from converter.fhir.elements import Node, tree
-from converter.fhir.packs import BASE, read_pack
+from converter.fhir.packs import BASE, is_message, read_pack
 from converter.fhir.rules import bundles, datatypes, identifiers, medcom, resources
 from converter.fhir.rules.binding import Codes
 from converter.fhir.rules.slicing import Matcher, matcher_of
@@ -115,7 +115,7 @@ class Pack:
 
     def bundle_profiles(self) -> list[str]:
         """The guide's own Bundle profiles: what a message of the guide is validated against."""
-        return sorted(k.partition("|")[0] for k, f in self._profiles.items() if f["type"] == "Bundle" and f.get("own"))
+        return sorted(k.partition("|")[0] for k, f in self._profiles.items() if is_message(f))
 
     def exact(self, canonical: str) -> str | None:
         """`url|version` of a profile in just that version (without one: the guide's); None if it is not here."""
