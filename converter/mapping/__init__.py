@@ -185,7 +185,7 @@ class Mapping:
 
     def _needed(self) -> list[str]:
         """Resources without which no letter can be made: those whose ids or text the letter is built from."""
-        return list(self.document.resources)[:3]
+        return self.document.needed
 
 
 def _place(locate: Callable[[str], tuple[Location, ...]], leaf: str, file: str) -> Callable[[], Location]:

@@ -8,12 +8,13 @@ apply instead, which hold MedCom's table for that direction.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import groupby
 from typing import Any
 
 from converter.letter import Value
 from converter.mapping import guards, paths, thread
 from converter.mapping.codes import CodeMap
-from converter.mapping.document import Derived, Document, Each, Resource, Rule
+from converter.mapping.document import Derived, Document, Each, Refs, Resource, Rule
 from converter.mapping.forward import Source
 from converter.mapping.paths import Node
 from converter.mapping.taking import Taking
@@ -34,38 +35,81 @@ class _Writer:
     def write(self) -> Source:
         put, doc, back = self.put, self.document, self.document.back
         for name, resource in doc.resources.items():
-            put(f"b.resources[{name!r}] = {self._found(resource)}")
+            put(f"b.resources[{name!r}] = {'None' if resource.each else self._found(resource)}")
         put("b.recognise()")
         section = back.get("thread")
         if section is not None:
             put(f"b.select()  # ({doc.file}:{section.at.line})")
         for rule in doc.bundle_rules:
             self._rule(rule, "b.top", "'bundle'", "''")
-        for name, resource in doc.resources.items():
-            put(f"# resource {name} ({doc.file}:{resource.at.line})")
-            put(f"if (r := b.resources[{name!r}]) is not None:")
-            self.out.depth += 1
-            put("pass")
-            for one in resource.rules:
-                self._entry(one, name)
-            self._written(resource.rules, "r", name)
-            self.out.depth -= 1
+        for key, together in groupby(doc.resources.values(), key=_family):
+            resources = list(together)
+            if key[0]:
+                self._repeated(resources)
+            else:
+                self._resource(resources[0])
         put("# back")
         for rule in doc.back_rules:
             self._rule(rule, "b.top", "'back'", "''")
         put("b.finish()")
         return self.out
 
+    def _resource(self, resource: Resource) -> None:
+        name = resource.name
+        self.put(f"# resource {name} ({resource.at.file}:{resource.at.line})")
+        self.put(f"if (r := b.resources[{name!r}]) is not None:")
+        self.out.depth += 1
+        self.put("pass")
+        for one in resource.rules:
+            self._entry(one, name)
+        self._written(resource.rules, "r", name)
+        self.out.depth -= 1
+
+    def _repeated(self, resources: list[Resource]) -> None:
+        """Resources over one group that one list leads to: they share a running number, so order comes back."""
+        put, first = self.put, resources[0]
+        put(f"# resources {', '.join(r.name for r in resources)} ({first.at.file}:{first.at.line})")
+        put("i = 0")
+        put(f"for r in {self._all_found(first)}:")
+        self.out.depth += 1
+        for number, resource in enumerate(resources):
+            guard = f" and {self._fhir_guard(resource.when_fhir, 'r')}" if resource.when_fhir else ""
+            profile = f"{resource.type!r}, {resource.profile!r}"
+            put(f"{'elif' if number else 'if'} b.fits(r, {profile}){guard}:")
+            self.out.depth += 1
+            put("i += 1")
+            put(f"p = f'{resource.each}[{{i}}].'")
+            for one in resource.rules:
+                if isinstance(one, Rule):
+                    self._rule(one, "r", repr(f"{resource.name}.{one.name}"), "p", resource.each)
+            self._written(resource.rules, "r", resource.name)
+            self.out.depth -= 1
+        self.out.depth -= 1
+
     def _found(self, resource: Resource) -> str:
         if resource.found == "$first":
             return "b.entry(0)"
-        if resource.found_target:
-            return f"b.pointing({resource.type!r}, 'target', {resource.found_target!r})"
-        start, _, rest = resource.found.partition(".")
-        path = self.out.keep(f"P_{resource.name}", paths.parse(rest + ".resolve()", self.document.slices))
+        if resource.found_by:
+            return f"b.last({self._all_found(resource)})"
+        start, path = self._leading(resource)
+        if resource.found.endswith("[*]"):
+            return f"b.first_fit(b.resources[{start!r}], {path}, {resource.type!r}, {resource.profile!r})"
         return f"b.first(b.resources[{start!r}], {path})"
 
-    def _entry(self, rule: Rule | Each | Derived, resource: str) -> None:
+    def _all_found(self, resource: Resource) -> str:
+        if resource.found_by:
+            return f"b.pointing({resource.type!r}, {resource.found_by!r}, {resource.found!r})"
+        start, path = self._leading(resource)
+        return f"b.distinct(b.nodes(b.resources[{start!r}], {path}))"
+
+    def _leading(self, resource: Resource) -> tuple[str, str]:
+        start, _, rest = resource.found.partition(".")
+        path = paths.parse(rest + ".resolve()", self.document.slices)
+        return start, self.out.keep(f"P_{resource.name}", path)
+
+    def _entry(self, rule: Rule | Each | Derived | Refs, resource: str) -> None:
+        if isinstance(rule, Refs):
+            return None  # references are followed where resources are found, and say nothing of their own
         if isinstance(rule, Derived):
             return self._derived(rule, resource)
         if isinstance(rule, Each):
@@ -83,7 +127,7 @@ class _Writer:
 
     def _each(self, each: Each, resource: str) -> None:
         put = self.put
-        put(f"# {resource}.{each.name} ({self.document.file}:{each.at.line})")
+        put(f"# {resource}.{each.name} ({each.at.file}:{each.at.line})")
         items = self.out.keep(f"E_{resource}_{each.name}", self._path(each.target))
         condition = f" if b.born == {each.born!r} else ()" if each.born else ""
         put("i = 0")
@@ -125,7 +169,7 @@ class _Writer:
         call = self._call(rule, scope, name, prefix, group)
         if not call:
             return
-        comment = f"  # {name.strip(chr(39))} ({self.document.file}:{rule.at.line})"
+        comment = f"  # {name.strip(chr(39))} ({rule.at.file}:{rule.at.line})"
         if conditions:
             self.put(f"if {' and '.join(conditions)}: {call}{comment}")
         else:
@@ -147,15 +191,11 @@ class _Writer:
 
     def _letter_guard(self, text: str, group: str) -> str:
         def value_of(path: str) -> str:
-            if path.startswith("/"):
-                return f"b.values.get({path[1:]!r})"
             if path.startswith("$"):
                 return "None"
-            return (
-                f"b.values.get(p + {path!r})"
-                if group and path.partition(".")[0] not in _ROOTS
-                else f"b.values.get({path!r})"
-            )
+            if group and path.startswith(group + "."):
+                return f"b.values.get(p + {path[len(group) + 1 :]!r})"
+            return f"b.values.get({path!r})"
 
         return guards.compile_guard(text, value_of)
 
@@ -176,7 +216,9 @@ class _Writer:
         return (f"b.resources[{start!r}]" if start else scope), steps
 
 
-_ROOTS = {"Envelope", "Letter", "Sender", "Receiver", "Patient", "AdditionalInformation"}
+def _family(resource: Resource) -> tuple[str, ...]:
+    """What resources that are taken together have in common."""
+    return (resource.each, resource.found_by, resource.found) if resource.each else ("", resource.name)
 
 
 class Plan:
@@ -194,7 +236,7 @@ class Plan:
         self.loss = rule.loss if backwards else ""
         self.place, self.path = locate(document, text) if text and not rule.line else ("", ())
         self.list = bool(self.path) and self.path[-1].selector == "*" and rule.codec.name == "joined_names"
-        self.default = rule.default if rule.default is not None else writer.defaults.get(rule.target)
+        self.default = rule.default if rule.default is not None else writer.defaults.get(id(rule))
         self.claims = [locate(document, p) for p in rule.claims_fhir]
         self.arguments = tuple(writer.codes[a].keys() if a in writer.codes else a for a in rule.arguments)
         self.hint = locate(document, rule.hint) if rule.hint else None
@@ -245,14 +287,14 @@ def locate(document: Document, path: str) -> tuple[str, paths.Path]:
     return "", paths.parse(path, document.slices)
 
 
-def _defaults(document: Document) -> dict[str, str]:
-    """Default values by target path: left out again on the way back, whichever rule of the target reads them."""
+def _defaults(document: Document) -> dict[int, str]:
+    """Default values by rule: left out again on the way back, whichever rule of the same target reads them."""
+    scopes = [[r for r in resource.rules if isinstance(r, Rule)] for resource in document.resources.values()]
+    scopes += [r.rules for resource in document.resources.values() for r in resource.rules if isinstance(r, Each)]
     found = {}
-    for resource in document.resources.values():
-        for rule in resource.rules:
-            for one in rule.rules if isinstance(rule, Each) else [rule] if isinstance(rule, Rule) else []:
-                if one.default is not None:
-                    found[one.target] = one.default
+    for rules in scopes:
+        defaults = {rule.target: rule.default for rule in rules if rule.default is not None}
+        found.update({id(rule): defaults[rule.target] for rule in rules if rule.target in defaults})
     return found
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from converter.errors import MappingError
-from converter.issues import Issue, Location, Severity, declare
+from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.mapping import codecs, guards, paths
 from converter.mapping.codes import CodeMap, Loss
 from converter.yamlfile import Map, Seq, Str, fault, load, place
@@ -174,17 +174,34 @@ class Derived:
 
 
 @dataclass(slots=True)
+class Refs:
+    """A list of references: one for each resource of these names, in the order of the letter."""
+
+    name: str
+    at: Location
+    names: list[str]
+    target: str
+
+
+@dataclass(slots=True)
 class Resource:
-    """One resource of the Bundle: how it comes to be (`anchor`) and how the way back finds it (`found`)."""
+    """One resource of the Bundle: how it comes to be (`anchor`, `when`) and how the way back finds it (`found`).
+
+    With `each`, one for every repetition of a letter group. `found` is a path whose references lead to it, or an
+    element (`found_by`) of the resource itself that refers to another one.
+    """
 
     name: str
     at: Location
     type: str
     profile: str
-    anchor: str
+    anchor: tuple[str, ...]
     found: str
-    found_target: str
-    rules: list[Rule | Each | Derived]
+    found_by: str
+    rules: list[Rule | Each | Derived | Refs]
+    each: str = ""
+    when: str = ""
+    when_fhir: str = ""
 
 
 @dataclass(slots=True)
@@ -221,7 +238,7 @@ class Document:
     not_carried: list[Mapping[str, str]]
     slices: dict[str, paths.Slice]
     examples: list[Map]
-    resource_of: dict[str, str] = field(default_factory=dict)
+    needed: list[str]
 
 
 class Reader:
@@ -315,11 +332,38 @@ class Reader:
             not_carried=[self._not_carried(e) for e in document.get("not_carried", ())],
             slices=self.slices,
             examples=list(document.get("examples", ())),
+            needed=[str(n) for n in document.get("needed", list(resources)[:3])],
         )
+        for name in document.get("needed", ()):
+            if name not in resources:
+                self.complain(UNKNOWN_NAME, name, what="the resource", name=str(name))
+        self._check_references(result)
         for path in (*result.key, *result.bundle_key):
             if path.startswith("Patient."):
                 self.complain(PATIENT_IN_ID, path, path=str(path))
         return result
+
+    def _check_references(self, document: Document) -> None:
+        """Every resource that is referred to exists, and `ref` means one resource, not one of many."""
+        for resource in document.resources.values():
+            for one in resource.rules:
+                group = one.group if isinstance(one, Each) else resource.each
+                rules = one.rules if isinstance(one, Each) else [one] if isinstance(one, Rule) else []
+                wanted: list[tuple[Location, str, str | None]] = [
+                    (rule.at, rule.ref, group) for rule in rules if rule.ref
+                ]
+                wanted += [(one.at, name, None) for name in one.names] if isinstance(one, Refs) else []
+                for at, name, inside in wanted:
+                    self._check_reference(document, at, name, inside)
+
+    def _check_reference(self, document: Document, at: Location, name: str, group: str | None) -> None:
+        log = IssueLog()
+        target = document.resources.get(name)
+        if target is None:
+            log.add(UNKNOWN_NAME, at, what="the resource", name=name)
+        elif group is not None and target.each not in ("", group):
+            log.add(BAD_FORM, at, problem=f"{name!r} is made for each {target.each}: use `refs`")
+        self.faults.extend(log)
 
     def _not_carried(self, entry: Map) -> Mapping[str, str]:
         if "loss" in entry:
@@ -334,29 +378,39 @@ class Reader:
         return str(value)
 
     def _resource(self, name: Str, entry: Map) -> Resource:
-        rules: list[Rule | Each | Derived] = []
+        rules: list[Rule | Each | Derived | Refs] = []
+        group = str(entry.get("each", ""))
         applied = entry.get("apply")
         sections = [entry]
         if applied is not None:
             sections.insert(0, self._apply(applied))
         for section in sections:
-            rules.extend(self._entry(n, e) for n, e in section.get("rules", {}).items())
+            rules.extend(self._entry(n, e, group) for n, e in section.get("rules", {}).items())
             for kind in ("ignore", "keep"):
                 for line in section.get(kind, ()):
                     self.declared.append(
-                        Declared(str(line["from"]), self._loss(line["loss"]), kind == "keep", place(line))
+                        Declared(
+                            self._letter_path(line["from"], group),
+                            self._loss(line["loss"]),
+                            kind == "keep",
+                            place(line),
+                        )
                     )
         found = entry.get("found", "")
-        target = str(found["target"]) if isinstance(found, Map) else ""
+        found_by, found = next(iter(found.items()), ("", "")) if isinstance(found, Map) else ("", found)
+        nothing = Str("", place(entry))
         return Resource(
             str(name),
             place(name),
             str(entry.get("type", "")),
             str(entry.get("profile", "")),
-            str(entry.get("anchor", "")),
-            "" if target else str(found),
-            target,
+            tuple(self._letter_path(p, group) for p in _many(entry.get("anchor"))),
+            str(found),
+            str(found_by),
             rules,
+            group,
+            self._guard(entry.get("when", nothing), group),
+            self._guard(entry.get("when_fhir", nothing)),
         )
 
     def _apply(self, applied: Map) -> Map:
@@ -372,14 +426,19 @@ class Reader:
         result: Map = _substitute(part, given)
         return result
 
-    def _entry(self, name: Str, entry: Any) -> Rule | Each | Derived:
+    def _entry(self, name: Str, entry: Any, group: str) -> Rule | Each | Derived | Refs:
+        if isinstance(entry, Map) and group and ("each" in entry or "each_of" in entry or "refs" in entry):
+            self.complain(BAD_FORM, name, problem="a resource made for each repetition has no lists of its own")
+            return Refs(str(name), place(name), [], "")
+        if isinstance(entry, Map) and "refs" in entry:
+            return Refs(str(name), place(name), [str(n) for n in _many(entry["refs"])], str(entry.get("to", "")))
         if isinstance(entry, Map) and "each_of" in entry:
             return Derived(
                 str(name), place(name), str(entry["each_of"]), str(entry["value"]), str(entry["to"]), str(entry["at"])
             )
         if isinstance(entry, Map) and "each" in entry:
             return self._each(name, entry)
-        return self.rule(name, entry, "")
+        return self.rule(name, entry, group)
 
     def _each(self, name: Str, entry: Map) -> Each:
         group = str(entry["each"])
@@ -396,14 +455,16 @@ class Reader:
             (str(least["value"]), str(least["to"]), self._loss(least["loss"])) if least else None,
         )
 
-    def _guard(self, text: Str) -> str:
-        if text:
-            try:
-                guards.guard_paths(str(text))
-            except ValueError as error:
-                self.complain(BAD_FORM, text, problem=str(error))
-                return ""
-        return str(text)
+    def _guard(self, text: Str, group: str | None = None) -> str:
+        """A guard that can be read; over the letter (`group` given) with all its paths from the letter's root."""
+        if not text:
+            return ""
+        try:
+            guards.guard_paths(str(text))
+        except ValueError as error:
+            self.complain(BAD_FORM, text, problem=str(error))
+            return ""
+        return str(text) if group is None else guards.qualified(text, lambda path: self._letter_path(path, group))
 
     def rule(self, name: Str, entry: Any, group: str, *, one_way: bool = False) -> Rule:
         """Read one rule, in its short form `a <-> b | codec(x)` or as a mapping."""
@@ -490,7 +551,7 @@ class Reader:
     def _conditions(self, rule: Rule, entry: Map, group: str) -> None:
         nothing = Str("", place(entry))
         rule.when, rule.when_fhir = (
-            self._guard(entry.get("when", nothing)),
+            self._guard(entry.get("when", nothing), group),
             self._guard(entry.get("when_fhir", nothing)),
         )
         rule.born = str(entry.get("born", ""))
@@ -504,7 +565,7 @@ class Reader:
         rule.also, rule.defaulted = entry.get("also") == "yes", entry.get("defaulted") == "yes"
         first = entry.get("first")
         if first is not None:
-            rule.sentence, rule.sentence_when = str(first["sentence"]), self._guard(first["when"])
+            rule.sentence, rule.sentence_when = str(first["sentence"]), self._guard(first["when"], group)
             rule.sentence_loss = self._loss(first["loss"])
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 from converter.mapping import guards, paths
 from converter.mapping.codes import CodeMap
-from converter.mapping.document import Derived, Document, Each, Resource, Rule
+from converter.mapping.document import Derived, Document, Each, Refs, Resource, Rule
 from converter.mapping.ids import netstrings
-from converter.mapping.targets import Slot, Tree, literal, presence, slots, solid, start
+from converter.mapping.targets import Slot, Tree, has_each, literal, presence, slots, solid, start, varying
 
 ABSENT = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
 MAPPED, LOSSY, FOLDED, DEFAULTED = "mapped", "mapped-lossy", "folded-to-text", "defaulted"
@@ -71,18 +72,17 @@ class _Writer:
         put(f"m = Minter(({', '.join(self._key(p) for p in doc.key)},))")
         for name, (gln, on) in doc.tables.items():
             put(f"t_{name} = ctx.row({gln!r}, g({gln!r}), g({on!r}))")
-        exists = {name: self._exists(resource) for name, resource in doc.resources.items()}
-        for name, condition in exists.items():
-            if condition:
-                put(f"x_{name} = {condition}")
-            suffix = netstrings((doc.resources[name].type, name))
-            put(f"i_{name} = m.made({suffix!r})" + (f" if x_{name} else ''" if condition else ""))
+        for resource in doc.resources.values():
+            self._id(resource)
         self._bundle()
         number, flags = 0, ""
         for name, resource in doc.resources.items():
-            self.entry = f"{{{number}{flags}}}" if flags else str(number)
-            self._resource(resource, exists[name])
-            number, flags = (number, flags + f" + x_{name}") if exists[name] else (number + 1, flags)
+            if resource.each or self.entry == "{e}":
+                self.entry = "{e}"
+            else:
+                self.entry = f"{{{number}{flags}}}" if flags else str(number)
+                number, flags = (number, flags + f" + x_{name}") if self._exists(resource) else (number + 1, flags)
+            self._resource(resource)
         for path in doc.origin:
             self._claim(path, "origin", "'/identifier/value'", doc)
         put("return bundle, led, dfl")
@@ -94,8 +94,43 @@ class _Writer:
         return "str(ctx.attempt)" if path == "$attempt" else f"V[{path!r}]"
 
     def _exists(self, resource: Resource) -> str:
-        anchor = resource.anchor
-        return "" if not anchor or anchor in self.document.key else f"{anchor!r} in V"
+        """The condition under which a resource is made; empty for one that always is."""
+        anchors = resource.anchor
+        if any(path in self.document.key for path in anchors):
+            anchors = ()
+        conditions = [self._guard(resource.when)] if resource.when else []
+        if len(anchors) == 1 and not resource.each:
+            conditions.append(f"{anchors[0]!r} in V")
+        elif anchors:
+            conditions.append(f"bool({' or '.join(self._get(path) for path in anchors)})")
+        return " and ".join(conditions)
+
+    def _id(self, resource: Resource) -> None:
+        """The ids of all resources come first, so that any of them can refer to any other."""
+        put, name = self.put, resource.name
+        suffix = netstrings((resource.type, name))
+        if not resource.each:
+            condition = self._exists(resource)
+            if condition:
+                put(f"x_{name} = {condition}")
+            put(f"i_{name} = m.made({suffix!r})" + (f" if x_{name} else ''" if condition else ""))
+            return
+        put(f"l_{name} = ['']")
+        with self._repeated(resource.each):
+            condition = self._exists(resource)
+            made = f"m.made({suffix!r} + b'%d:%d,' % (len(str(i)), i))"
+            put(f"l_{name}.append({made}{f' if {condition} else {chr(39) * 2}' if condition else ''})")
+
+    @contextmanager
+    def _repeated(self, group: str) -> Iterator[None]:
+        """Write what follows once for every repetition of a group: `i` counts it, `p` begins its leaves."""
+        self.put(f"for i in range(1, count({group!r}, 0) + 1):")
+        self.out.depth += 1
+        self.put(f"p = f'{group}[{{i}}].'")
+        self.group = group
+        yield
+        self.group = ""
+        self.out.depth -= 1
 
     def _bundle(self) -> None:
         put, doc = self.put, self.document
@@ -132,21 +167,7 @@ class _Writer:
         if path.startswith("$"):
             table, _, column = path[1:].partition(".")
             return f"(t_{table}.{column} or None if t_{table} is not None else None)"
-        if path.startswith("/"):
-            return f"g({path[1:]!r})"
-        if self.group and path.startswith(self.group + "."):
-            return f"g(p + {path[len(self.group) + 1 :]!r})"
-        if self.group and "." not in path.partition(".")[0] and self._is_relative(path):
-            return f"g(p + {path!r})"
-        return f"g({path!r})"
-
-    def _is_relative(self, path: str) -> bool:
-        return path.partition(".")[0] not in self.roots
-
-    @property
-    def roots(self) -> set[str]:
-        """First names of absolute paths: everything the key and origin use, and the sources of rules outside groups."""
-        return {p.partition(".")[0] for p in (*self.document.key, *self.document.origin)}
+        return self._get(path)
 
     def _leaf(self, path: str) -> str:
         """Expression for a leaf's id."""
@@ -154,31 +175,46 @@ class _Writer:
             return f"p + {path[len(self.group) + 1 :]!r}"
         return repr(path)
 
-    def _resource(self, resource: Resource, condition: str) -> None:
+    def _resource(self, resource: Resource) -> None:
         put, name = self.put, resource.name
-        put(f"# resource {name} ({self.document.file}:{resource.at.line})")
+        put(f"# resource {name} ({resource.at.file}:{resource.at.line})")
+        if resource.each:
+            with self._repeated(resource.each):
+                put(f"if not l_{name}[i]: continue")
+                self.written = ""
+                self._made_resource(resource, f"l_{name}[i]")
+            return
+        condition = self._exists(resource)
         if condition:
             put(f"if x_{name}:")
             self.out.depth += 1
-        var = f"o_{name}"
-        put(f"{var} = {{'resourceType': {resource.type!r}, 'id': i_{name},")
-        put(f"    'meta': {{'profile': [{resource.profile!r}]}}}}")
-        tree = self._tree(resource.rules, name)
+        self._made_resource(resource, f"i_{name}")
+        if condition:
+            self.out.depth -= 1
+
+    def _made_resource(self, resource: Resource, made_id: str) -> None:
+        put, var = self.put, f"o_{resource.name}"
+        if self.entry == "{e}":
+            put("e = len(entries)")
+        meta = f", 'meta': {{'profile': [{resource.profile!r}]}}" if resource.profile else ""
+        put(f"{var} = {{'resourceType': {resource.type!r}, 'id': {made_id}{meta}}}")
+        tree = self._tree(resource.rules, resource.name)
         self._fill(tree)
         self._object(tree, var, f"/entry/{self.entry}/resource")
         url = f"{self.document.fullurl}/{resource.type}/"
-        put(f"entries.append({{'fullUrl': {url!r} + i_{name}, 'resource': {var}}})")
-        if condition:
-            self.out.depth -= 1
+        put(f"entries.append({{'fullUrl': {url!r} + {made_id}, 'resource': {var}}})")
 
     # -- the tree of targets ---------------------------------------------------------------------------------------
 
     def _tree(self, rules: list[Any], scope: str, start: dict[str, Any] | None = None) -> Tree:
         tree = Tree(start=start or {})
         for rule in rules:
-            if isinstance(rule, Each | Derived):
-                step = paths.parse(rule.target, self.document.slices)[-1]
-                tree.properties.setdefault(step.name, {})[f"each {rule.name}"] = (rule, step, scope)
+            if isinstance(rule, Each | Derived | Refs):
+                *above, step = paths.parse(rule.target, self.document.slices)
+                holder = tree
+                for one in above:
+                    holder = self._child(holder, one)
+                holder.properties.setdefault(step.name, {})[f"each {rule.name}"] = (rule, step, scope)
             elif rule.forward:
                 rule_name = f"{scope}.{rule.name}" if scope else rule.name
                 targets = rule.fhir_columns or {"": rule.target}
@@ -225,7 +261,8 @@ class _Writer:
         if rule.id and not rule.when:
             slot.always = True
         if rule.ref:
-            slot.always = not self._exists(self.document.resources[rule.ref])
+            target = self.document.resources[rule.ref]
+            slot.always = not target.each and not self._exists(target) and not rule.when
         self.names[id(rule)] = rule_name
 
     # -- values ------------------------------------------------------------------------------------------------------
@@ -260,8 +297,13 @@ class _Writer:
     def _made(self, rule: Rule) -> str:
         """The expression of an id or a reference."""
         if rule.id:
-            return f"m.urn({rule.id!r}, {rule.name!r}, {f'str(len({self.written}) + 1)' if self.group else repr('')})"
-        return f"{{'reference': {self.document.resources[rule.ref].type + '/'!r} + i_{rule.ref}}}"
+            number = f"str(len({self.written}) + 1)" if self.written else "str(i)"
+            return f"m.urn({rule.id!r}, {rule.name!r}, {number if self.group else repr('')})"
+        return f"{{'reference': {self.document.resources[rule.ref].type + '/'!r} + {self._id_of(rule.ref)[0]}}}"
+
+    def _id_of(self, name: str) -> tuple[str, str]:
+        """The expression of a resource's id, and of whether it is there."""
+        return (f"l_{name}[i]", f"l_{name}[i]") if self.document.resources[name].each else (f"i_{name}", f"i_{name}")
 
     def _rule(self, slot: Slot, rule: Rule, done: set[int]) -> None:
         put, var = self.put, slot.var
@@ -274,7 +316,7 @@ class _Writer:
         elif rule.id:
             put(f"{var} = {self._made(rule)}")
         elif rule.ref:
-            put(f"{var} = {self._made(rule)} if x_{rule.ref} else None")
+            put(f"{var} = {self._made(rule)} if {self._id_of(rule.ref)[1]} else None")
         elif rule.map:
             self._map(slot, rule, done)
         elif rule.keep:
@@ -369,6 +411,10 @@ class _Writer:
             if isinstance(child, Slot) and child.absent:
                 self._or_reason(child, var, name, here)
                 continue
+            if isinstance(child, Tree) and has_each(child):
+                inner = self._gathered(child, here)
+                self.put(f"    {var}[{name!r}] = {inner}")
+                continue
             with self._given(child, condition):
                 if solid(child):
                     self.put(f"{var}[{name!r}] = {literal(child)}")
@@ -377,6 +423,15 @@ class _Writer:
                     inner = self.out.name("o")
                     self.put(f"{inner} = {var}[{name!r}] = {start(child)}")
                     self._object(child, inner, here)
+
+    def _gathered(self, child: Tree, pointer: str) -> str:
+        """Build an object that holds a list made by a loop; what is written next happens only if it holds anything."""
+        inner = self.out.name("o")
+        self.put(f"{inner} = {start(child)}")
+        self._object(child, inner, pointer)
+        found = [name for name, one in child.properties.items() if varying(one)]
+        self.put(f"if {' or '.join(f'{name!r} in {inner}' for name in found)}:")
+        return inner
 
     def _or_reason(self, slot: Slot, var: str, name: str, pointer: str) -> None:
         """A mandatory value, or FHIR's data-absent-reason in its place."""
@@ -421,8 +476,8 @@ class _Writer:
         name = self.names[id(rule)]
         if slot.constant is not None:
             for leaf in rule.claims:
-                entry = f"({leaf!r}, {MAPPED!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
-                self.put(f"if g({leaf!r}): led.setdefault({leaf!r}, {entry})")
+                entry = f"({self._leaf(leaf)}, {MAPPED!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
+                self.put(f"if {self._get(leaf)}: led.setdefault({self._leaf(leaf)}, {entry})")
             if rule.defaulted:
                 self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {rule.loss!r}))")
         elif slot.simple:
@@ -467,8 +522,14 @@ class _Writer:
             if isinstance(child, tuple):
                 if isinstance(child[0], Each):
                     self._each(child, values, here)
+                elif isinstance(child[0], Refs):
+                    self._refs(child[0], values)
                 else:
                     self._derived(child, values)
+                continue
+            if isinstance(child, Tree) and has_each(child):
+                inner = self._gathered(child, here)
+                self.put(f"    {values}.append({inner})")
                 continue
             with self._given(child, presence(child)):
                 if selector == "*":
@@ -533,13 +594,29 @@ class _Writer:
         self.put("if not i:")
         self.put(f"    {slot.var} = {value!r}; dfl.append({entry})")
 
+    def _refs(self, refs: Refs, values: str) -> None:
+        """One reference for each resource; those over one group in its order, whatever their names."""
+        self.put(f"# {refs.name} ({refs.at.file}:{refs.at.line})")
+        resources = [self.document.resources[name] for name in refs.names]
+        for group, together in groupby(resources, key=lambda resource: resource.each or resource.name):
+            several = list(together)
+            if not several[0].each:
+                self._append_reference(several[0], f"i_{several[0].name}", values)
+                continue
+            with self._repeated(group):
+                for resource in several:
+                    self._append_reference(resource, f"l_{resource.name}[i]", values)
+
+    def _append_reference(self, resource: Resource, made_id: str, values: str) -> None:
+        self.put(f"if {made_id}: {values}.append({{'reference': {resource.type + '/'!r} + {made_id}}})")
+
     def _derived(self, child: tuple[Derived, paths.Step, str], values: str) -> None:
         derived, step, scope = child
         value: Any = "VALUE"
         for part in reversed(derived.position.split(".")):
             value = {part: value}
         shape = repr({**(step.slice.start if step.slice else {}), **value}).replace("'VALUE'", "n")
-        self.put(f"# {scope}.{derived.name} ({self.document.file}:{derived.at.line})")
+        self.put(f"# {scope}.{derived.name} ({derived.at.file}:{derived.at.line})")
         self.put(f"{values}.extend([{shape} for n in d_{derived.name}])")
 
 

@@ -38,6 +38,22 @@ def guard_paths(text: str) -> list[str]:
     return paths
 
 
+def qualified(text: str, name: Callable[[str], str]) -> str:
+    """The guard with every path replaced by what `name` makes of it."""
+    tokens = _tokens(text)
+    words = []
+    for token, after in zip(tokens, [*tokens[1:], ""], strict=True):
+        if token.startswith('"'):
+            words.append(token + '"')
+        else:
+            words.append(name(token) if after in _OPERATORS and token not in _WORDS else token)
+    return " ".join(words)
+
+
+_OPERATORS = frozenset(["==", "!=", "in", "present", "absent"])
+_WORDS = frozenset(["and", "or", "not", "(", ")", ",", *_OPERATORS])
+
+
 def _tokens(text: str) -> list[str]:
     tokens, at = [], 0
     while at < len(text.rstrip()):

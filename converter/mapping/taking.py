@@ -67,9 +67,9 @@ class Taking:
             if node is not None:
                 yield node
 
-    def pointing(self, kind: str, element: str, name: str) -> Node | None:
-        """The last resource of a type whose element refers to a bound resource."""
-        wanted, found = self.resources.get(name), None
+    def pointing(self, kind: str, element: str, name: str) -> list[Node]:
+        """The resources of a type whose element refers to a bound resource, in their order."""
+        wanted, found = self.resources.get(name), []
         for node in self.entries():
             if wanted is None or node.value.get("resourceType") != kind:
                 continue
@@ -77,8 +77,30 @@ class Taking:
             for target in targets if isinstance(targets, list) else [targets]:
                 reference = target.get("reference") if isinstance(target, dict) else None
                 if isinstance(reference, str) and self.follow.get(reference) == wanted:
-                    found = node
+                    found.append(node)
         return found
+
+    @staticmethod
+    def last(nodes: list[Node]) -> Node | None:
+        """The last of some nodes, or None."""
+        return nodes[-1] if nodes else None
+
+    @staticmethod
+    def distinct(nodes: list[Node]) -> list[Node]:
+        """The nodes in their order, each once."""
+        return list({node.pointer: node for node in nodes}.values())
+
+    @staticmethod
+    def fits(node: Node, kind: str, profile: str) -> bool:
+        """Whether a resource has a type, and claims a profile or none at all."""
+        meta = node.value.get("meta")
+        claimed = meta.get("profile") if isinstance(meta, dict) else None
+        bare = [str(p).partition("|")[0] for p in claimed] if isinstance(claimed, list) else []
+        return node.value.get("resourceType") == kind and (not bare or not profile or profile in bare)
+
+    def first_fit(self, start: Node | None, path: paths.Path, kind: str, profile: str) -> Node | None:
+        """The first resource of a type and profile that a list of references leads to."""
+        return next((node for node in self.nodes(start, path) if self.fits(node, kind, profile)), None)
 
     def first(self, start: Node | None, path: paths.Path) -> Node | None:
         """The first node of a path, or None."""

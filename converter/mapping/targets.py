@@ -63,7 +63,15 @@ def has_each(tree: Slot | Tree) -> bool:
     """Whether a list in it is made by a loop."""
     if isinstance(tree, Slot):
         return False
-    return any(isinstance(i, tuple) for c in tree.properties.values() if isinstance(c, dict) for i in c.values())
+    children = [i for c in tree.properties.values() for i in (c.values() if isinstance(c, dict) else (c,))]
+    return any(isinstance(i, tuple) or has_each(i) for i in children)
+
+
+def varying(child: Any) -> bool:
+    """Whether anything in a property (or an item of a list) depends on the letter."""
+    if isinstance(child, dict):
+        return any(varying(item) for item in child.values())
+    return isinstance(child, tuple) or has_each(child) or any(slot.dynamic for slot in slots(child))
 
 
 def presence(tree: Slot | Tree) -> str:

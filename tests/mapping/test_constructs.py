@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 
 from converter.errors import MappingError
+from converter.mapping import Mapping
 from tests.mapping.small import back, load, places, resource, returns, small, there
 
 SECTIONS = """slices:
-  section[first]: {on: code.coding.code, is: "1-1", also: ["9-9"], write: {title: One, code: {coding: [{system: "u:s", code: "1-1"}]}}}
-  section[second]: {on: code.coding.code, is: "2-2", write: {title: Two, code: {coding: [{system: "u:s", code: "2-2"}]}, text: {status: additional}}}
+  section[first]:
+    on: code.coding.code
+    is: "1-1"
+    also: ["9-9"]
+    write: {title: One, code: {coding: [{system: "u:s", code: "1-1"}]}}
+  section[second]:
+    on: code.coding.code
+    is: "2-2"
+    write: {title: Two, code: {coding: [{system: "u:s", code: "2-2"}]}, text: {status: additional}}
   extension[parts]: {url: u:parts}
   extension[department]: {url: u:department}
   extension[unit]: {url: u:unit}
@@ -92,3 +100,156 @@ def test_slices_that_cannot_be_used(tmp_path: Path, entry: str) -> None:
     with pytest.raises(MappingError) as caught:
         load(tmp_path, small("    rules: {}\n"), slices=f"slices:\n  section[bad]: {entry}\n")
     assert places(caught.value.issues) == [("LNT063", "fhir/parts/slices.yaml", 2)]
+
+
+MANY = """    rules:
+      entries: {refs: [problem, act, header], to: "section[second].entry"}
+      own:
+        each: Note
+        to: note
+        anchor: text
+        rules:
+          text: Text <-> text
+  problem:
+    type: Condition
+    profile: http://example.org/problem
+    each: Item
+    when: not (Kind in (act, knife))
+    found: focus.section[second].entry[*]
+    rules:
+      kind: Kind <-> severity.text
+      text: Text <-> code.text
+      date: "/Letter.Date -> recordedDate"
+  act:
+    type: Procedure
+    profile: http://example.org/act
+    each: Item
+    when: Kind in (act, knife)
+    found: focus.section[second].entry[*]
+    rules:
+      kind: Kind <-> category.text
+      text: Text <-> code.text
+"""
+
+
+def items(*kinds: str) -> dict[str, Any]:
+    return {
+        f"Item[{n}].{leaf}": f"{leaf} {n}" if leaf == "Text" else kind
+        for n, kind in enumerate(kinds, 1)
+        for leaf in ("Kind", "Text")
+    }
+
+
+def many(tmp_path: Path, rules: str = MANY) -> Mapping:
+    rules = rules.replace(
+        '"/Letter.Date -> recordedDate"',
+        "{from: /Letter.Date, to: recordedDate, also: yes, direction: forward, because: a test}",
+    )
+    (mapping,) = load(tmp_path, small(rules), slices=SECTIONS).mappings
+    return mapping
+
+
+def test_a_resource_for_each_repetition(tmp_path: Path) -> None:
+    mapping = many(tmp_path)
+    bundle = returns(mapping, items("side", "act", "other", "knife", "side"))
+    assert [e["resource"]["resourceType"] for e in bundle["entry"]] == [
+        *("MessageHeader", "Composition", "Condition", "Condition", "Condition", "Procedure", "Procedure"),
+    ]
+    entries = resource(bundle, "Composition")["section"][0]["entry"]
+    assert [e["reference"].partition("/")[0] for e in entries] == [
+        *("Condition", "Procedure", "Condition", "Procedure", "Condition", "MessageHeader"),
+    ]
+    ids = [e["resource"]["id"] for e in bundle["entry"]]
+    assert len(set(ids)) == len(ids)
+    assert [e["fullUrl"] for e in bundle["entry"]] == [
+        f"http://example.org/{e['resource']['resourceType']}/{e['resource']['id']}" for e in bundle["entry"]
+    ]
+
+
+def test_pointers_of_the_ledger_lead_to_the_values(tmp_path: Path) -> None:
+    bundle, ledger = there(many(tmp_path), {**items("side", "act", "other"), "Letter.Date": "2024-01-01"})
+    for entry in ledger.entries:
+        value: Any = bundle
+        for step in entry.target.split("/")[1:]:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        assert value, entry
+
+
+def test_the_order_of_the_list_is_the_order_of_the_letter(tmp_path: Path) -> None:
+    mapping = many(tmp_path)
+    bundle, _ = there(mapping, items("side", "act", "other"))
+    entries = resource(bundle, "Composition")["section"][0]["entry"]
+    entries.reverse()
+    entries.append(entries[0])
+    values, _ = back(mapping, bundle)
+    assert [values[f"Item[{n}].Text"] for n in (1, 2, 3)] == ["Text 3", "Text 2", "Text 1"]
+    assert "Item[4].Text" not in values
+
+
+def test_what_fits_no_resource_is_not_taken(tmp_path: Path) -> None:
+    mapping = many(tmp_path)
+    bundle, _ = there(mapping, items("side", "act"))
+    resource(bundle, "Condition")["meta"]["profile"] = ["http://example.org/another|1.0"]
+    values, ledger = back(mapping, bundle)
+    assert values["Item[1].Text"] == "Text 2"
+    lost = [e.leaf for e in ledger.entries if str(e.disposition) == "lost"]
+    assert lost == ["/entry/2/resource/severity/text", "/entry/2/resource/code/text"]
+
+
+def test_an_item_refers_to_the_resource_of_the_same_repetition(tmp_path: Path) -> None:
+    rules = MANY.replace("each: Note", "each: Item").replace(
+        "text: Text <-> text", "text: Kind <-> text\n          about: {ref: problem, to: authorReference}"
+    )
+    mapping = many(tmp_path, rules)
+    bundle, _ = there(mapping, items("side", "act", "other"))
+    notes = resource(bundle, "Composition")["note"]
+    problems = {e["resource"]["severity"]["text"]: e["resource"]["id"] for e in bundle["entry"][2:4]}
+    assert [n.get("authorReference", {}).get("reference") for n in notes] == [
+        *(f"Condition/{problems['side']}", None, f"Condition/{problems['other']}"),
+    ]
+
+
+def test_an_object_around_an_empty_list_of_references_is_not_written(tmp_path: Path) -> None:
+    bundle, _ = there(many(tmp_path, MANY.replace(", header]", "]")), {})
+    assert "section" not in resource(bundle, "Composition")
+
+
+def test_a_group_that_occurs_once_makes_a_resource_by_its_anchor(tmp_path: Path) -> None:
+    rules = """    rules:
+      copy: {ref: copy, to: author}
+  copy:
+    type: Organization
+    profile: ""
+    anchor: [Copy.Name, Copy.Street]
+    found: focus.author
+    rules:
+      name: Copy.Name <-> name
+      street: Copy.Street <-> address[0].text
+"""
+    (mapping,) = load(tmp_path, small(rules)).mappings
+    assert "meta" not in resource(returns(mapping, {"Copy.Street": "s"}), "Organization")
+    assert len(returns(mapping, {})["entry"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("rules", "code"),
+    [
+        ("      x: {ref: nobody, to: author}", "LNT064"),
+        ("      x: {refs: [header, nobody], to: author}", "LNT064"),
+        ("      x: {ref: many, to: author}", "LNT063"),
+        ("      x: {each: Other, to: note, anchor: text, rules: {y: {ref: many, to: author}}}", "LNT063"),
+    ],
+)
+def test_references_that_lead_nowhere(tmp_path: Path, rules: str, code: str) -> None:
+    text = f"    rules:\n{rules}\n  many: {{type: Condition, each: Item, found: 'focus.x[*]', rules: {{}}}}\n"
+    with pytest.raises(MappingError) as caught:
+        load(tmp_path, small(text))
+    line = small(text).splitlines().index(rules) + 1
+    assert places(caught.value.issues) == [(code, "fhir/0.yaml", line)]
+
+
+def test_a_resource_for_each_repetition_has_no_lists_of_its_own(tmp_path: Path) -> None:
+    text = "    rules: {}\n  many:\n    {type: Condition, each: Item, rules: {\n    x: {each: A, to: note}}}\n"
+    with pytest.raises(MappingError) as caught:
+        load(tmp_path, small(text))
+    assert [i.code for i in caught.value.issues] == ["LNT063"]
