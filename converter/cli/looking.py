@@ -151,6 +151,42 @@ def profiles_pack(settings: Settings, guide: str, packages: Path | None, output:
     return CLEAN
 
 
+@profiles.command(
+    "export",
+    epilog=examples(
+        "profiles export medcom-fhir.draft -o ~/.fhir/packages/medcom-fhir.draft#0.1.0   for tools that read folders",
+        "profiles export medcom-fhir.draft -o medcom-fhir.draft.tgz                      for registries",
+    ),
+)
+@click.argument("guide", metavar="GUIDE")
+@click.option("--packages", metavar="DIR", type=FOLDER, help="Folder of FHIR packages (default ~/.fhir/packages).")
+@click.option(
+    "-o", "--output", metavar="PATH", required=True, type=click.Path(path_type=Path), help="A folder, or a .tgz file."
+)
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@shared
+def profiles_export(settings: Settings, guide: str, packages: Path | None, output: Path, force: bool) -> int:
+    """Write a guide in source form as a FHIR package: StructureDefinitions with snapshots, code systems, value sets.
+
+    Snapshots contain what the parents say, so the packages that the guide builds on must be in the folder.
+    """
+    from converter.engine import mappings_folder
+    from converter.fhir.export import archive, package_files
+    from converter.sinks import refuse_existing, write_file
+
+    files = package_files(guide, (settings.mappings or mappings_folder()) / "profiles", packages)
+    if output.suffix == ".tgz":
+        files = {"": archive(files)}
+    paths = {output / name if name else output: data for name, data in files.items()}
+    for path in paths:
+        refuse_existing(path, force=force)
+    for path, data in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data, force=force)
+    click.echo(output)
+    return CLEAN
+
+
 @click.group()
 def sor() -> None:
     """The organisation table."""

@@ -8,7 +8,7 @@ folder). Faults carry file, line and column; all faults of form are found before
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,24 +72,8 @@ _FORMS = {
     "valuesets": ("title", "description", "include"),
     "conceptmaps": ("title", "description", "source", "target", "depends_on", "map"),
 }
-_ELEMENT_KEYS = [
-    "cardinality",
-    "type",
-    "targets",
-    "profile",
-    "aggregation",
-    "fixed",
-    "pattern",
-    "binding",
-    "strength",
-    "length",
-    "short",
-    "slicing",
-    "closed",
-    "slices",
-    "elements",
-    "extensions",
-]
+_SAID = ("cardinality", "type", "targets", "profile", "aggregation", "fixed", "pattern", "binding", "strength")
+_ELEMENT_KEYS = (*_SAID, "length", "short", "slicing", "closed", "slices", "elements", "extensions")
 _CARDINALITY = re.compile(r"(\d+)\.\.(\d+|\*)\Z")
 _KEYED = re.compile(r"[A-Za-z0-9.-]{1,64}\Z")
 _DISCRIMINATORS = ("value", "pattern", "exists", "type", "profile")
@@ -159,7 +143,7 @@ class _Reader:
             first = self.log.issues[0]
             raise MappingError(f"{message}: {first.at}: {first.message}", self.log)
 
-    def keys(self, entries: Map, known: tuple[str, ...] | list[str]) -> None:
+    def keys(self, entries: Map, known: Sequence[str]) -> None:
         for key in entries:
             if key not in known:
                 self.log.add(UNKNOWN_KEY, place(key), key=str(key), known=", ".join(known))

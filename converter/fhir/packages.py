@@ -69,6 +69,11 @@ class Closure:
         """The StructureDefinitions of the guide itself, sorted by URL."""
         return [d for d in self.of_kind("StructureDefinition") if self.home(d).depth == 0]
 
+    def of_guide(self) -> Iterator[Definition]:
+        """All definitions of the guide itself, sorted by URL."""
+        for _, versions in sorted(self._known.items()):
+            yield from (d for d in versions.values() if self.home(d).depth == 0)
+
     def include(self, definitions: list[Definition]) -> None:
         """Take in the definitions of the guide itself, which come from no file. They win over all others."""
         for definition in definitions:

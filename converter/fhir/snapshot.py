@@ -103,8 +103,8 @@ class Snapshot:
     def _check(self, element: Element, change: Element) -> None:
         """Refuse what would allow more than the parent does."""
         name = change["id"]
-        least = int(change.get("min", element["min"]))
-        most = str(change.get("max", element["max"]))
+        merged = {**element, **change}
+        least, most = merged["min"], merged["max"]
         if least < element["min"]:
             raise Refused(name, f"is at least {element['min']} in the parent")
         if _number(most) > _number(element["max"]):
