@@ -380,10 +380,7 @@ class Reader:
     def _resource(self, name: Str, entry: Map) -> Resource:
         rules: list[Rule | Each | Derived | Refs] = []
         group = str(entry.get("each", ""))
-        applied = entry.get("apply")
-        sections = [entry]
-        if applied is not None:
-            sections.insert(0, self._apply(applied))
+        sections = [*(self._apply(applied) for applied in _many(entry.get("apply"))), entry]
         for section in sections:
             rules.extend(self._entry(n, e, group) for n, e in section.get("rules", {}).items())
             for kind in ("ignore", "keep"):
