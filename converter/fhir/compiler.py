@@ -67,10 +67,17 @@ NAMES: dict[str, Any] = {
 Function = Callable[[Any, str, Any], Any]
 
 
-class Compiler:
-    """Writes and loads the code of one profile. `functions` maps element ids to names in `names`."""
+class Functions:
+    """The functions of one profile, one for each element that has elements of its own, while they are written.
 
-    def __init__(self, pack: Pack, key: str) -> None:
+    `functions` maps element ids to names in `names`. Elements of other profiles are met when code first calls them.
+    """
+
+    parameters = ""  # of a generated function
+    prefix = ""  # of its name
+    title = ""  # of the source in tracebacks
+
+    def __init__(self, pack: Pack, key: str, names: dict[str, Any]) -> None:
         facts = pack.profile_facts(key)
         self.pack = pack
         self.key = key
@@ -78,7 +85,7 @@ class Compiler:
         self.type: str = facts["type"]
         self.resource = facts["kind"] == "resource"
         self.root = pack.tree(key)
-        self.names = dict(NAMES)
+        self.names = dict(names)
         self.source = Source(self.names)
         self.functions: dict[str, str] = {}
         self._waiting: list[Node] = []
@@ -88,44 +95,108 @@ class Compiler:
         """Write everything that the root needs and load it; returns the name of the root's function."""
         assert self.root is not None
         name = self.function(self.root)
-        while self._waiting:
-            self._write(self._waiting.pop(0))
-        self.source.load(f"<profile {self.label}>")
+        self._finish()
         return name
+
+    def _finish(self) -> None:
+        source = self.source
+        while self._waiting:
+            node = self._waiting.pop(0)
+            source("")
+            with source.block(f"def {self.functions[node.id]}({self.parameters}):"):
+                self._write(node)
+        source.load(f"<{self.title} {self.label}>")
+
+    def _write(self, node: Node) -> None:
+        raise NotImplementedError
+
+    def _other(self, key: str) -> Callable[..., Any]:
+        """The root function of another profile."""
+        raise NotImplementedError
 
     def function(self, node: Node) -> str:
         """The name of an element's function; it is written if it was not yet."""
         name = self.functions.get(node.id)
         if name is None:
-            name = "check_" + "".join(c if c.isalnum() else "_" for c in node.id) + f"_{len(self.functions)}"
+            name = f"{self.prefix}_{_word(node.id)}_{len(self.functions)}"
             self.functions[node.id] = name
             self._waiting.append(node)
         return name
-
-    def load(self, node: Node) -> Function:
-        """Add an element's function to loaded code (for content references from other profiles)."""
-        name = self.function(node)
-        if name not in self.names:
-            while self._waiting:
-                self._write(self._waiting.pop(0))
-            self.source.load(f"<profile {self.label}>")
-        return self.names[name]  # type: ignore[no-any-return]
 
     def site(self, node: Node) -> Site:
         """Who speaks when a check of this element fails."""
         return Site(self.label, node.id)
 
+    def _matcher(self, node: Node) -> slicing.Matcher | None:
+        return self.pack.matcher(self.key, node) if node.slicing and node.slices else None
+
+    def _profile_covers(self, part: Node, node: Node) -> bool:
+        """Whether a slice without elements of its own is judged by a profile of its type, and the list asks no more."""
+        kind = part.types[0] if part.types else None
+        return bool(kind and kind.profiles and not node.children and not part.children) and set(node.rules) <= set(
+            part.rules
+        )
+
+    def _places(self, parent: Node) -> frozenset[str]:
+        """The names under which contexts know the element that carries an extension."""
+        if parent is self.root:
+            above = ["Resource", "DomainResource"] if self.resource else ["Element"]
+            return frozenset({self.type, *above})
+        path = ".".join(part.partition(":")[0] for part in parent.id.split("."))
+        return frozenset({path, "Element", *(t.code for t in parent.types)})
+
+    def _type(self, code: str) -> str:
+        return self._lazy(self.pack.base(code))
+
+    def _lazy(self, key: str) -> str:
+        """A name in the namespace that compiles the profile at its first call and stands for its function then."""
+        name = self._lazies.get(key, "")
+        if not name:
+            tail = key.rpartition("/")[2].partition("|")[0]
+            name = f"meet_{_word(tail)}_{len(self._lazies)}"
+            self._lazies[key] = name
+            names = self.names
+
+            def first(*arguments: Any) -> Any:
+                names[name] = self._other(key)
+                return names[name](*arguments)
+
+            names[name] = first
+        return name
+
+    def _coding(self, node: Node) -> bool:
+        return "Coding" in ((self.type,) if node is self.root else (t.code for t in node.types))
+
+
+class Compiler(Functions):
+    """Writes and loads the exact functions of one profile: each finding with its place."""
+
+    parameters = "r, p, x"
+    prefix = "check"
+    title = "profile"
+
+    def __init__(self, pack: Pack, key: str) -> None:
+        super().__init__(pack, key, NAMES)
+
+    def _other(self, key: str) -> Function:
+        return self.pack.function(key)
+
+    def load(self, node: Node) -> Function:
+        """Add an element's function to loaded code (for content references from other profiles)."""
+        name = self.function(node)
+        if name not in self.names:
+            self._finish()
+        return self.names[name]  # type: ignore[no-any-return]
+
     def _write(self, node: Node) -> None:
         source = self.source
-        source("")
-        with source.block(f"def {self.functions[node.id]}(r, p, x):"):
-            self._opening(node)
-            for child in node.children.values():
-                self._child(child, node)
-            if "Coding" in ((self.type,) if node is self.root else (t.code for t in node.types)):
-                binding.emit_system(source, self.site(node))
-            if node is self.root:
-                self._rules(node, "r", "p")
+        self._opening(node)
+        for child in node.children.values():
+            self._child(child, node)
+        if self._coding(node):
+            binding.emit_system(source, self.site(node))
+        if node is self.root:
+            self._rules(node, "r", "p")
 
     def _opening(self, node: Node) -> None:
         resource = self.resource and node is self.root
@@ -184,9 +255,6 @@ class Compiler:
         elif node.min:
             cardinality.emit_missing(source, node, site)
 
-    def _matcher(self, node: Node) -> slicing.Matcher | None:
-        return self.pack.matcher(self.key, node) if node.slicing and node.slices else None
-
     def _items(self, node: Node, parent: Node) -> None:
         """The loop over the items of list `v`: each item `v` by its slice, then the counts."""
         source = self.source
@@ -229,7 +297,7 @@ class Compiler:
                 source(f"{counters[number]} += 1")
                 if part.max == 0:
                     continue
-                if _extends(node):
+                if extends(node):
                     self._slice_of_extensions(part, node, parent)
                 else:
                     self._item(part, parent, "q")
@@ -240,13 +308,6 @@ class Compiler:
                 slicing.emit_closed(source, node, self.site(node), "q")
             self._item(node, parent, "q")
 
-    def _profile_covers(self, part: Node, node: Node) -> bool:
-        """Whether a slice without elements of its own is judged by a profile of its type, and the list asks no more."""
-        kind = part.types[0] if part.types else None
-        return bool(kind and kind.profiles and not node.children and not part.children) and set(node.rules) <= set(
-            part.rules
-        )
-
     def _slice_of_extensions(self, part: Node, node: Node, parent: Node) -> None:
         """An extension is judged by its URL's definition; a slice adds what the profile writes on it."""
         known = any(p for t in part.types for p in t.profiles)
@@ -256,19 +317,11 @@ class Compiler:
             self.source(f"{self.function(part)}(v, q, x)")
 
     def _item(self, node: Node, parent: Node, pointer: str) -> None:
-        if _extends(node):
+        if extends(node):
             place = extensions.Place(self._places(parent), self.site(node), node.name == "modifierExtension")
             extensions.emit_extension(self.source, place, "v", pointer)
         else:
             self.value(node, pointer)
-
-    def _places(self, parent: Node) -> frozenset[str]:
-        """The names under which contexts know the element that carries an extension."""
-        if parent is self.root:
-            above = ["Resource", "DomainResource"] if self.resource else ["Element"]
-            return frozenset({self.type, *above})
-        path = ".".join(part.partition(":")[0] for part in parent.id.split("."))
-        return frozenset({path, "Element", *(t.code for t in parent.types)})
 
     def value(self, node: Node, pointer: str, kind: Type | None = None) -> None:
         """Judge `v` as the element `node`, as one of its types if it is a choice."""
@@ -306,25 +359,6 @@ class Compiler:
         for canonical in kind.profiles:
             if self.pack.facts(canonical):
                 self.source(f"{self._lazy(self.pack.key(canonical))}(v, {pointer}, x)")
-
-    def _type(self, code: str) -> str:
-        return self._lazy(self.pack.base(code))
-
-    def _lazy(self, key: str) -> str:
-        """A name in the namespace that compiles the profile at its first call and stands for its function then."""
-        name = self._lazies.get(key, "")
-        if not name:
-            tail = key.rpartition("/")[2].partition("|")[0]
-            name = "meet_" + "".join(c if c.isalnum() else "_" for c in tail) + f"_{len(self._lazies)}"
-            self._lazies[key] = name
-            names = self.names
-
-            def first(value: Any, pointer: str, run: Any) -> Any:
-                names[name] = self.pack.function(key)
-                return names[name](value, pointer, run)
-
-            names[name] = first
-        return name
 
     def _content(self, node: Node) -> str:
         """The function of the element that a content reference names; MedCom's snapshots name the base type's."""
@@ -375,5 +409,11 @@ class Compiler:
             invariants.emit_invariant(self.source, self.pack.rules[number], value, pointer, self.site(node))
 
 
-def _extends(node: Node) -> bool:
+def extends(node: Node) -> bool:
+    """Whether an element holds extensions."""
     return bool(node.types) and node.types[0].code == "Extension"
+
+
+def _word(text: str) -> str:
+    """A text as part of a Python name."""
+    return "".join(c if c.isalnum() else "_" for c in text)

@@ -17,8 +17,10 @@ from typing import Any
 from converter.fhir.compiler import Compiler, Function
 from converter.fhir.elements import Node, tree
 from converter.fhir.packs import BASE, is_message, read_pack
+from converter.fhir.quick import Answer, Quick
 from converter.fhir.rules import bundles, datatypes, identifiers, medcom, resources
 from converter.fhir.rules.binding import Codes
+from converter.fhir.rules.primitives import right_primitive
 from converter.fhir.rules.slicing import Matcher, matcher_of
 from converter.fhir.run import TOO_DEEP, Entry, Run
 from converter.issues import IssueLog
@@ -96,8 +98,10 @@ class Pack:
         self._canonical: dict[str, str] = facts["canonical"]
         self._compiled: dict[str, Compiler] = {}
         self._functions: dict[str, Function] = {}
+        self._quick: dict[str, Answer] = {}
         self._claims: dict[str, tuple[str, str]] = {}
         self._extension_functions: dict[str, Function] = {}
+        self._quick_extensions: dict[str, Answer] = {}
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}
         self._ancestors: dict[str, frozenset[str]] = {}
@@ -211,6 +215,14 @@ class Pack:
             self.compiled(key)
         return self._functions[key]
 
+    def quick(self, key: str) -> Answer:
+        """The short way of a profile: whether a resource certainly breaks none of its rules."""
+        answer = self._quick.get(key)
+        if answer is None:
+            short = Quick(self, key)
+            answer = self._quick[key] = short.names[short.compile()]
+        return answer
+
     def type_function(self, code: str) -> Function:
         """The generated function of a type's base definition."""
         return self.function(self.base(code))
@@ -243,6 +255,22 @@ class Pack:
         if function is None and url in self._extensions:
             function = self._extension_functions[url] = self.function(self._extensions[url]["key"])
         return function
+
+    def quick_extension(self, url: str) -> Answer | None:
+        """The short way of the extension with this URL; None if no package of the guide defines it."""
+        answer = self._quick_extensions.get(url)
+        if answer is None and url in self._extensions:
+            answer = self._quick_extensions[url] = self.quick(self._extensions[url]["key"])
+        return answer
+
+    @cached_property
+    def uris(self) -> frozenset[str]:
+        """URIs that messages of the guide are full of: of profiles, code systems and identifier systems."""
+        elements = (e for f in self._profiles.values() for e in f["elements"] if e.get("types") == ["uri"])
+        fixed = {e[k] for e in elements for k in ("fixed", "pattern") if isinstance(e.get(k), str)}
+        return frozenset(
+            u for u in {*self._canonical, *self._profiles, *self.systems, *fixed} if right_primitive(u, "uri")
+        )
 
     @cached_property
     def absent_extensions(self) -> frozenset[str]:

@@ -182,10 +182,27 @@ class Run:
             self.judge(entry, profile)
 
     def judge(self, entry: Entry, profile: str) -> None:
-        """Run a profile's code on an entry now."""
+        """Judge an entry by a profile now: the short way if it is certainly sound, else exactly."""
         before, self.current = self.current, entry
-        self.pack.function(profile)(entry.resource, entry.pointer, self)
-        self.current = before
+        try:
+            if not self._sound(entry, profile):
+                self.pack.function(profile)(entry.resource, entry.pointer, self)
+        finally:
+            self.current = before
+
+    def _sound(self, entry: Entry, profile: str) -> bool:
+        """Whether the short way finds an entry certainly sound. If not, nothing stays of what it asked for."""
+        asked, linked = len(self.tasks), len(entry.links)
+        try:
+            if self.pack.quick(profile)(entry.resource, self):
+                return True
+        except RecursionError:
+            pass  # the exact way may be as deep, and says so
+        while len(self.tasks) > asked:
+            other, wanted = self.tasks.pop()
+            other.wanted.remove(wanted)
+        del entry.links[linked:]
+        return False
 
     def conforms(self, entry: Entry, profile: str) -> bool:
         """Whether an entry meets a profile, its own references not followed; nothing is reported."""
@@ -195,9 +212,13 @@ class Run:
         self._verdicts[id(entry), profile] = True  # what leads back here while it is judged does not decide
         found, tasks, skipped, trying = self.found, self.tasks, self.skipped, self._trying
         self.found, self.tasks, self.skipped, self._trying = [], deque(), {}, True
-        self.judge(entry, profile)
-        good = not any(f.severity is Severity.ERROR for f in self.found)
-        self.found, self.tasks, self.skipped, self._trying = found, tasks, skipped, trying
+        good = None
+        try:
+            self.judge(entry, profile)
+            good = not any(f.severity is Severity.ERROR for f in self.found)
+        finally:
+            self.found, self.tasks, self.skipped, self._trying = found, tasks, skipped, trying
+            self._verdicts.pop((id(entry), profile))
         self._verdicts[id(entry), profile] = good
         return good
 

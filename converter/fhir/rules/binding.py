@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
-from converter.fhir.rules.primitives import judge
+from converter.fhir.rules.primitives import judge, right_primitive
 from converter.fhir.run import UNCHECKED_CODES, Run
 from converter.issues import Severity, declare
 
@@ -106,6 +106,37 @@ def emit_system(source: Source, site: Site) -> None:
     source(f"check_system(r, p, x, {source.constant(site, 'S')})")
 
 
+def right_system(value: dict[str, Any], run: Run) -> bool:
+    """Whether `check_system` would find nothing."""
+    system, code = value.get("system"), value.get("code")
+    if system.__class__ is not str or code.__class__ is not str or system not in run.pack.systems:
+        return isinstance(system, str) == (system.__class__ is str) and isinstance(code, str) == (code.__class__ is str)
+    known = run.pack.systems[system].get(code)
+    return known is not None and ("display" not in value or _is_display(value["display"], known))
+
+
+def right_code(value: object, bound: tuple[Codes, str]) -> bool:
+    """Whether `check_code` would find nothing and leave nothing unchecked."""
+    codes, kind = bound
+    return isinstance(value, str) and right_primitive(value, kind) and codes.holds_code(value) is True
+
+
+def right_coding(value: dict[str, Any], run: Run, codes: Codes) -> bool:
+    """Whether `check_coding` would find nothing and leave nothing unchecked."""
+    if value.get("code") is None:
+        return "system" not in value and "value" in value
+    return codes.holds(value.get("system"), value["code"]) is True and _right_display(value, codes)
+
+
+def right_concept(value: dict[str, Any], run: Run, codes: Codes) -> bool:
+    """The same for `check_concept`."""
+    listed = value.get("coding")
+    if listed.__class__ is not list:
+        return False
+    held = [c for c in listed if c.__class__ is dict and codes.holds(c.get("system"), c.get("code"))]
+    return bool(held) and all(_right_display(c, codes) for c in held)
+
+
 def check_system(value: dict[str, Any], pointer: str, run: Run, site: Site) -> None:
     """Judge code and display of a Coding whose code system is in the pack, wherever the Coding stands."""
     system, code = value.get("system"), value.get("code")
@@ -179,16 +210,27 @@ def _unknown(coding: dict[str, Any], run: Run) -> bool:
 
 def _check_bound_display(coding: dict[str, Any], pointer: str, run: Run, site: Site, codes: Codes) -> None:
     if "display" in coding:
-        known = codes.systems.get(str(coding.get("system")), {}).get(str(coding.get("code")), [])
-        _check_display(coding["display"], known, pointer, run, site)
+        _check_display(coding["display"], _displays(coding, codes), pointer, run, site)
+
+
+def _right_display(coding: dict[str, Any], codes: Codes) -> bool:
+    return "display" not in coding or _is_display(coding["display"], _displays(coding, codes))
+
+
+def _displays(coding: dict[str, Any], codes: Codes) -> list[str]:
+    return codes.systems.get(str(coding.get("system")), {}).get(str(coding.get("code")), [])
 
 
 def _check_display(display: Any, known: list[str], pointer: str, run: Run, site: Site) -> None:
+    if not _is_display(display, known):
+        run.add(DISPLAY, pointer + "/display", Site(site.profile, site.element + ".display"), value=display)
+
+
+def _is_display(display: Any, known: list[str]) -> bool:
     """Compare a display with those of the code system: case and white space do not count."""
     if not known or display in known or not isinstance(display, str):
-        return
-    if _folded(display) not in {_folded(k) for k in known}:
-        run.add(DISPLAY, pointer + "/display", Site(site.profile, site.element + ".display"), value=display)
+        return True
+    return _folded(display) in {_folded(k) for k in known}
 
 
 def _folded(text: str) -> str:

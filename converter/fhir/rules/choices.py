@@ -29,7 +29,7 @@ def emit_choice(compiler: Compiler, node: Node) -> None:
     """Code for an element `name[x]`: direct look-ups for a few types, a table of functions for many."""
     source, site = compiler.source, compiler.site(node)
     names = node.names()
-    by_slice = _slices_by_type(node)
+    by_slice = slices_by_type(node)
     if len(names) > FEW and not by_slice:
         _emit_many(compiler, node, names, site)
         return
@@ -40,9 +40,9 @@ def emit_choice(compiler: Compiler, node: Node) -> None:
             source(f"v = r[{name!r}]")
             if len(names) > 1:
                 source(f"count_choices(r, p, x, {source.constant(site, 'S')}, {keys})")
-            if part is None and _closed(node):
+            if part is None and closed(node):
                 slicing.emit_closed(source, node, site, f"p + '/{name}'")
-            target = part or (node if len(names) == 1 else _bare(node))
+            target = part or (node if len(names) == 1 else bare(node))
             compiler.value(target, f"p + '/{name}'", part.types[0] if part else kind)
     absent = " and ".join(f"{n!r} not in r and '_{n}' not in r" for n in names)
     if node.min and absent:
@@ -56,22 +56,29 @@ def _emit_slice_min(compiler: Compiler, node: Node, by_slice: dict[str, Node]) -
     source = compiler.source
     for name, kind in node.names().items():
         part = by_slice.get(kind.code)
-        if part is not None and part.min and (len(node.types) > 1 or not node.min):
+        if part is not None and wanted(node, part):
             here = source.constant(compiler.site(part), "S")
             with source.block(f"if {name!r} not in r and '_{name}' not in r:"):
                 facts = f"slice={part.id.rpartition(':')[2]!r}, element={node.name!r}, found=0, least=1, by='type'"
                 source(f"x.add(SLICE_MISSING, p, {here}, {facts})")
 
 
-def _closed(node: Node) -> bool:
+def wanted(node: Node, part: Node) -> bool:
+    """Whether a slice must be there that the number of the choice itself does not ask for."""
+    return bool(part.min) and (len(node.types) > 1 or not node.min)
+
+
+def closed(node: Node) -> bool:
+    """Whether only the types of the slices may stand."""
     return bool(node.slices) and (node.slicing or {}).get("rules") == "closed"
 
 
-def _slices_by_type(node: Node) -> dict[str, Node]:
+def slices_by_type(node: Node) -> dict[str, Node]:
+    """Type -> its slice."""
     return {t.code: part for part in node.slices.values() for t in part.types}
 
 
-def _bare(node: Node) -> Node:
+def bare(node: Node) -> Node:
     """The element without what only fits one type: its children in a table belong to a single type."""
     if not node.children:
         return node

@@ -91,7 +91,28 @@ def check_extension(value: Any, pointer: str, run: Run, place: Place) -> None:
         run.add(kind, pointer, place.site, value=url)
 
 
+def right_extension(value: Any, run: Run, place: Place) -> bool:
+    """Whether `check_extension` would find nothing."""
+    url = value.get("url") if value.__class__ is dict else None
+    if not isinstance(url, str):
+        return False
+    function = run.pack.quick_extension(url)
+    return function is not None and (url in place.allowed or _belongs(url, run, place)) and function(value, run)
+
+
+def _belongs(url: str, run: Run, place: Place) -> bool:
+    """Whether every extension of this URL may stand here; remembered, since the answer stays the same."""
+    facts = run.pack.extension_facts(url)
+    fits = facts["contexts"] is None or not place.names.isdisjoint(facts["contexts"])
+    if fits and facts["modifier"] == place.modifier:
+        place.allowed.add(url)
+        return True
+    return False
+
+
 def _check_place(url: str, pointer: str, run: Run, place: Place) -> None:
+    if _belongs(url, run, place):
+        return
     facts = run.pack.extension_facts(url)
     if facts["modifier"] != place.modifier:
         found = "a modifier extension" if facts["modifier"] else "an extension"
@@ -99,11 +120,8 @@ def _check_place(url: str, pointer: str, run: Run, place: Place) -> None:
         run.add(MODIFIER, pointer, place.site, value=url, found=found, expected=expected)
         return
     contexts = facts["contexts"]
-    if contexts is None or not place.names.isdisjoint(contexts):
-        place.allowed.add(url)  # holds for every extension of this URL here
-    elif not contexts.isdisjoint(_path_names(pointer, run)):
-        return  # allowed by its path in this resource, not at every place of the datatype
-    else:
+    # Else it is allowed by its path in this resource, not at every place of the datatype.
+    if contexts.isdisjoint(_path_names(pointer, run)):
         run.add(
             MISPLACED, pointer, place.site, value=url, element=place.site.element, context=", ".join(sorted(contexts))
         )

@@ -145,13 +145,14 @@ OWN = {
 }
 _OWN = {name: frozenset(text.split()) for name, text in OWN.items()}
 _SHOWN = re.compile(r">\s*[^\s<]")
-_ENTITY = re.compile(r"&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9a-fA-F]{1,6});)")
 _CONTROL = bytes(c for c in range(32) if c not in (9, 10, 13))
-_TEXT = re.compile(r">[^<]+<")
-# Tags of narratives that were parsed and found good: those of one program differ mostly in the text between the tags.
-_judged: set[tuple[str, ...]] = set()
-_MOST_JUDGED = 1000
-_LONGEST_JUDGED = 20_000
+# The plain narratives of programs: headings, paragraphs and lists of text with bold words and line breaks.
+_LINE = r"[^<]*+(?:<br/>[^<]*+|<b>[^<]*+</b>[^<]*+)*+"
+_LISTS = "|".join(f"<{n}>(?:<li>{_LINE}</li>)*+</{n}>" for n in ("ul", "ol"))
+_BLOCKS = "|".join(f"<{n}>{_LINE}</{n}>" for n in ("p", "h3", "h1", "h2", "h4", "h5", "h6"))
+_PLAIN = re.compile(rf'<div xmlns="{re.escape(XHTML)}">(?:{_BLOCKS}|<hr/>|{_LISTS})*+</div>\Z')
+# What text between good tags could still break: the end of CDATA, references, characters that XML does not have.
+_DOUBTFUL = re.compile("]]>|&(?!(?:amp|lt|gt|quot|apos|#39|#34);)|[\ufffe\uffff]")
 
 
 def emit_narrative(source: Source, pointer: str, site: Site) -> None:
@@ -159,32 +160,33 @@ def emit_narrative(source: Source, pointer: str, site: Site) -> None:
     source(f"check_narrative(v, {pointer}, x, {source.constant(site, 'S')})")
 
 
-def check_narrative(value: Any, pointer: str, run: Run, site: Site) -> None:
-    """Judge a narrative: by its tags if they were seen before, else by parsing it."""
-    if not isinstance(value, str):
-        run.add(WRONG_TYPE, pointer, site, expected="a string", found=kind_of_json(value))
-        return
-    tags = tuple(_TEXT.split(value))
-    if tags not in _judged or _suspect(value):
-        problem = _judge(value, tags, pointer, run, site)
-        if problem:
-            run.add(MALFORMED, pointer, site, problem=problem)
-            return
-    if not _SHOWN.search(value) and "<img" not in value:
-        run.add(BLANK, pointer, site)
-
-
-def _suspect(value: str) -> bool:
-    """Whether text between tags that were judged before could still break the parsing."""
+def clean_text(value: Any) -> bool:
+    """Whether a narrative is of a plain kind in which `check_narrative` would find nothing."""
+    if value.__class__ is not str or _PLAIN.match(value) is None or _SHOWN.search(value) is None:
+        return False
     try:
         content = value.encode()
     except UnicodeEncodeError:
-        return True
-    controls = len(content.translate(None, _CONTROL)) != len(content)
-    return controls or "]]>" in value or ("&" in value and _ENTITY.search(value) is not None)
+        return False
+    if len(content.translate(None, _CONTROL)) != len(content):
+        return False
+    odd = "&" in value or "]" in value or "\ufffe" in value or "\uffff" in value
+    return not odd or _DOUBTFUL.search(value) is None
 
 
-def _judge(value: str, tags: tuple[str, ...], pointer: str, run: Run, site: Site) -> str:
+def check_narrative(value: Any, pointer: str, run: Run, site: Site) -> None:
+    """Judge a narrative by parsing it."""
+    if not isinstance(value, str):
+        run.add(WRONG_TYPE, pointer, site, expected="a string", found=kind_of_json(value))
+        return
+    problem = _judge(value, pointer, run, site)
+    if problem:
+        run.add(MALFORMED, pointer, site, problem=problem)
+    elif not _SHOWN.search(value) and "<img" not in value:
+        run.add(BLANK, pointer, site)
+
+
+def _judge(value: str, pointer: str, run: Run, site: Site) -> str:
     """Parse; report what is not allowed; return what keeps the text from being well-formed, "" if nothing does."""
     if "<!DOCTYPE" in value or "<!ENTITY" in value:
         return "a document type"  # refused before parsing, so that no entities can be declared
@@ -199,15 +201,9 @@ def _judge(value: str, tags: tuple[str, ...], pointer: str, run: Run, site: Site
         return "half a character (lone surrogate)"
     if found[0][0] != "div" or found[0][1].get("xmlns") != XHTML:
         return "the outermost element is not a div in the XHTML namespace"
-    refused = [_refused(name, attributes) for name, attributes in found]
-    for what in dict.fromkeys(r for r in refused if r):
-        run.add(REFUSED, pointer, site, what=what)
-    # A > inside an attribute would let other attributes pass for text.
-    hidden = any(">" in text for _, attributes in found for text in attributes.values())
-    if not any(refused) and not hidden and "<!" not in value and "<?" not in value and len(value) < _LONGEST_JUDGED:
-        if len(_judged) >= _MOST_JUDGED:
-            _judged.clear()
-        _judged.add(tags)
+    for what in dict.fromkeys(_refused(name, attributes) for name, attributes in found):
+        if what:
+            run.add(REFUSED, pointer, site, what=what)
     return ""
 
 

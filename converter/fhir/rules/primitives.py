@@ -168,6 +168,16 @@ def emit_length(source: Source, most: int, pointer: str, site: Site) -> None:
         source(f"x.add(FORMAT, {pointer}, {here}, type='length', problem='more than {most} characters', value=v)")
 
 
+def right_primitive(value: object, code: str) -> bool:
+    """Whether `judge` would find nothing."""
+    if code in JUDGES:
+        fine = isinstance(value, str) and bool(value) and not JUDGES[code](value)
+        return fine and (code != "string" or str(value).strip() == value)
+    if code == "boolean":
+        return isinstance(value, bool)
+    return value is not None and (_is_number(value) if code == "decimal" else _is_whole(value) and _fits(value, code))
+
+
 def judge(value: object, pointer: str, run: Run, site: Site, code: str) -> bool:
     """Report what is wrong with a primitive value; True if nothing is."""
     if value is None:
@@ -191,17 +201,27 @@ def judge(value: object, pointer: str, run: Run, site: Site, code: str) -> bool:
 
 
 def _number(value: object, pointer: str, run: Run, site: Site, code: str) -> bool:
-    whole = isinstance(value, int) and not isinstance(value, bool)
     if code == "decimal":
-        # Readers keep the digits of a decimal in a type of their own; whatever it is, it is no JSON string or boolean.
-        number = whole or isinstance(value, float | Decimal) or not isinstance(value, str | bool | list | dict)
-        return number or _misfit("a number", value, pointer, run, site)
-    if not whole:
+        return _is_number(value) or _misfit("a number", value, pointer, run, site)
+    if not _is_whole(value):
         return _misfit("a whole number", value, pointer, run, site)
-    if not _LOWEST[code] <= int(str(value)) <= 2**31 - 1:
+    if not _fits(value, code):
         run.add(FORMAT, pointer, site, type=code, problem="out of range", value=value)
         return False
     return True
+
+
+def _is_number(value: object) -> bool:
+    # Readers keep the digits of a decimal in a type of their own; whatever it is, it is no JSON string or boolean.
+    return _is_whole(value) or isinstance(value, float | Decimal) or not isinstance(value, str | bool | list | dict)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _fits(value: object, code: str) -> bool:
+    return _LOWEST[code] <= int(str(value)) <= 2**31 - 1
 
 
 def _misfit(expected: str, value: object, pointer: str, run: Run, site: Site) -> bool:

@@ -170,6 +170,29 @@ def check_reference(value: Any, pointer: str, run: Run, target: Target) -> bool:
     return False
 
 
+def leads_only(value: Any, run: Run, target: Target) -> bool:
+    """Whether a Reference consists of nothing but a string that leads to an entry that is allowed."""
+    return value.__class__ is dict and len(value) == 1 and "reference" in value and leads(value, run, target)
+
+
+def leads(value: Any, run: Run, target: Target) -> bool:
+    """Whether `check_reference` would find nothing; what it asks of the target is asked for."""
+    if value.__class__ is not dict:
+        return False
+    reference = value.get("reference")
+    if reference.__class__ is not str or not reference:
+        return "reference" not in value and not (target.bundled and ("display" in value or "identifier" in value))
+    here = run.current
+    entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
+    if entry is None:
+        return False
+    here.links.append(entry)
+    if not target.types and not target.unknown:
+        return True
+    profiles = target.types.get(entry.type)
+    return profiles is not None and (not profiles or _wanted(entry, profiles, run))
+
+
 def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) -> None:
     site = target.site
     relative = _RELATIVE.match(reference)
@@ -201,7 +224,8 @@ def _check_contained(reference: str, pointer: str, run: Run, target: Target) -> 
 def _check_target(entry: Entry, pointer: str, run: Run, target: Target) -> None:
     profiles = target.types.get(entry.type)
     if profiles:
-        _want_one(entry, profiles, pointer, run, target)
+        if not _wanted(entry, profiles, run):
+            run.add(NO_MATCH, pointer, target.site, element=target.site.leaf, allowed=target.names)
     elif profiles is None and target.unknown:
         for name in target.unknown:
             run.skip(UNCHECKED_PROFILE, target.site.profile, name)
@@ -210,13 +234,10 @@ def _check_target(entry: Entry, pointer: str, run: Run, target: Target) -> None:
         run.add(WRONG_TARGET, pointer, site, element=site.leaf, found=entry.type, allowed=target.names)
 
 
-def _want_one(entry: Entry, profiles: list[str], pointer: str, run: Run, target: Target) -> None:
-    """Ask for the only profile, or for the first of several that the target meets."""
-    if len(profiles) == 1:
-        run.want(entry, profiles[0])
-        return
-    met = next((p for p in profiles if run.conforms(entry, p)), None)
+def _wanted(entry: Entry, profiles: list[str], run: Run) -> bool:
+    """Ask for the only profile, or for the first of several that the target meets; False if it meets none."""
+    met = profiles[0] if len(profiles) == 1 else next((p for p in profiles if run.conforms(entry, p)), None)
     if met is not None:
         run.want(entry, met)
-    elif not any(p in entry.wanted for p in profiles):  # else it is judged by what it claims, which is the root
-        run.add(NO_MATCH, pointer, target.site, element=target.site.leaf, allowed=target.names)
+    # Else it is judged by what it claims, which is the root.
+    return met is not None or any(p in entry.wanted for p in profiles)

@@ -74,6 +74,16 @@ def claimed(resource: dict[str, Any], pointer: str, run: Run) -> list[str]:
     return found
 
 
+def waits(value: Any, run: Run, wanted: str = "", profiles: tuple[str, ...] = ()) -> bool:
+    """Whether a resource is an entry of the Bundle that can be judged; `nested` would only note what is asked of it."""
+    entry = run.by_resource.get(id(value))
+    if entry is None or entry.type not in run.pack.readable or (wanted and entry.type != wanted):
+        return False
+    for key in profiles:
+        run.want(entry, key)
+    return not profiles or len(run.by_resource) == len(run.entries)  # no object stands for two entries
+
+
 def nested(value: Any, pointer: str, run: Run, wanted: str = "", profiles: tuple[str, ...] = ()) -> None:
     """Judge a resource in a resource; an element may ask for a type and a profile of it.
 

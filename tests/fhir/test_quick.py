@@ -1,0 +1,159 @@
+"""The short way of the profile validator says yes only where the exact functions find nothing: no finding is lost."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from converter.fhir.elements import Site
+from converter.fhir.profiles import Pack, Profile
+from converter.fhir.rules.narrative import check_narrative, clean_text
+from converter.fhir.run import Run
+from converter.issues import Issue, IssueLog
+
+CARE = "http://medcomfhir.dk/ig/carecommunication/StructureDefinition/medcom-careCommunication-message"
+HERE = Path(__file__).parent
+OTHERS: list[Any] = [
+    None, True, 0, 1.5, "", " ", "x", " x ", "a\nb", "a\x01b", "\ud800", "2026-02-30", "Patient/none", "#", [], {},
+    ["x"], [None], [{}], {"id": "x"}, {"reference": "#x"}, {"display": "x"}, {"value": "x"}, {"extension": []},
+    {"coding": [{"system": "http://loinc.org", "code": "x", "display": "y"}]},
+    [{"url": "http://example.org/x", "valueString": "x"}],
+]  # fmt: skip
+PROPERTIES = [
+    "id",
+    "_id",
+    "extension",
+    "modifierExtension",
+    "_value",
+    "_status",
+    "text",
+    "contained",
+    "strange",
+    "system",
+]
+PLAIN = (
+    '<div xmlns="http://www.w3.org/1999/xhtml"><h3>A</h3><p><b>B:</b> c<br/>d &amp; e</p><hr/><ul><li>f</li></ul></div>'
+)
+
+
+@pytest.fixture(scope="module")
+def pack(root: Path) -> Pack:
+    return Pack.load(root / "mappings/profiles/medcom.fhir.dk.carecommunication-5.0.2.json.gz")
+
+
+@pytest.fixture(scope="module")
+def message() -> Any:
+    return yaml.safe_load((HERE / "rules" / "message.yaml").read_text(encoding="utf-8"))
+
+
+def care(pack: Pack) -> Profile:
+    found = pack.profile(CARE)
+    assert found
+    return found
+
+
+def found(pack: Pack, document: Any) -> list[Issue]:
+    log = IssueLog()
+    care(pack).validate(document, log)
+    return list(log)
+
+
+def found_exactly(pack: Pack, document: Any, monkeypatch: pytest.MonkeyPatch) -> list[Issue]:
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_sound", lambda *_: False)
+        return found(pack, document)
+
+
+def owners(value: Any) -> Iterator[Any]:
+    """All objects and arrays of a document."""
+    if isinstance(value, dict | list):
+        yield value
+        for below in value.values() if isinstance(value, dict) else value:
+            yield from owners(below)
+
+
+def mutants(document: Any) -> Iterator[Any]:
+    """Every property and item removed, doubled and replaced, every object with a property more."""
+    for number, original in enumerate(owners(document)):
+        keys = list(original) if isinstance(original, dict) else list(range(len(original)))
+        changes: list[tuple[str, Any, Any]] = [("remove", k, None) for k in keys]
+        changes += [
+            ("set", k, OTHERS[(number * 7 + i * 5 + n) % len(OTHERS)]) for i, k in enumerate(keys) for n in range(4)
+        ]
+        if isinstance(original, dict):
+            changes += [("set", p, o) for p in PROPERTIES if p not in original for o in ("x", [{"id": "x"}])]
+        else:
+            changes += [("append", k, original[k]) for k in keys] + [("append", 0, None)]
+        for kind, key, value in changes:
+            mutant = copy.deepcopy(document)
+            owner = next(o for i, o in enumerate(owners(mutant)) if i == number)
+            if kind == "remove":
+                del owner[key]
+            elif kind == "set":
+                owner[key] = copy.deepcopy(value)
+            else:
+                owner.append(copy.deepcopy(value))
+            yield mutant
+
+
+def test_mutants_get_the_same_findings(pack: Pack, message: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Same issues in the same order with and without the short way; both verdicts occur often."""
+    sound = faulty = 0
+    for mutant in mutants(message):
+        quick = found(pack, mutant)
+        assert quick == found_exactly(pack, mutant, monkeypatch)
+        sound, faulty = sound + (not quick), faulty + bool(quick)
+    assert sound > 30
+    assert faulty > 1000
+
+
+def test_sound_message_needs_no_exact_function(pack: Pack, message: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: the comparison above compares something."""
+    monkeypatch.setattr(Pack, "function", lambda *_: pytest.fail("the exact way was gone"))
+    assert not found(pack, message)
+
+
+def texts() -> Iterator[str]:
+    """A plain narrative with every stretch cut out, and with odd pieces put in everywhere."""
+    pieces = [
+        "<",
+        ">",
+        "&",
+        "]]>",
+        "]",
+        "&#39;",
+        "&nbsp;",
+        "\x01",
+        "\ufffe",
+        "\ud800",
+        " ",
+        "æ",
+        "<i>x</i>",
+        "</p>",
+        "<p>",
+        "<!--x-->",
+    ]
+    for at in [m.start() for m in re.finditer(r"\b|(?=[<>&;])", PLAIN)]:
+        for size in (1, 3, 4, 9):
+            yield PLAIN[:at] + PLAIN[at + size :]
+        for piece in pieces:
+            yield PLAIN[:at] + piece + PLAIN[at:]
+    yield from (re.sub(r"(?<=>)[^<]+", fill, PLAIN) for fill in ("", " ", "\n", "\xa0"))
+
+
+def test_clean_texts_are_good_texts(pack: Pack) -> None:
+    assert clean_text(PLAIN)
+    clean = 0
+    for text in texts():
+        run = Run(pack, {})
+        check_narrative(text, "", run, Site("Narrative", "Narrative.div"))
+        if clean_text(text):
+            clean += 1
+            assert not run.found, text
+    assert clean > 50
