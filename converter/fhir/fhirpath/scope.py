@@ -1,0 +1,56 @@
+"""Where an expression is evaluated: its resource, its types, and what it may ask of the world around it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from converter.fhir.fhirpath.model import Kind, Model
+from converter.fhir.fhirpath.values import Item, Items, Undecided
+
+
+class Scope:
+    """One evaluation. The validator answers the questions for its Bundle; alone, nothing lies outside the resource."""
+
+    __slots__ = ("model", "resource", "root", "strict")
+
+    def __init__(self, model: Model, resource: Any, root: Any = None, *, strict: bool = False) -> None:
+        self.model = model
+        self.resource = resource
+        self.root = resource if root is None else root
+        self.strict = strict
+
+    def item(self, value: Any, kind: str = "") -> Item:
+        """JSON as an item; a resource brings its type along."""
+        return Item(value, self.kind_of(value, kind))
+
+    def kind_of(self, value: Any, kind: str) -> Kind:
+        """The type of a value whose element has this type."""
+        if value.__class__ is dict and kind in ("", "Resource", "DomainResource"):
+            named = value.get("resourceType")
+            if isinstance(named, str):
+                return self.model.kind(named)
+        return self.model.kind(kind)
+
+    def now(self) -> datetime:
+        """The time of evaluation."""
+        return datetime.now(UTC)
+
+    def resolve(self, reference: str) -> dict[str, Any] | None:
+        """The resource that a reference leads to, as far as it is at hand."""
+        if reference == "#":
+            return self.root if isinstance(self.root, dict) else None
+        if reference.startswith("#") and isinstance(self.root, dict):
+            contained = self.root.get("contained")
+            for resource in contained if isinstance(contained, list) else ():
+                if isinstance(resource, dict) and resource.get("id") == reference[1:]:
+                    return resource
+        return None
+
+    def conforms(self, item: Any, canonical: str) -> bool:
+        """Whether an item meets a profile. Raises Undecided if the profile is not at hand."""
+        raise Undecided(canonical)
+
+    def member(self, items: Items, canonical: str) -> bool:
+        """Whether coded items are in a value set. Raises Undecided if it is not at hand."""
+        raise Undecided(canonical)
