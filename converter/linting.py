@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from converter.definitions import Definitions
 from converter.errors import ConverterError, MappingError
+from converter.flows.table import FILE, load_table
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.mapping import Mappings
 
@@ -45,6 +46,9 @@ def lint(folder: Path, log: IssueLog) -> str:
         return set(definition.leaves) if definition else None
 
     mappings = _loaded(lambda: Mappings.load(folder, leaves), folder, log)
+    if (folder / FILE).is_file():
+        types = _leaves_of_types(definitions) if definitions else None
+        _loaded(lambda: load_table(folder / FILE, types), folder, log)
     packs = _packs(folder / "profiles", log)
     counts = [
         (sum(len(v) for v in definitions.types.values()) if definitions else 0, "letter definitions"),
@@ -56,6 +60,16 @@ def lint(folder: Path, log: IssueLog) -> str:
     faults = len(set(log.issues) - known)
     checked = ", ".join(f"{count} {what}" for count, what in counts)
     return f"{folder}: {checked} load and compile; {faults or 'no'} faults"
+
+
+def _leaves_of_types(definitions: Definitions) -> Callable[[str], set[str] | None]:
+    """A function that gives the leaves that a letter type has in any version; None for an unknown type."""
+
+    def leaves(type_: str) -> set[str] | None:
+        found = [definitions.get(type_, version) for version in definitions.types.get(type_, ())]
+        return {leaf for definition in found if definition for leaf in definition.leaves} if found else None
+
+    return leaves
 
 
 def _loaded(load: Callable[[], T], folder: Path, log: IssueLog) -> T | None:

@@ -47,17 +47,18 @@ def render(
     documents: dict[str, Callable[[], str]] = {
         "text": lambda: "".join(text(issue, show_values=show_values) for issue in issues),
         "github": lambda: "".join(github(issue) for issue in issues),
-        "json": lambda: _json([as_json(issue, show_values=show_values) for issue in issues]),
-        "sarif": lambda: _json(sarif(issues, version)),
+        "json": lambda: document([as_json(issue, show_values=show_values) for issue in issues]),
+        "sarif": lambda: document(sarif(issues, version)),
         "junit": lambda: junit(issues, fail_on, files),
-        "operationoutcome": lambda: _json(operation_outcome(issues)),
+        "operationoutcome": lambda: document(operation_outcome(issues)),
     }
     return documents[form]()
 
 
-def _json(document: object) -> str:
+def document(content: object) -> str:
+    """Plain data as JSON text, ending in a line feed."""
     # ASCII only: whatever a file name holds, it cannot steer the terminal that it is printed on.
-    return json.dumps(document, indent=2, ensure_ascii=True) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
 
 
 # Text

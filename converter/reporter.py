@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 from converter.issues import Issue, Severity
-from converter.renderings import counts, github, neutral, render, text
+from converter.renderings import as_json, counts, document, github, neutral, render, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,10 +64,13 @@ class Reporter:
         if self._form == "text" and not self._quiet:
             self._print(neutral(line) + "\n")
 
-    def finish(self) -> None:
-        """Print the document, if the form is one."""
-        if self._form not in _STREAMED:
-            document = render(
+    def finish(self, tables: Mapping[str, Sequence[object]] | None = None) -> None:
+        """Print the document, if the form is one. In JSON the findings stand beside these tables, if there are any."""
+        if self._form == "json" and tables is not None:
+            findings = [as_json(issue, show_values=self._show_values) for issue in self._issues]
+            self._print(document({**tables, "findings": findings}))
+        elif self._form not in _STREAMED:
+            rendered = render(
                 self._issues,
                 self._form,
                 show_values=self._show_values,
@@ -75,7 +78,7 @@ class Reporter:
                 files=self._files,
                 version=self._version,
             )
-            self._print(document)
+            self._print(rendered)
         self._stream.flush()
 
     @contextmanager

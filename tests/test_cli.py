@@ -64,7 +64,8 @@ COMMANDS = dict(every_command())
 
 
 def test_commands_and_options_are_those_of_the_contract() -> None:
-    wanted = {"convert", "validate", "lint", "explain", "show", "doctor", "profiles list", "profiles pack", "sor check"}
+    wanted = {"convert", "validate", "flows", "lint", "explain", "show", "doctor", "sor check"}
+    wanted |= {"profiles list", "profiles pack", "profiles export"}
     assert set(COMMANDS) == wanted
     shared = {
         "--mappings",
@@ -82,6 +83,7 @@ def test_commands_and_options_are_those_of_the_contract() -> None:
     own = "--to -o --letter-version --no-validate --ledger --sidecar --state --attempt --accept-loss --envelope"
     assert set(f"{own} --cross-check --encoding --force".split()) <= options["convert"]
     assert "--profile" in options["validate"]
+    assert {"--after", "--on"} <= options["flows"]
     assert "-o" in options["explain"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -141,9 +141,9 @@ def engine_for(settings: Settings, reporter: Reporter, **more: Any) -> Engine:
     return Engine(settings.mappings, directory=settings.directory(reporter), limits=settings.limits, **more)
 
 
-def ended(reporter: Reporter, *, broken: bool = False) -> int:
-    """Complete the report; the exit code that follows from it."""
-    reporter.finish()
+def ended(reporter: Reporter, *, broken: bool = False, tables: Mapping[str, Sequence[object]] | None = None) -> int:
+    """Complete the report, with these tables if it is JSON; the exit code that follows from it."""
+    reporter.finish(tables)
     if broken:
         return INTERNAL
     return FINDINGS if reporter.failed else CLEAN

@@ -1,0 +1,161 @@
+"""The table of flows: which letter types are referrals, which answer them, and which leaf plays which part.
+
+No Python file knows the name of a letter type or of a leaf; both stand in `flows.yaml`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from converter.errors import MappingError
+from converter.issues import Issue, Severity, declare
+from converter.yamlfile import Str, fault, load
+
+SHAPE = declare(
+    "LNT280",
+    "flow-table-shape",
+    Severity.ERROR,
+    "{what}",
+    why="Flows of referrals and answers cannot be found with it.",
+    help="Compare with the table that came with the program, mappings/flows.yaml.",
+)
+UNKNOWN = declare(
+    "LNT281",
+    "flow-table-unknown-name",
+    Severity.ERROR,
+    "there is no {what}",
+    why="Letters of that type, or that part of them, would silently take no part in any flow.",
+    help="`medcom-fhir doctor` lists the letter types, `medcom-fhir show TYPE` the leaves of one.",
+)
+
+FILE = "flows.yaml"
+ROLES = ("letter", "status", "date", "time", "episode", "sender", "receiver", "patient", "referral")
+_NEEDED = frozenset({"letter", "sender", "receiver", "date", "patient"})
+_PARTS = ("after", "roles", "fillers", "answered_by", "answers")
+
+Leaves = Callable[[str], "set[str] | None"]
+
+
+@dataclass(frozen=True)
+class LetterRow:
+    """What the table says of one letter type: the leaf of each role, and what answers it (empty: it is an answer)."""
+
+    type: str
+    roles: Mapping[str, tuple[str, ...]]
+    answered_by: tuple[str, ...]
+
+    @property
+    def is_referral(self) -> bool:
+        """Whether letters of the type wait for an answer."""
+        return bool(self.answered_by)
+
+
+@dataclass(frozen=True)
+class FlowTable:
+    """The table: a row a letter type, after how many days a missing answer is reported, values that stand for none."""
+
+    rows: Mapping[str, LetterRow]
+    after: int
+    fillers: frozenset[str]
+
+    def asking(self, answer: str) -> tuple[str, ...]:
+        """The referral types that are usually answered by letters of this type."""
+        return tuple(row.type for row in self.rows.values() if answer in row.answered_by)
+
+
+def load_table(path: Path, leaves: Leaves | None = None, name: str = FILE) -> FlowTable:
+    """Read the table. Raises `MappingError` with all faults, `OSError` if it cannot be read.
+
+    `leaves` gives the leaf paths of a letter type (None: no such type); with it the names of the table are checked.
+    """
+    reader = _Reader()
+    table = reader.table(load(path, name=name))
+    if leaves is not None and not reader.faults:
+        reader.check(table, leaves)
+    if reader.faults:
+        raise MappingError(f"{name}: {reader.faults[0].message}", reader.faults)
+    return table
+
+
+class _Reader:
+    """Reads the table and collects what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.faults: list[Issue] = []
+
+    def table(self, document: Mapping[str, Any]) -> FlowTable:
+        self._only(document, _PARTS)
+        after = document.get("after", Str("90", getattr(document, "at", None)))  # type: ignore[arg-type]
+        if not (isinstance(after, str) and after.isdigit()):
+            self._wrong(after, "`after` is a number of days")
+            after = "0"
+        common = self._roles(document.get("roles", {}))
+        rows = {
+            str(type_): LetterRow(str(type_), common | own, answered_by)
+            for part in ("answered_by", "answers")
+            for type_, own, answered_by in self._rows(part, document.get(part, {}))
+        }
+        fillers = frozenset(text.casefold() for text in self._texts(document.get("fillers", [])))
+        for row in rows.values():
+            missing = sorted(_NEEDED - row.roles.keys())
+            if missing:
+                self._wrong(document, f"{row.type} has no leaf for {', '.join(missing)}")
+        return FlowTable(rows, int(after), fillers)
+
+    def _rows(self, part: str, entries: Any) -> list[tuple[Str, dict[str, tuple[str, ...]], tuple[str, ...]]]:
+        if not isinstance(entries, Mapping):
+            self._wrong(entries, f"`{part}` holds a line a letter type")
+            return []
+        found = []
+        for type_, entry in entries.items():
+            if not isinstance(entry, Mapping):
+                self._wrong(type_, f"the line of {type_} is not of the form {{key: value}}")
+                continue
+            self._only(entry, ("types", "roles") if part == "answered_by" else ("referral", "roles"))
+            types = tuple(self._texts(entry.get("types", [])))
+            if part == "answered_by" and not types:
+                self._wrong(type_, f"{type_} names no types that answer it")
+            own = self._roles(entry.get("roles", {}))
+            if "referral" in entry:
+                own["referral"] = tuple(self._texts(entry["referral"]))
+            found.append((type_, own, types))
+        return found
+
+    def _roles(self, entries: Any) -> dict[str, tuple[str, ...]]:
+        if not isinstance(entries, Mapping):
+            self._wrong(entries, "`roles` holds a leaf a role")
+            return {}
+        self._only(entries, ROLES)
+        return {str(role): tuple(self._texts(paths)) for role, paths in entries.items()}
+
+    def _texts(self, value: Any) -> list[str]:
+        items = [value] if isinstance(value, str) else value
+        if isinstance(items, list) and all(isinstance(item, str) for item in items):
+            return items
+        self._wrong(value, "expected a name or a list of names")
+        return []
+
+    def _only(self, entries: Mapping[Any, Any], known: tuple[str, ...]) -> None:
+        for key in entries:
+            if key not in known:
+                self._wrong(key, f"unknown key {key}; there are {', '.join(known)}")
+
+    def _wrong(self, value: object, what: str) -> None:
+        self.faults.append(fault(SHAPE, value, what=what))
+
+    def check(self, table: FlowTable, leaves: Leaves) -> None:
+        """Whether every type that the table names is there, and every leaf in one type at least that it is for."""
+        known = {type_: leaves(type_) for row in table.rows.values() for type_ in (row.type, *row.answered_by)}
+        for type_, found in known.items():
+            if found is None:
+                self.faults.append(fault(UNKNOWN, type_, what=f"letter type {type_}"))
+        meant: dict[int, tuple[str, set[str]]] = {}
+        for row in table.rows.values():
+            for path in (path for paths in row.roles.values() for path in paths):
+                meant.setdefault(id(path), (path, set()))[1].update(known[row.type] or {path})
+        for path, found in meant.values():
+            if path not in found:
+                self.faults.append(fault(UNKNOWN, path, what=f"leaf {path} in the letters that it is for"))
