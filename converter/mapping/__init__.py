@@ -258,7 +258,7 @@ def _unaccounted(document: Document, leaves: Callable[[str, str], set[str] | Non
     issues: list[Issue] = []
     used = set(document.origin)
     for rule in _all_rules(document):
-        for path in (*rule.sources, *rule.claims, *rule.letter_columns.values()):
+        for path in (s.replace("[*]", "") for s in (*rule.sources, *rule.claims, *rule.letter_columns.values())):
             if path in known:
                 used.add(path)
             elif not path.startswith("$") and rule not in document.back_rules:

@@ -7,7 +7,7 @@ apply instead, which hold MedCom's table for that direction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
@@ -270,13 +270,22 @@ class Plan:
         if codec.back is None:
             return None, lost
         result = codec.back(value, *arguments, born=b.born) if codec.born else codec.back(value, *arguments)
-        if codec.lossy:
+        if codec.lossy_back:
             result, inner = result
             lost = lost or inner
         if result is None:
             return None, lost
         values = result if isinstance(result, tuple) and len(leaves) > 1 else (result,)
-        return [(p, v) for p, v in zip(leaves, values, strict=True) if v is not None], lost
+        return list(_each_value(zip(leaves, values, strict=True))), lost
+
+
+def _each_value(pairs: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Value]]:
+    """The values that are there by leaf; a list fills the repetitions that `[*]` stands for."""
+    for leaf, value in pairs:
+        if isinstance(value, list):
+            yield from ((leaf.replace("[*]", f"[{n}]"), one) for n, one in enumerate(value, 1))
+        elif value is not None:
+            yield leaf, value
 
 
 def locate(document: Document, path: str) -> tuple[str, paths.Path]:

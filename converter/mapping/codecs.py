@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ from converter.mapping import local_time
 class Codec:
     """One registered pair.
 
-    `lossy` says in which directions it returns `(value, lost)`: "", "back" or "both". `born`: on the way back it is
-    told whether the Bundle was born from a letter.
+    `lossy` says in which directions it returns `(value, lost)`: "", "there", "back" or "both". `born`: on the way back
+    it is told whether the Bundle was born from a letter.
     """
 
     name: str
@@ -41,6 +42,16 @@ class Codec:
     sources: int = 1
     born: bool = False
     doc: str = ""
+
+    @property
+    def lossy_there(self) -> bool:
+        """Whether the way to FHIR says what was lost."""
+        return self.lossy in ("there", "both")
+
+    @property
+    def lossy_back(self) -> bool:
+        """Whether the way back says what was lost."""
+        return self.lossy in ("back", "both")
 
 
 CODECS: dict[str, Codec] = {}
@@ -136,6 +147,81 @@ class PlainText:
     def back(value: Any) -> tuple[Text, bool]:
         text = str(value).replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
         return (("P00", text + "\n"),), text != value
+
+
+_DIV = '<div xmlns="http://www.w3.org/1999/xhtml" style="white-space: pre-wrap">'
+_STYLES = {
+    "00": ("", ""),
+    "F0": ("<b>", "</b>"),
+    "U0": ('<span style="text-decoration: underline">', "</span>"),
+    "K0": ("<i>", "</i>"),
+    "0H": ('<div style="text-align: right">', "</div>"),
+    "0M": ('<div style="text-align: center">', "</div>"),
+}
+_FONTS = {"P": ("", ""), "F": ("<tt>", "</tt>")}
+_TAGS = {
+    font + style: (tags[0] + fixed[0], fixed[1] + tags[1])
+    for font, fixed in _FONTS.items()
+    for style, tags in _STYLES.items()
+}
+_OPENING = sorted(((tags[0], code) for code, tags in _TAGS.items() if tags[0]), key=lambda one: -len(one[0]))
+_NOT_XML = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_PLAIN_XHTML = re.compile(r"(?:[^<]|<br/>)+")
+_ENDS_LINE = re.compile(r"<br\s*/?>|</(?:p|div|li|tr|h[1-6]|pre|blockquote|dt|dd|table|ul|ol)\s*>", re.I)
+_TAG = re.compile(r"<!--.*?-->|<[^>]*>", re.S)
+
+
+@codec("xhtml", "lens", lossy="both")
+class Xhtml:
+    """Formatted text as the XHTML of a section, every blank and line break kept; no element for text without content.
+
+    A run of one format is one element (plain text none), a line break is `<br/>`, and the outer `div` says that blanks
+    count. Any other XHTML comes back as its plain text, which is a loss. Text of nothing but blanks is not carried:
+    FHIR demands content in every narrative (txt-2).
+    """
+
+    @staticmethod
+    def there(value: Text) -> tuple[str | None, bool]:
+        parts, lost = [_DIV], False
+        for code, text in value:
+            before, after = _TAGS.get(code, ("", ""))
+            clean = _NOT_XML.sub("\ufffd", text)
+            lost = lost or clean != text or code not in _TAGS
+            escaped = clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
+            parts += (before, escaped.replace("\n", "<br/>"), after)
+        return "".join([*parts, "</div>"]) if any(text.split() for _, text in value) else None, lost
+
+    @staticmethod
+    def back(value: Any) -> tuple[Text | None, bool]:
+        text = str(value)
+        runs = _own_runs(text)
+        if runs is not None and Xhtml.there(runs)[0] == text:
+            return runs, False
+        flat = _flat(text)
+        return ((("P00", flat + "\n"),) if flat else None), True
+
+
+def _own_runs(text: str) -> Text | None:
+    """The runs of a `div` that this codec wrote; None for any other."""
+    if not text.startswith(_DIV) or not text.endswith("</div>"):
+        return None
+    runs, at, end = [], len(_DIV), len(text) - len("</div>")
+    while at < end:
+        opening, code = next((one for one in _OPENING if text.startswith(one[0], at)), ("", "P00"))
+        at += len(opening)
+        match = _PLAIN_XHTML.match(text, at, end)
+        if match is None:
+            return None
+        runs.append((code, html.unescape(match[0].replace("<br/>", "\n"))))
+        at = match.end() + (len(_TAGS[code][1]) if opening else 0)
+    return tuple(runs)
+
+
+def _flat(text: str) -> str:
+    """The characters of any XHTML, with line breaks where blocks end; white space counts only where it is said to."""
+    kept = _ENDS_LINE.sub("\n", text if "pre-wrap" in text[:200] else " ".join(text.split()))
+    lines = html.unescape(_TAG.sub("", kept)).replace("\xa0", " ").split("\n")
+    return "\n".join(line.strip() for line in lines).strip("\n")
 
 
 def _blocks(value: Text) -> str:
@@ -244,6 +330,24 @@ class JoinedParts:
             if at:
                 return (first, rest[:at], rest[at + 1 :]), False
         return (text[:limit].rstrip(" ") if len(text) > limit else text, None, None), len(text) > limit
+
+
+@codec("plus_joined", "lens", lossy="there", sources=2)
+class PlusJoined:
+    """A main code and the codes that add to it as one code, `MAIN+ADD1+ADD2` (post-coordination of dk-core).
+
+    The second source is a list. A code that is missing or holds a plus sign cannot be told apart again.
+    """
+
+    @staticmethod
+    def there(main: str | None, added: list[str]) -> tuple[str | None, bool]:
+        codes = [main or "", *added]
+        return "+".join(codes) if any(codes) else None, any(not code or "+" in code for code in codes)
+
+    @staticmethod
+    def back(value: Any) -> tuple[str | None, list[str]]:
+        main, *added = str(value).split("+")
+        return main or None, added
 
 
 _HEX32 = re.compile(r"[0-9a-fA-F]{32}\Z")

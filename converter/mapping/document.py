@@ -101,6 +101,7 @@ _RULE_KEYS = frozenset(
         "line",
     }
 )
+_LISTS = frozenset(["plus_joined"])
 _ARROW = re.compile(r"^(?P<left>.+?)\s*(?P<arrow><->|->|<-)\s*(?P<right>[^|]+?)\s*(?:\|\s*(?P<codec>.+))?$", re.S)
 _CALL = re.compile(r"(?P<name>[a-z_]+)\s*(?:\((?P<arguments>.*)\))?\s*\Z", re.S)
 _ARGUMENT = re.compile(r'\s*(?:(?P<key>[a-z_]+)\s*=\s*)?(?:"(?P<quoted>[^"]*)"|(?P<word>[^,"]+?))\s*(?:,|\Z)')
@@ -498,6 +499,7 @@ class Reader:
 
     def _sides(self, rule: Rule, entry: Map, group: str) -> None:
         left, right = entry.get("from", Str("", place(entry))), entry.get("to", Str("", place(entry)))
+        left = Str(f"[{', '.join(left)}]", left.at) if isinstance(left, Seq) else left
         rule.keep = "keep" in entry
         rule.target = str(entry["keep"] if rule.keep else right)
         rule.sources = tuple(self._letter_path(p, group) for p in _list(left))
@@ -544,6 +546,12 @@ class Reader:
             else:
                 arguments.append(value)
         rule.arguments = tuple(arguments)
+        if rule.sources and rule.forward and found.there is not None and len(rule.sources) != found.sources:
+            self.complain(BAD_FORM, text, problem=f"the codec takes {found.sources} letter paths")
+        if found.name in _LISTS and not all("[*]" in source for source in rule.sources[1:]):
+            self.complain(BAD_FORM, text, problem="the second letter path of the codec is a list: `Group[*].Leaf`")
+        if found.name not in _LISTS and any("[*]" in source for source in rule.sources):
+            self.complain(BAD_FORM, text, problem="the codec takes no list")
 
     def _conditions(self, rule: Rule, entry: Map, group: str) -> None:
         nothing = Str("", place(entry))
@@ -602,7 +610,7 @@ def _list(text: Str) -> list[str]:
     return [inner] if inner else []
 
 
-def _many(value: Any) -> list[str]:
+def _many(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, Seq) else [value]

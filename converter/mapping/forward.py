@@ -349,7 +349,7 @@ class _Writer:
         put, var, codec = self.put, slot.var, rule.codec
         values = [f"{var}_{n}" for n in range(len(rule.sources))]
         for value, source in zip(values, rule.sources, strict=True):
-            put(f"{value} = {self._value_of(source) if source.startswith('$') else self._get(source)}")
+            put(f"{value} = {self._value_of(source) if source.startswith('$') else self._values(source)}")
         put(f"if {' or '.join(values)}:")  # an empty element carries nothing
         self.out.depth += 1
         if codec.name == "copy":
@@ -357,13 +357,18 @@ class _Writer:
         else:
             function = self.out.keep(f"{codec.name}_there", codec.there)
             arguments = ", ".join((*values, *(self._argument(a) for a in rule.arguments)))
-            lost = f", x{var}" if codec.lossy == "both" else ""
+            lost = f", x{var}" if codec.lossy_there else ""
             put(f"{var}{lost} = {function}({arguments})")
         if rule.sentence:
             self._sentence(slot, rule)
         if not slot.simple and (rule.defaulted or not rule.also):
-            lossy = f"{self._claims(rule, True)} if x{var} else " if codec.lossy == "both" else ""
+            lossy = f"{self._claims(rule, True)} if x{var} else " if codec.lossy_there else ""
             put(f"if {var} is not None: r{var} = {lossy}{self._claims(rule, False)}")
+
+    def _values(self, source: str) -> str:
+        """The value of a source, or the list of values of one with `[*]`."""
+        group, star, _ = source.partition("[*]")
+        return f"[g({_starred(source)}, '') for k in range(1, count({group!r}, 0) + 1)]" if star else self._get(source)
 
     def _get(self, source: str) -> str:
         if self.group and source.startswith(self.group + "."):
@@ -393,11 +398,17 @@ class _Writer:
         leaves = [*rule.letter_columns.values(), *(s for s in rule.sources if not s.startswith("$")), *rule.claims]
         leaves = [] if rule.also else leaves
         name = self.names[id(rule)]
-        entries = [f"({self._leaf(leaf)}, {disposition!r}, {name!r}, {loss!r})" for leaf in leaves]
+        entries = [self._claimed(leaf, f"{disposition!r}, {name!r}, {loss!r}") for leaf in leaves]
         if rule.defaulted or (any(s.startswith("$") for s in rule.sources) and rule.loss):
             # A value from the table stands in for one that the letter lacks: the loss holds although a value was found.
             entries.append(f"('', {DEFAULTED!r}, {name!r}, {(rule.loss or loss)!r})")
         return f"({', '.join(entries)},)" if entries else "()"
+
+    def _claimed(self, leaf: str, rest: str) -> str:
+        group, star, _ = leaf.partition("[*]")
+        if star:
+            return f"*[({_starred(leaf)}, {rest}) for k in range(1, count({group!r}, 0) + 1)]"
+        return f"({self._leaf(leaf)}, {rest})"
 
     # -- building ----------------------------------------------------------------------------------------------------
 
@@ -496,11 +507,17 @@ class _Writer:
         always = rule.loss if rule.default is None else ""
         name, loss = self.names[id(rule)], repr(always)
         disposition = repr(LOSSY if always else MAPPED)
-        if rule.codec.lossy == "both":
+        if rule.codec.lossy_there:
             flag = f"x{slot.var}"
             disposition = f"{LOSSY!r} if {flag} else {disposition}"
             loss = f"{rule.lossy or always!r} if {flag} else {loss}"
         for number, source in enumerate(rule.sources):
+            group, star, _ = source.partition("[*]")
+            if star:
+                entry = f"({_starred(source)}, {disposition}, {name!r}, {_text(pointer)}, {loss})"
+                self.put(f"for k in range(1, count({group!r}, 0) + 1):")
+                self.put(f"    if g({_starred(source)}): led.setdefault({_starred(source)}, {entry})")
+                continue
             leaf = self._leaf(source)
             conditions = ["i"] if slot.forced else []
             conditions += [f"{slot.var}_{number}"] if len(rule.sources) > 1 else []
@@ -632,6 +649,11 @@ def _owners(document: Document) -> Counter[str]:
             owners.update((*rule.sources, *rule.claims, *rule.letter_columns.values()))
     owners.update(document.origin)
     return owners
+
+
+def _starred(path: str) -> str:
+    """Expression for the leaf of repetition `k`."""
+    return f"f{path.replace('[*]', '[{k}]')!r}"
 
 
 def _text(pointer: str) -> str:

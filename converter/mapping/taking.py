@@ -271,7 +271,9 @@ class Taking:
         text, used = render(self, plan.template, scope)
         if not text:
             return
-        value, lost = rule.codec.back(text, *plan.arguments) if rule.codec.back and rule.codec.lossy else (text, False)
+        value, lost = (
+            rule.codec.back(text, *plan.arguments) if rule.codec.back and rule.codec.lossy_back else (text, False)
+        )
         self.values[leaf] = value
         for node in used:
             self.note(node.pointer, "folded-to-text", name, leaf, rule.lossy if lost else rule.loss)

@@ -253,3 +253,42 @@ def test_a_resource_for_each_repetition_has_no_lists_of_its_own(tmp_path: Path) 
     with pytest.raises(MappingError) as caught:
         load(tmp_path, small(text))
     assert [i.code for i in caught.value.issues] == ["LNT063"]
+
+
+JOINED = """    rules:
+      code: {from: [D.Main, "D.More[*].Code"], to: type.text, codec: plus_joined, lossy: T-1}
+      texts: {each: D.More, to: category, anchor: text, rules: {text: Text <-> text}}
+"""
+
+
+@pytest.mark.parametrize("more", [[], ["A"], ["A", "B", "C"]])
+def test_several_sources_joined_into_one_value(tmp_path: Path, more: list[str]) -> None:
+    (mapping,) = load(tmp_path, small(JOINED)).mappings
+    values: dict[str, Any] = {"D.Main": "M", **{f"D.More[{n}].Code": code for n, code in enumerate(more, 1)}}
+    bundle = returns(mapping, values)
+    assert resource(bundle, "Composition")["type"] == {"text": "+".join(["M", *more])}
+    _, ledger = there(mapping, values)
+    assert {(e.leaf, str(e.disposition)) for e in ledger.entries if e.target.endswith("/type/text")} == {
+        *((leaf, "mapped") for leaf in values),
+    }
+
+
+def test_codes_that_cannot_be_told_apart_are_a_loss(tmp_path: Path) -> None:
+    (mapping,) = load(tmp_path, small(JOINED)).mappings
+    _, ledger = there(mapping, {"D.Main": "M+N", "D.More[1].Text": "only a text"})
+    assert [(e.leaf, e.loss) for e in ledger.entries if e.loss] == [("D.Main", "T-1")]
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "{from: [D.Main, D.Other], to: type.text, codec: plus_joined}",
+        "{from: D.Main, to: type.text, codec: plus_joined}",
+        '{from: "D.More[*].Code", to: type.text, codec: cut(3)}',
+        "{from: [D.Main, D.Other], to: type.text, codec: cut(3)}",
+    ],
+)
+def test_codecs_are_given_what_they_take(tmp_path: Path, rule: str) -> None:
+    with pytest.raises(MappingError) as caught:
+        load(tmp_path, small(f"    rules:\n      x: {rule}\n"))
+    assert {i.code for i in caught.value.issues} == {"LNT063"}
