@@ -70,12 +70,15 @@ class Quick(Functions):
             return
         self._no("r.__class__ is not dict or not r")
         source("n = len(r)" + (" - 1" if resource else ""))
-        for child in self._usual(node):
-            self._child(child, node)
+        # Rules bear any JSON, so they can come first: then the last property of an object ends the search for more.
         if self._coding(node):
             self._no("not right_system(r, x)")
         if node is self.root:
             self._rules(node, "r")
+        usual = self._usual(node)
+        for number, child in enumerate(usual):
+            later = usual[number + 1 :]
+            self._child(child, node, last=bool(later) and not any(_must(other) for other in later))
         source("return not n")
 
     def _no(self, condition: str) -> None:
@@ -114,7 +117,8 @@ class Quick(Functions):
             return len(node.types) > choices.FEW and not choices.slices_by_type(node)
         return bool(node.slicing and node.slices) and self._matcher(node) is None
 
-    def _child(self, node: Node, parent: Node) -> None:
+    def _child(self, node: Node, parent: Node, *, last: bool) -> None:
+        """Code for one element; `last` says that none of those behind it must be there."""
         if node.choice:
             self._choice(node)
             return
@@ -127,7 +131,10 @@ class Quick(Functions):
                 self._items(node, parent)
             else:
                 self.value(node)
-        if node.min or any(s.min for s in node.slices.values()):
+            if last:
+                with source.block("if not n:"):
+                    source("return True")
+        if _must(node):
             with source.block("else:"):
                 source(NO)
 
@@ -279,3 +286,7 @@ class Quick(Functions):
             check = "right_concept" if kind.code == "CodeableConcept" else "right_coding"
             self._no(f"not {check}(v, x, {self.source.constant(self.pack.codes(node.binding), 'VALUESET')})")
         self._rules(node, "v")
+
+
+def _must(node: Node) -> bool:
+    return bool(node.min) or any(part.min for part in node.slices.values())

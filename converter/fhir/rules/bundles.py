@@ -52,28 +52,35 @@ BACKWARDS = frozenset({"Provenance"})
 
 def index_entries(run: Run) -> None:
     """List the entries of the Bundle that is validated, and judge their fullUrls."""
+    base = ""
     for number, part in enumerate(listed(run.root.get("entry"))):
         resource = part.get("resource") if isinstance(part, dict) else None
-        if not isinstance(resource, dict) or not isinstance(resource.get("resourceType"), str):
+        kind = resource.get("resourceType") if isinstance(resource, dict) else None
+        if not isinstance(resource, dict) or not isinstance(kind, str):
             continue  # reported by the structure rules
         pointer = f"/entry/{number}/resource"
-        entry = Entry(pointer, resource, resource["resourceType"])
+        name = f"{kind}/{resource.get('id')}"
+        entry = Entry(pointer, resource, kind)
         run.entries.append(entry)
         run.pointers[pointer] = entry
         run.by_resource[id(resource)] = entry
-        _index_url(part.get("fullUrl"), entry, f"/entry/{number}", run)
-        name = f"{entry.type}/{resource.get('id')}"
         run.by_type_id.setdefault(name, entry)
-        run.by_type.setdefault(entry.type, []).append(resource)
+        run.by_type.setdefault(kind, []).append(resource)
+        url = part.get("fullUrl")
+        if base and url == base + name and "//" not in name and name[0] != "/":
+            entry.url, entry.base = url, base
+            run.by_url.setdefault(url, entry)
+        else:
+            _index_url(url, entry, "/" + name, f"/entry/{number}", run)
+            base = entry.base
 
 
-def _index_url(url: Any, entry: Entry, pointer: str, run: Run) -> None:
+def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> None:
     if not isinstance(url, str) or not url:
         entry.faulty_url = True
         if url is None:
             run.add(NO_URL, pointer, SITE)
         return
-    tail = f"/{entry.type}/{entry.resource.get('id')}"
     if url.endswith(tail) and url.startswith("http") and url.count("//") == 1:
         entry.base = url[: 1 - len(tail)]
     elif parts := split_url(url):
@@ -146,12 +153,12 @@ def total_only_in_searches(value: Object, run: Run) -> bool:
 @native("bdl-2/c7ebe9df")
 def search_only_in_searches(value: Object, run: Run) -> bool:
     """Only entries of search results say how they were found."""
-    return value.get("type") == "searchset" or not any("search" in e for e in objects(value.get("entry")))
+    return value.get("type") == "searchset" or _everywhere(value, "search", False)
 
 
 def _everywhere(bundle: Object, name: str, wanted: bool) -> bool:
     """Whether all entries have an element, or none has it."""
-    return all((name in part) == wanted for part in listed(bundle.get("entry")) if part.__class__ is dict)
+    return all([(name in part) is wanted for part in listed(bundle.get("entry")) if part.__class__ is dict])
 
 
 @native("bdl-3/3cf01f51")

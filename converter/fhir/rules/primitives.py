@@ -144,7 +144,7 @@ FAST = {
 _PLAIN_DAY = r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
 FAST_NAMES = {
     "id_match": _ID.match,
-    "uri_match": re.compile(r"(?:https?://|urn:uuid:|[A-Z])\S+\Z").match,
+    "uri_match": re.compile(r"(?:https?://|urn:uuid:|[A-Z])[!-~]+\Z").match,
     "date_match": re.compile(rf"{_PLAIN_DAY}\Z").match,
     "moment_match": re.compile(rf"{_PLAIN_DAY}T{_CLOCK}{_ZONE}\Z").match,
 }

@@ -7,11 +7,12 @@ the system is fixed inside that profile; a D-eCPR is recognised by a required bi
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import ABSENT, Node, Site, Type
+from converter.fhir.rules.invariants import objects
 from converter.fhir.rules.references import resolve
 from converter.fhir.rules.values import holds
 from converter.fhir.run import Run
@@ -50,6 +51,7 @@ SLICE_CLOSED = declare(
 )
 
 Test = Callable[[Any, Run], bool]
+Path = Callable[[Any, Run], list[Any]]
 _STEP = re.compile(r"\$this|[A-Za-z]+\('[^']*'\)|[A-Za-z]+\([A-Za-z]*\)|[A-Za-z]+")
 _EXTENSION = re.compile(r"extension\('([^']*)'\)\Z")
 
@@ -65,7 +67,10 @@ class Matcher:
     def index(self, item: Any, run: Run) -> int:
         """The number of the slice of an item, -1 for none."""
         for number, tests in enumerate(self.tests):
-            if all(test(item, run) for test in tests):
+            for test in tests:
+                if not test(item, run):
+                    break
+            else:
                 return number
         return -1
 
@@ -117,13 +122,15 @@ def _test(kind: str, path: str, part: Node, pack: Pack) -> Test | None:
 def _value_test(steps: list[str], wanted: Any) -> Test | None:
     if wanted is ABSENT:
         return None
+    path = path_of(steps)
     if isinstance(wanted, frozenset):
-        return lambda item, run: any(isinstance(v, str) and v in wanted for v in reach([item], steps, run))
-    return lambda item, run: any(holds(v, wanted) for v in reach([item], steps, run))
+        return lambda item, run: any(isinstance(v, str) and v in wanted for v in path(item, run))
+    return lambda item, run: any(holds(v, wanted) for v in path(item, run))
 
 
 def _exists_test(steps: list[str], wanted: bool) -> Test:
-    return lambda item, run: any(True for _ in reach([item], steps, run)) == wanted
+    path = path_of(steps)
+    return lambda item, run: bool(path(item, run)) == wanted
 
 
 def _type_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
@@ -136,14 +143,16 @@ def _type_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
     )
     if not types:
         return None
-    return lambda item, run: any(
-        isinstance(v, dict) and v.get("resourceType") in types for v in reach([item], steps, run)
-    )
+    path = path_of(steps)
+    return lambda item, run: any(isinstance(v, dict) and v.get("resourceType") in types for v in path(item, run))
 
 
 def _name_test(owner: list[str], names: frozenset[str]) -> Test:
     """The type of a choice shows in the property's name."""
-    return lambda item, run: any(isinstance(v, dict) and not names.isdisjoint(v) for v in reach([item], owner, run))
+    if not owner:
+        return lambda item, run: isinstance(item, dict) and not names.isdisjoint(item)
+    path = path_of(owner)
+    return lambda item, run: any(isinstance(v, dict) and not names.isdisjoint(v) for v in path(item, run))
 
 
 def _types_at(part: Node, steps: list[str], pack: Pack) -> tuple[Type, ...]:
@@ -169,9 +178,10 @@ def _profile_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
     if not wanted or (steps and steps[-1] != "resolve()"):
         return None
     keys = [pack.key(p) for p in wanted]
+    path = path_of(steps)
 
     def test(item: Any, run: Run) -> bool:
-        for value in reach([item], steps, run):
+        for value in path(item, run):
             entry = run.by_resource.get(id(value))
             if entry is not None and any(run.conforms(entry, k) for k in keys):
                 return True
@@ -180,32 +190,44 @@ def _profile_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
     return test
 
 
-def reach(values: list[Any], steps: list[str], run: Run) -> Iterator[Any]:
-    """Values that a discriminator path leads to from some values."""
-    for step in steps:
-        values = [found for value in values for found in _step(value, step, run)]
-    yield from values
+def path_of(steps: list[str]) -> Path:
+    """A function that gives the values to which a discriminator path leads from a value."""
+    takes = [_step(step) for step in steps]
+
+    def walk(value: Any, run: Run) -> list[Any]:
+        values = [value]
+        for take in takes:
+            values = take(values[0], run) if len(values) == 1 else [v for item in values for v in take(item, run)]
+        return values
+
+    return walk
 
 
-def _step(value: Any, step: str, run: Run) -> Iterator[Any]:
+def _step(step: str) -> Path:
     if step == "resolve()":
-        reference = value.get("reference") if isinstance(value, dict) else value
-        entry = resolve(run, reference)
-        if entry:
-            yield entry.resource
-        return
-    if not isinstance(value, dict):
-        return
+        return _resolved
     extension = _EXTENSION.match(step)
     if extension:
-        listed = value.get("extension")
-        for item in listed if isinstance(listed, list) else ():
-            if isinstance(item, dict) and item.get("url") == extension[1]:
-                yield item
-    elif step in value:
-        yield from value[step] if isinstance(value[step], list) else [value[step]]
-    else:
-        yield from (v for k, v in value.items() if k.startswith(step) and k[len(step) : len(step) + 1].isupper())
+        url = extension[1]
+        return lambda value, run: [e for e in objects(_property(value, "extension")) if e.get("url") == url]
+
+    def take(value: Any, run: Run) -> list[Any]:
+        if not isinstance(value, dict):
+            return []
+        if step in value:
+            return value[step] if isinstance(value[step], list) else [value[step]]
+        return [v for k, v in value.items() if k.startswith(step) and k[len(step) : len(step) + 1].isupper()]
+
+    return take
+
+
+def _property(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _resolved(value: Any, run: Run) -> list[Any]:
+    entry = resolve(run, value.get("reference") if isinstance(value, dict) else value)
+    return [entry.resource] if entry else []
 
 
 def _descend(node: Node, steps: list[str], pack: Pack) -> Node | None:
