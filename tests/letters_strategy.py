@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from hypothesis import strategies as st
 
 from converter.definitions import Definition, Element
-from converter.definitions.layout import Group, Item, Repeat, SegmentTemplate, templates
+from converter.definitions.layout import Piece, Repeat, SegmentTemplate, templates
 from converter.edifact.text import FORMATS, normal_text
 from converter.identifiers import cpr_modulus11
 from converter.letter import Letter, Text, Value, counts_of
+
+ValueOf = Callable[[Element], st.SearchStrategy[Value]]
+"""The values that an element may have."""
 
 NUMBERS = ["0201609995", "0201609996", "0504909995", "0504909989", "0201919990", "0201919996", "2509479989"]
 REPLACEMENTS = ["0203291WQ3", "1308781OS6", "3101057JC9", "0703921VJ4", "1206550VK9", "0706830VJ9"]
@@ -82,11 +87,11 @@ def letters(definition: Definition, *, wide: bool = False) -> st.SearchStrategy[
 def _letters(draw: st.DrawFn, definition: Definition, wide: bool) -> Letter:
     values: dict[str, Value] = {}
     for element in definition.elements:
-        _fill(draw, element, "", values, wide)
+        _fill(draw, element, "", values, partial(_value, wide=wide, wired=definition.edifact))
     return Letter(definition.type, definition.version, "oioxml", values, counts_of(values))
 
 
-def _fill(draw: st.DrawFn, element: Element, base: str, values: dict[str, Value], wide: bool) -> None:
+def _fill(draw: st.DrawFn, element: Element, base: str, values: dict[str, Value], value_of: ValueOf) -> None:
     most = min(2 if element.max is None else element.max, 2)
     number = 1 if element.choice else draw(st.integers(min(element.min, most), most))
     index = 0
@@ -94,20 +99,21 @@ def _fill(draw: st.DrawFn, element: Element, base: str, values: dict[str, Value]
         leaf = f"{base}{element.name}[{index + 1}]" if element.repeats else f"{base}{element.name}"
         before = len(values)
         if element.is_leaf:
-            values[leaf] = draw(_value(element, wide))
+            values[leaf] = draw(value_of(element))
         else:
             chosen = {choice.label: draw(st.sampled_from(choice.names)) for choice in element.choices}
             for child in element.children:
                 if not child.choice or chosen[child.choice] == child.name:
-                    _fill(draw, child, f"{leaf}.", values, wide)
+                    _fill(draw, child, f"{leaf}.", values, value_of)
         index += len(values) > before
 
 
-def _value(element: Element, wide: bool) -> st.SearchStrategy[Value]:
+def _value(element: Element, *, wide: bool, wired: bool) -> st.SearchStrategy[Value]:
     if element.const is not None:
         return st.just(element.const)
     if element.codes is not None:  # values without a code have no form on the wire
-        return st.sampled_from([v for v, row in element.codes.rows.items() if row])
+        rows = element.codes.rows.items()
+        return st.sampled_from([v for v, row in rows if row or not wired])
     if element.type == "text":
         return texts(wide=wide)
     if element.type == "date":
@@ -142,7 +148,7 @@ class _Normal:
     def of(self) -> dict[str, Value]:
         for element in self.definition.elements:
             self._copy(element, "", "")
-        self._defaults(self.definition.layout)
+        self._settle()
         return self.result
 
     def _copy(self, element: Element, old: str, new: str) -> bool:
@@ -169,27 +175,70 @@ class _Normal:
         self.result[new] = normal_text(value) if isinstance(value, tuple) else value
         return True
 
-    def _defaults(self, items: tuple[Item, ...]) -> None:
-        """What the layout writes for an absent value, where the segment is always there."""
-        for template, around in templates(items):
-            loops = [i for i in around if isinstance(i, Repeat) or (isinstance(i, Group) and i.each)]
-            if loops or not isinstance(template, SegmentTemplate) or not template.required:
-                continue
-            for piece in template.pieces():
-                if not piece.own or piece.path in self.result:
-                    continue
-                if piece.codes is not None and piece.codes.absent is not None:
-                    self.result[piece.path] = piece.codes.read[piece.codes.absent[0]]
-                elif piece.codes is not None and piece.codes.empty is not None:
-                    self.result[piece.path] = piece.codes.empty
-                elif piece.filler and not piece.filler_reads:
-                    self.result[piece.path] = piece.filler
+    def _occurrences(self, path: str) -> list[str]:
+        """The leaf id prefixes of an element that the result has, by its pattern path; one empty one for none."""
+        if not path:
+            return [""]
+        steps, shape = "", []
+        for name in path.split("."):
+            steps = f"{steps}.{name}" if steps else name
+            shape.append(name + (r"\[\d+\]" if self.definition.repeats(steps) else ""))
+        found = re.compile(r"\.".join(shape) + r"\.")
+        return list(dict.fromkeys(m[0] for leaf in self.result if (m := found.match(leaf))))
+
+    def _settle(self) -> None:
+        """What the layout writes for an absent value, what it has no place for, and what reads as absent."""
+        wired: set[str] = set()
+        for template, around in templates(self.definition.layout):
+            wired.update(p.path for p in template.pieces() if p.own)
+            wired.update(path for path, _ in template.fills)
+            loops = [i.path if isinstance(i, Repeat) else i.each for i in around if not isinstance(i, SegmentTemplate)]
+            loop = next((path for path in reversed(loops) if path), "")
+            for prefix in self._occurrences(loop):
+                self._template(template, loop, prefix)
+        for leaf in list(self.result):
+            element = self.definition.leaf(leaf)
+            assert element is not None
+            if element.const is None and element.path not in {re.sub(r"\[\d+\]", "", path) for path in wired}:
+                del self.result[leaf]
+
+    def _template(self, template: SegmentTemplate, loop: str, prefix: str) -> None:
+        def leaf(path: str) -> str:
+            return prefix + path[len(loop) + 1 :] if loop and path.startswith(f"{loop}.") else path
+
+        own = [p for p in template.pieces() if p.own]
+        if not template.required and not any(leaf(p.path) in self.result for p in own):
+            return
+        if template.unless and leaf(template.unless) in self.result:
+            return
+        for slot in template.slots:
+            pieces = [p for component in slot.components for p in component if p.own]
+            dead = slot.optional and leaf(pieces[0].path) not in self.result
+            for piece in pieces:
+                self._piece(piece, leaf(piece.path), dead)
+
+    def _piece(self, piece: Piece, leaf: str, dead: bool) -> None:
+        codes, value = piece.codes, self.result.get(leaf)
+        if codes is not None and dead:
+            if codes.empty is not None:
+                self.result[leaf] = codes.empty
+            else:
+                self.result.pop(leaf, None)
+        elif codes is not None and codes.other is not None and value is not None and not codes.rows.get(str(value)):
+            self.result[leaf] = codes.read[codes.other[0]]
+        elif piece.filler_reads and value == piece.filler:
+            del self.result[leaf]
+        elif value is None and codes is not None and (codes.absent or codes.empty):
+            self.result[leaf] = codes.read[codes.absent[0]] if codes.absent else str(codes.empty)
+        elif value is None and piece.filler and not piece.filler_reads:
+            self.result[leaf] = piece.filler
 
 
 def normal_form(definition: Definition, letter: Letter) -> dict[str, Value]:
     """The values of `read(write(letter))`.
 
     Empty elements are gone and repetitions numbered without gaps; texts are in their normal form (`normal_text`); an
-    absent value for which the layout writes a constant (organisation `_`, speciality 99, status POT) has that value.
+    absent value for which the layout writes a constant (organisation `_`, speciality 99, status POT) has that value; a
+    value that is such a constant for an absent one (street `_`) is gone, and so is one without a place on the wire.
     """
     return _Normal(definition, letter.values).of()

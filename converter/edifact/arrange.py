@@ -344,6 +344,8 @@ class _Slots:
         for index, template in enumerate(self._templates):
             if index in self._used and not self._many[index]:
                 continue
+            if template.wins and any(self._rank[given] > self._rank[index] for _, given in self._given):
+                continue
             if exact and _fit(segment, _start(template)):
                 break
             if not exact and segment.tag == template.tag and template.required and index not in self._used:

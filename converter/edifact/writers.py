@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from converter.definitions import Definition
-from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, signs, templates
+from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, Slot, signs, templates
 from converter.definitions.tree import CodeList, Element
 from converter.edifact.source import Module
 
@@ -44,13 +44,27 @@ class WriterCompiler:
         return f"{prefix}{self._variables}"
 
     def _items(self, items: tuple[Item, ...], scope: _Scope) -> None:
+        winners: list[tuple[SegmentTemplate, str]] = []
         for item in items:
             if isinstance(item, SegmentTemplate):
+                if item.wins:
+                    winners.append((item, self._new("a")))
+                    self._out.add(f"{winners[-1][1]} = len({scope.into})")
                 self._segment(item, scope)
             elif isinstance(item, Group):
                 self._group(item, scope)
             else:
                 self._repeat(item, scope)
+        for template, start in winners:
+            self._winner(template, start, scope)
+
+    def _winner(self, template: SegmentTemplate, start: str, scope: _Scope) -> None:
+        """Refuse what would read as a template that wins, but stands for another."""
+        own = list(dict.fromkeys(p.path for p in template.pieces() if p.own))
+        absent = " and ".join(f"{self._key(path, scope)} not in V" for path in own)
+        with self._out.block(f"if {absent}:"):
+            values = self._out.name("STARTS", template.starts)
+            self._out.add(f"W.winner({scope.into}, {start}, {template.tag!r}, {values}, {self._key(own[0], scope)})")
 
     # -- groups and repetitions
 
@@ -108,10 +122,22 @@ class WriterCompiler:
         inner, opened = self._loop(repeat.path, scope, ())
         with out.block(opened):
             self._prefixed(repeat.path, inner)
+            start = self._merging(repeat, inner)
             self._items(repeat.items, inner)
+            if start:
+                self._out.add(f"W.merging({inner.into}, {start}, {self._key(repeat.path, scope)})")
             if repeat.choices:
                 self._choose(repeat, inner)
             self._next(repeat.path, inner)
+
+    def _merging(self, repeat: Repeat, scope: _Scope) -> str:
+        """A variable for where an occurrence starts, if two neighbours of them could read as one text."""
+        first = repeat.items[0] if repeat.items else None
+        if not isinstance(first, SegmentTemplate) or first.kind != "text":
+            return ""
+        start = self._new("s")
+        self._out.add(f"{start} = len({scope.into})")
+        return start
 
     def _choose(self, repeat: Repeat, scope: _Scope) -> None:
         out = self._out
@@ -200,12 +226,11 @@ class WriterCompiler:
             if element == body:
                 elements.append("components")
                 continue
-            values = ", ".join(self._component(component, scope) for component in slot.components)
             if slot.optional:
-                lives = next(p for component in slot.components for p in component if p.own)
-                elements.append(f"[{values}] if {self._key(lives.path, scope)} in V else []")
-            else:
-                elements.append(f"[{values}]")
+                elements.append(self._optional(slot, scope))
+                continue
+            values = ", ".join(self._component(component, scope) for component in slot.components)
+            elements.append(f"[{values}]")
         append = f"{scope.into}.append(Segment({template.tag!r}, [{', '.join(elements)}]))"
         if template.kind == "plain":
             self._out.add(append)
@@ -218,6 +243,24 @@ class WriterCompiler:
             opened = f"for components in W.lines([{lines}]):"
         with self._out.block(opened):
             self._out.add(append)
+
+    def _optional(self, slot: Slot, scope: _Scope) -> str:
+        """An element that lives by its first field; what else it holds has no place while that is absent."""
+        own = list(dict.fromkeys(p.path for component in slot.components for p in component if p.own))
+        key = self._key(own[0], scope)
+        if len(own) == 1:
+            values = ", ".join(self._component(component, scope) for component in slot.components)
+            return f"[{values}] if {key} in V else []"
+        out, variable = self._out, self._new("e")
+        out.add(f"{variable} = []")
+        with out.block(f"if {key} in V:"):
+            values = ", ".join(self._component(component, scope) for component in slot.components)
+            out.add(f"{variable} = [{values}]")
+        empty = {p.path: p.codes.empty for c in slot.components for p in c if p.own and p.codes is not None}
+        with out.block("else:"):
+            for path in own[1:]:
+                out.add(f"W.dead({self._key(path, scope)}, {empty.get(path)!r})")
+        return variable
 
     def _component(self, pieces: tuple[Piece, ...], scope: _Scope) -> str:
         """An expression for a component; lines that it needs are added before."""
@@ -253,8 +296,7 @@ class WriterCompiler:
             if codes.absent and piece.column == 1 and not piece.echo:
                 out.add(f"W.default({key})")
         with out.block("else:"):
-            fallback = "None" if codes.other is None else repr(codes.other)
-            out.add(f"{row} = {out.name('ROWS', rows)}.get({row}, {fallback})")
+            out.add(f"{row} = {out.name('ROWS', rows)}.get({row})")
             with out.block(f"if {row} is None:"):
                 quiet = piece.echo or piece.column != 1
                 out.add(f"{row} = W.code({key}, {out.name('LIST', codes)}, {quiet})")
@@ -278,4 +320,7 @@ class WriterCompiler:
             out.add(f"{variable} = {piece.filler!r}")
             if not piece.echo and not piece.filler_reads:
                 out.add(f"W.default({key})")
+        if piece.filler_reads:
+            with out.block(f"elif {variable} == {piece.filler!r}:"):
+                out.add(f"W.filler({key})")
         return variable

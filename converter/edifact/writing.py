@@ -115,6 +115,34 @@ REPLACED = declare(
     source="letter definition",
 )
 
+FILLER = declare(
+    "LTR061",
+    "value-reads-as-absent",
+    Severity.WARNING,
+    "the value is what the layout writes where there is none",
+    why="The receiver reads the element as absent.",
+    help="Nothing to do, unless the value was meant to say something.",
+    source="letter definition (fillers)",
+)
+WINNER = declare(
+    "LTR062",
+    "reads-as-another",
+    Severity.ERROR,
+    "it is absent, and what follows would read as this element",
+    why="On the wire the two look alike and the first is always this one, so the letter was not written.",
+    help="Fill in this element, or put another of the following ones first.",
+    source="letter definition (`wins`)",
+)
+MERGING = declare(
+    "LTR063",
+    "neighbours-read-as-one",
+    Severity.ERROR,
+    "a neighbour has the same qualifier, so that the texts of both would read as one",
+    why="Nothing on the wire tells where one text ends and the next begins, so the letter was not written.",
+    help="Join the two, or put another between them.",
+    source="letter definition; MedCom's EDIFACT layouts",
+)
+
 _INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
 
 Wired = Mapping[str, frozenset[str]]
@@ -211,8 +239,13 @@ class Writing:
         A code that was read from EDIFACT and is unknown goes back as it came; its reader has reported it.
         """
         found = plain(self.values[leaf]).split(":")
-        if self.letter.syntax == "edifact" and len(found) == codes.columns and found[0] not in codes.read:
+        known = found[0] in codes.read or found[0] in codes.rows
+        if self.letter.syntax == "edifact" and len(found) == codes.columns and not known:
             return found
+        if codes.other is not None:
+            if not quiet:
+                self.report(NO_PLACE, leaf, definition=f"{self.definition.type} {self.definition.version}")
+            return codes.other
         if not quiet:
             self.refuse(NO_CODE, leaf, codes=codes.name)
         return [""] * codes.columns
@@ -232,7 +265,28 @@ class Writing:
         """Logical lines cut into the components of segments."""
         return write_lines(lines)
 
+    def filler(self, leaf: str) -> None:
+        """Note that a value is the constant that stands for none."""
+        self.report(FILLER, leaf)
+
+    def dead(self, leaf: str, usual: str | None) -> None:
+        """Report a value whose element is not written because its first field is absent."""
+        if self.values.get(leaf, usual) != usual:
+            self.report(NO_PLACE, leaf, definition=f"{self.definition.type} {self.definition.version}")
+
     # -- groups
+
+    def winner(self, segments: list[Segment], start: int, tag: str, values: frozenset[str], leaf: str) -> None:
+        """Refuse a letter in which the segment at `start` would read as one that is not there."""
+        if start < len(segments) and segments[start].tag == tag and segments[start].elements[0][0] in values:
+            self.refuse(WINNER, leaf)
+
+    def merging(self, segments: list[Segment], start: int, leaf: str) -> None:
+        """Refuse a repetition whose text would read as part of the one before it."""
+        if 0 < start < len(segments):
+            before, segment = segments[start - 1], segments[start]
+            if before.tag == segment.tag and before.elements[0] == segment.elements[0]:
+                self.refuse(MERGING, leaf)
 
     def limit(self, segments: Sequence[Segment], tag: str, limit: int, leaf: str) -> None:
         """Refuse a group that holds too many segments of a tag."""
