@@ -94,7 +94,8 @@ class Ledger:
         """Compare the entries with the leaf ids of the source; add `SYS001` if they do not balance."""
         wanted = list(leaves)
         have = [raw[0] for raw in self.raw]
-        if len(wanted) != len(have) or len(set(have)) != len(have) or set(wanted) != set(have):
+        known = set(have)
+        if not len(wanted) == len(have) == len(known) or known != set(wanted):
             want, got = Counter(wanted), Counter(have)
             missing, twice = sum((want - got).values()), sum((got - want).values())
             if not missing and not twice:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import zip_longest
 from typing import Any
 
 from converter.definitions import Definition
@@ -176,8 +175,6 @@ MAX_LISTED = 100
 Place = tuple[int, int, int]
 """Number of the segment in the letter (0 is UNB), element and component, from 1; component 0 is the whole element."""
 
-_ABSENT = tuple([""] * size for size in range(10))
-
 Checked = tuple[int, int, str, str]
 """Element, component, value found, constant expected."""
 
@@ -283,18 +280,15 @@ class Reading:
     def fit(self, i: int, shape: tuple[int, ...]) -> list[list[str]]:
         """The elements of a segment in the shape of its template: what is absent is empty, what is too much is kept."""
         elements = self.segments[i].elements
-        rows: list[list[str]] = []
-        for size, have in zip_longest(shape, elements):
-            if size is None:
-                break
-            if have is None:
-                have = _ABSENT[size] if size < len(_ABSENT) else [""] * size
-            elif len(have) < size:
-                have = have + [""] * (size - len(have))
+        rows = elements[: len(shape)]
+        for number, (size, have) in enumerate(zip(shape, rows)):  # noqa: B905 - elements may be absent at the end
+            if len(have) < size:
+                rows[number] = have + [""] * (size - len(have))
             elif len(have) > size:
-                self.surplus(i, len(rows) + 1, size + 1, have[size:])
-                have = have[:size]
-            rows.append(have)
+                self.surplus(i, number + 1, size + 1, have[size:])
+                rows[number] = have[:size]
+        for size in shape[len(rows) :]:
+            rows.append([""] * size)
         for number in range(len(shape), len(elements)):
             self.surplus(i, number + 1, 1, elements[number])
         return rows

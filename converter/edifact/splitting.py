@@ -150,15 +150,19 @@ class Splitter:
             return self._each(pieces, at, step)
         element, component = self.origin.separators.element, self.origin.separators.component
         found = list(map(self.known.get, bodies))
-        for index, known in enumerate(found):
-            if known is None:
-                parts = bodies[index].split(element)
-                tag = parts.pop(0)
-                if tag not in _tags:
-                    return self._each(pieces, at, step)
-                made = found[index] = (tag, [part.split(component) for part in parts])
-                if len(bodies[index]) <= _SHORT and len(self.known) < _KNOWN:
-                    self.known[bodies[index]] = made
+        new = [index for index, known in enumerate(found) if known is None]
+        parts = [part.split(component) for part in element.join([bodies[index] for index in new]).split(element)]
+        start = 0
+        for index in new:
+            body = bodies[index]
+            end = start + body.count(element) + 1
+            tag = component.join(parts[start])
+            if tag not in _tags:
+                return self._each(pieces, at, step)
+            made = found[index] = (tag, parts[start + 1 : end])
+            start = end
+            if len(body) <= _SHORT and len(self.known) < _KNOWN:
+                self.known[body] = made
         tags, elements = zip(*found, strict=True)
         first = self.ordinal + 1
         self.ordinal += len(tags)

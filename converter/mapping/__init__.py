@@ -91,6 +91,7 @@ class Mapping:
             for loss in losses.values()
         }
         self._declared = {d.leaf: (d.keep, d.loss) for d in reversed(document.declared)}
+        self._key = [path for path in document.key if not path.startswith("$")]
 
     def to_fhir(self, letter: Letter, context: Context, log: IssueLog) -> tuple[dict[str, Any] | None, Ledger]:
         """The Bundle of a letter (without narratives) and its ledger; None for the Bundle when it is refused.
@@ -98,7 +99,7 @@ class Mapping:
         Adds `MAP` and `DIR` issues: one for each kind of loss of severity warn, `MAP001` or `MAP003` when refused.
         """
         context.log = log
-        missing = next((p for p in self.document.key if not p.startswith("$") and not letter.values.get(p)), None)
+        missing = next((path for path in self._key if not letter.values.get(path)), None)
         if missing:
             log.add(KEY_MISSING, path=missing)
             entries = [(leaf, "lost", "", "", "C91-22") for leaf in leaves_of(letter)]
@@ -118,9 +119,12 @@ class Mapping:
         """A leaf that no rule carried: kept, ignored as declared, or lost."""
         if not letter.values[leaf]:
             return (leaf, "ignored", "", "", "C91-18")
-        keep, loss = self._declared.get(pattern(leaf), (False, "C91-22"))
+        declared = self._declared.get(pattern(leaf))
+        if declared is None:
+            return (leaf, "lost", "", "", "C91-22")
+        keep, loss = declared
         if not keep:
-            return (leaf, "ignored" if pattern(leaf) in self._declared else "lost", "", "", loss)
+            return (leaf, "ignored", "", "", loss)
         if context.sidecar:
             context.keeping[leaf] = letter.values[leaf]
         return (leaf, "kept" if context.sidecar else "lost", "", "", loss)
@@ -130,13 +134,11 @@ class Mapping:
     ) -> bool:
         """One issue for each loss that is not mere information. Whether a loss refuses the message."""
         first: dict[str, list[Any]] = {}
-        for raw in (*ledger.raw, *ledger.raw_defaulted):
-            loss_id = raw[4]
-            if loss_id:
-                if loss_id in first:
-                    first[loss_id][0] += 1
-                else:
-                    first[loss_id] = [1, raw]
+        for raw in [raw for raw in (*ledger.raw, *ledger.raw_defaulted) if raw[4]]:
+            if raw[4] in first:
+                first[raw[4]][0] += 1
+            else:
+                first[raw[4]] = [1, raw]
         refused = False
         for loss_id, (count, raw) in first.items():
             loss = self.losses[loss_id]
