@@ -99,9 +99,9 @@ class Pack:
         self._compiled: dict[str, Compiler] = {}
         self._functions: dict[str, Function] = {}
         self._quick: dict[str, Answer] = {}
-        self._claims: dict[str, tuple[str, str]] = {}
+        self.claims: dict[str, tuple[str, str]] = {}
         self._extension_functions: dict[str, Function] = {}
-        self._quick_extensions: dict[str, Answer] = {}
+        self.quick_extensions: dict[str, Answer] = {}
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}
         self._ancestors: dict[str, frozenset[str]] = {}
@@ -126,13 +126,14 @@ class Pack:
         return canonical if "|" in canonical and canonical in self._profiles else self._canonical.get(canonical)
 
     def claim(self, canonical: str) -> tuple[str, str]:
-        """`url|version` and type of a profile that a resource claims; two empty texts if it is not here."""
-        claim = self._claims.get(canonical)
-        if claim is None:
-            key = self.exact(canonical)
-            if key is None:
-                return "", ""  # not remembered: messages could name any number of them
-            claim = self._claims[canonical] = (key, self._profiles[key]["type"])
+        """`url|version` and type of a profile that a resource claims; two empty texts if it is not here.
+
+        What is here is remembered in `claims`.
+        """
+        key = self.exact(canonical)
+        if key is None:
+            return "", ""  # not remembered: messages could name any number of them
+        claim = self.claims[canonical] = (key, self._profiles[key]["type"])
         return claim
 
     def key(self, canonical: str) -> str:
@@ -257,10 +258,13 @@ class Pack:
         return function
 
     def quick_extension(self, url: str) -> Answer | None:
-        """The short way of the extension with this URL; None if no package of the guide defines it."""
-        answer = self._quick_extensions.get(url)
-        if answer is None and url in self._extensions:
-            answer = self._quick_extensions[url] = self.quick(self._extensions[url]["key"])
+        """The short way of the extension with this URL; None if no package of the guide defines it.
+
+        What is here is remembered in `quick_extensions`.
+        """
+        if url not in self._extensions:
+            return None
+        answer = self.quick_extensions[url] = self.quick(self._extensions[url]["key"])
         return answer
 
     @cached_property

@@ -83,7 +83,7 @@ class Entry:
     unreadable: bool = False
     wanted: list[str] = field(default_factory=list)
     links: list[Entry] = field(default_factory=list)
-    judged: set[str] = field(default_factory=set)
+    judged: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Run:
             # A profile includes all rules of the profiles that it is derived from.
             if entry.judged and any(profile in self.pack.ancestors(done) for done in entry.judged):
                 continue
-            entry.judged.add(profile)
+            entry.judged.append(profile)
             self.judge(entry, profile)
 
     def judge(self, entry: Entry, profile: str) -> None:

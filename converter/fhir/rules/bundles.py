@@ -158,7 +158,7 @@ def search_only_in_searches(value: Object, run: Run) -> bool:
 
 def _everywhere(bundle: Object, name: str, wanted: bool) -> bool:
     """Whether all entries have an element, or none has it."""
-    return all([(name in part) is wanted for part in listed(bundle.get("entry")) if part.__class__ is dict])
+    return not [p for p in listed(bundle.get("entry")) if p.__class__ is dict and (name in p) is not wanted]
 
 
 @native("bdl-3/3cf01f51")

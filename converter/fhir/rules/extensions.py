@@ -96,7 +96,7 @@ def right_extension(value: Any, run: Run, place: Place) -> bool:
     url = value.get("url") if value.__class__ is dict else None
     if not isinstance(url, str):
         return False
-    function = run.pack.quick_extension(url)
+    function = run.pack.quick_extensions.get(url) or run.pack.quick_extension(url)
     return function is not None and (url in place.allowed or _belongs(url, run, place)) and function(value, run)
 
 

@@ -6,7 +6,7 @@ same key stands for different expressions in different versions. What is not reg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
@@ -74,9 +74,9 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def objects(value: Any) -> Iterator[dict[str, Any]]:
+def objects(value: Any) -> list[dict[str, Any]]:
     """The objects of a repeating element."""
-    return (v for v in listed(value) if isinstance(v, dict))
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
 def always(value: Any, run: Run) -> bool:

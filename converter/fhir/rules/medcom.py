@@ -46,7 +46,11 @@ def every(owners: list[Any], name: str) -> list[Any]:
     found: list[Any] = []
     for owner in owners:
         if isinstance(owner, dict) and name in owner:
-            found.extend(owner[name] if isinstance(owner[name], list) else [owner[name]])
+            value = owner[name]
+            if isinstance(value, list):
+                found += value
+            else:
+                found.append(value)
     return found
 
 
@@ -130,7 +134,7 @@ def other_needs_topic(value: Object, run: Run) -> bool:
 def _authors(communication: Object) -> list[Any]:
     found: list[Any] = []
     for payload in objects(communication.get("payload")):
-        found.extend(e.get("valueReference") for e in objects(payload.get("extension")) if e.get("url") == AUTHOR)
+        found += [e.get("valueReference") for e in objects(payload.get("extension")) if e.get("url") == AUTHOR]
     return found
 
 
@@ -139,8 +143,8 @@ def role_is_code_or_text(value: Object, run: Run) -> bool:
     """The role of every author is either a code or a text."""
     for role in follow(_authors(value), run):
         codes = every([role], "code")
-        coded = any(has(c, "code") for c in objects(every(codes, "coding")))
-        if coded == any(has(c, "text") for c in objects(codes)):
+        coded = [c for c in objects(every(codes, "coding")) if has(c, "code")]
+        if bool(coded) == bool([c for c in objects(codes) if has(c, "text")]):
             return False
     return True
 

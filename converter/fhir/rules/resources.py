@@ -64,7 +64,7 @@ def claimed(resource: dict[str, Any], pointer: str, run: Run) -> list[str]:
     for index, canonical in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(canonical, str):
             continue
-        key, kind = run.pack.claim(canonical)
+        key, kind = run.pack.claims.get(canonical) or run.pack.claim(canonical)
         if not key:
             run.add(UNKNOWN_PROFILE, f"{pointer}/meta/profile/{index}", ANYWHERE, value=canonical)
         elif kind != resource.get("resourceType"):
