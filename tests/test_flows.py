@@ -137,7 +137,7 @@ def mapped(engine: Engine) -> Engine:
 def test_bundles_have_the_same_flows(mapped: Engine, tmp_path: Path) -> None:
     """The referrals and answers are found before and after conversion to FHIR, with the same findings."""
     for path in _letters():
-        (outcome,) = engine.convert(path.read_bytes(), to="fhir")
+        (outcome,) = mapped.convert(path.read_bytes(), to="fhir")
         assert outcome.output is not None, (path, outcome.issues)
         _put(tmp_path, path, ".json", outcome.output)
     before, after = flows(CORPUS), flows(tmp_path)
@@ -150,7 +150,7 @@ def test_a_letter_and_its_bundle_are_one(mapped: Engine, tmp_path: Path) -> None
     shutil.copytree(CORPUS / "agreed-by-episode", tmp_path / "agreed-by-episode")
     for path in _letters():
         if path.parent.name == "agreed-by-episode":
-            (outcome,) = engine.convert(path.read_bytes(), to="fhir")
+            (outcome,) = mapped.convert(path.read_bytes(), to="fhir")
             _put(tmp_path, path, ".json", outcome.output)
     document = flows(tmp_path)
     assert [row["state"] for row in document["flows"]] == ["answered"]
