@@ -58,6 +58,11 @@ class Definitions:
         """The definition of a type in a version (`DIS91`, `D9134L`)."""
         return self._by_version.get((type, version))
 
+    def leaves(self, type: str) -> set[str] | None:  # noqa: A002
+        """The leaves that a type has in any version; None for an unknown type."""
+        found = [self.get(type, version) for version in self.types.get(type, ())]
+        return {leaf for definition in found if definition for leaf in definition.leaves} if found else None
+
     def by_edifact(self, type: str, assoc: str) -> Definition | None:  # noqa: A002
         """The definition for UNH's type number and association code, if its EDIFACT layout is known."""
         found = self.get(type, assoc)

@@ -350,6 +350,60 @@ class PlusJoined:
         return main or None, added
 
 
+@codec("name_of_parts", "oneway", sources=3)
+class NameOfParts:
+    """Organisation, department and unit as one name for readers; `_` stands for no name in letters."""
+
+    @staticmethod
+    def there(organisation: str | None, department: str | None, unit: str | None) -> str | None:
+        return " / ".join(part for part in (organisation, department, unit) if part and part != "_") or None
+
+
+@codec("matching", "iso")
+class Matching(_Unchanged):
+    """Carried only where the whole value matches a pattern."""
+
+    @staticmethod
+    def there(value: str, pattern: str) -> str | None:
+        return value if re.fullmatch(pattern, value) else None
+
+
+@codec("not_matching", "iso")
+class NotMatching(_Unchanged):
+    """Carried only where the value does not match a pattern."""
+
+    @staticmethod
+    def there(value: str, pattern: str) -> str | None:
+        return None if re.fullmatch(pattern, value) else value
+
+
+@codec("respelt", "lens", lossy="both")
+class Respelt:
+    """One code that FHIR spells otherwise (a code of letters ends in a blank, which no FHIR code may)."""
+
+    @staticmethod
+    def there(value: str, letter: str, fhir: str) -> tuple[str, bool]:
+        return (fhir if value == letter else value), value == fhir
+
+    @staticmethod
+    def back(value: Any, letter: str, fhir: str) -> tuple[str, bool]:
+        return (letter if value == fhir else str(value)), False
+
+
+@codec("letter_id", "lens", lossy="back")
+class LetterId:
+    """The id of another letter: `GLN#id` in FHIR. Letters name it without the GLN, which then stays empty."""
+
+    @staticmethod
+    def there(value: str) -> str:
+        return "#" + value
+
+    @staticmethod
+    def back(value: Any) -> tuple[str, bool]:
+        before, mark, after = str(value).partition("#")
+        return (after if mark else before), bool(before or not mark)
+
+
 _HEX32 = re.compile(r"[0-9a-fA-F]{32}\Z")
 _UUID = re.compile(r"([0-9a-zA-Z]{8})-([0-9a-zA-Z]{4})-([0-9a-zA-Z]{4})-([0-9a-zA-Z]{4})-([0-9a-zA-Z]{12})\Z")
 

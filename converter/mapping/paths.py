@@ -151,3 +151,18 @@ def _chosen(step: Step, items: list[Any]) -> list[int]:
     if step.selector is None or step.selector == "*":
         return list(range(len(items)))
     return [int(step.selector)] if int(step.selector) < len(items) else []
+
+
+def index(bundle: Mapping[str, Any]) -> dict[str, Node]:
+    """The resources of a Bundle by every form of reference: full URL, `Type/id`, and `urn:uuid:`."""
+    found: dict[str, Node] = {}
+    entries = bundle.get("entry")
+    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+        resource = entry.get("resource") if isinstance(entry, dict) else None
+        if not isinstance(resource, dict):
+            continue
+        node = Node(f"/entry/{number}/resource", resource)
+        if isinstance(entry.get("fullUrl"), str):
+            found.setdefault(entry["fullUrl"], node)
+        found.setdefault(f"{resource.get('resourceType')}/{resource.get('id')}", node)
+    return found
