@@ -140,7 +140,7 @@ class General:
 
     def _argument(self, kind: str, tree: Tree) -> str:
         if kind == "t":
-            return repr(_type_name(tree))
+            return repr(type_name(tree))
         if kind == "v":
             return self.expression(tree)
         if kind == "a":
@@ -173,11 +173,11 @@ _NAMES = {
 }
 
 
-def _type_name(tree: Tree) -> str:
+def type_name(tree: Tree) -> str:
     """The name of a type that stands as an argument: `Patient`, `FHIR.Patient`."""
     if tree[0] != "member":
         raise Unsupported("a type that is not a name")
-    return tree[2] if tree[1] is None else f"{_type_name(tree[1])}.{tree[2]}"
+    return tree[2] if tree[1] is None else f"{type_name(tree[1])}.{tree[2]}"
 
 
 def _context(name: str, scope: Scope) -> Items:

@@ -47,6 +47,15 @@ class Scope:
                     return resource
         return None
 
+    def typed(self, bundle: dict[str, Any], kind: str) -> list[Any]:
+        """The resources of one type in a Bundle."""
+        found = (part.get("resource") for part in bundle.get("entry", ()))
+        return [r for r in found if r is not None and r.get("resourceType") == kind]
+
+    def undecided(self, what: str) -> bool:
+        """What a rule counts as if it cannot be decided here."""
+        return True
+
     def conforms(self, item: Any, canonical: str) -> bool:
         """Whether an item meets a profile. Raises Undecided if the profile is not at hand."""
         raise Undecided(canonical)

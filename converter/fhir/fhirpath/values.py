@@ -25,6 +25,10 @@ class Undecided(Exception):  # noqa: N818 - not a fault: this validator cannot t
     """The result depends on something that the pack does not hold. `args[0]` names it."""
 
 
+class Malformed(Exception):  # noqa: N818 - not the expression's fault
+    """JSON that is not of the type of its element, which is reported as that."""
+
+
 class Item:
     """An element of FHIR data. `twin` is the object under `_name` of a primitive."""
 
@@ -84,6 +88,11 @@ def _numbers(groups: tuple[str | None, ...]) -> tuple[Any, ...]:
     return tuple(Decimal(g) if "." in g else int(g) for g in groups if g is not None)
 
 
+_JSON: dict[str, Any] = {
+    "boolean": bool,
+    "decimal": (int, float, Decimal),
+    **dict.fromkeys(("integer", "positiveInt", "unsignedInt"), int),
+}
 _TEMPORALS = {"date": "date", "dateTime": "dateTime", "instant": "dateTime", "time": "time"}
 
 
@@ -92,17 +101,20 @@ def plain(item: Any) -> Any:
     if item.__class__ is not Item:
         return item
     value, kind = item.value, item.kind
-    if value.__class__ is dict:
+    if value.__class__ is dict and not kind.primitive:
         return _quantity(value) if "Quantity" in kind.lineage else None
-    if value is None or value.__class__ is bool or not kind.primitive:
+    if value is None or not kind.primitive:
         return value
     code = kind.code
+    wanted = _JSON.get(code, str)
+    if not isinstance(value, wanted) or (wanted is not bool and isinstance(value, bool)):
+        raise Malformed
     if code in _TEMPORALS:
-        # What is no date has been reported as that.
-        return temporal(value, _TEMPORALS[code]) if isinstance(value, str) else value
-    if code == "decimal":
-        return number(value)
-    return value
+        moment = temporal(value, _TEMPORALS[code])
+        if moment is None:
+            raise Malformed
+        return moment
+    return number(value) if code == "decimal" else value
 
 
 def number(value: Any) -> Any:
