@@ -162,11 +162,7 @@ class Engine:
     @cached_property
     def mappings(self) -> Mappings:
         """The mappings, compiled."""
-        return Mappings.load(self.folder, self._leaves)
-
-    def _leaves(self, type_: str, version: str) -> set[str] | None:
-        definition = self.definitions.get(type_, version)
-        return set(definition.leaves) if definition else None
+        return Mappings.load(self.folder, self.definitions.leaves)
 
     @cached_property
     def narratives(self) -> Narratives:
@@ -364,7 +360,7 @@ class Engine:
         self, outcome: Outcome, bundle: dict[str, Any], log: IssueLog, accept: frozenset[str]
     ) -> Letter | None:
         """The letter of a Bundle by the way back of its mapping, with its ledger; None if there is none."""
-        mapping = self.mappings.for_bundle(_profiles(bundle))
+        mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
         if mapping is None:
             what = "the profile of this Bundle"
             log.add(NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what=what)

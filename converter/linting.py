@@ -40,36 +40,24 @@ def lint(folder: Path, log: IssueLog) -> str:
     """
     known = set(log.issues)
     definitions = _loaded(lambda: Definitions.load(folder / "letters"), folder, log)
-
-    def leaves(type_: str, version: str) -> set[str] | None:
-        definition = definitions.get(type_, version) if definitions else None
-        return set(definition.leaves) if definition else None
-
+    leaves = definitions.leaves if definitions else lambda type_: None
     mappings = _loaded(lambda: Mappings.load(folder, leaves), folder, log)
     if (folder / FILE).is_file():
-        types = _leaves_of_types(definitions) if definitions else None
+        types = definitions.leaves if definitions else None
         _loaded(lambda: load_table(folder / FILE, types), folder, log)
     packs = _packs(folder / "profiles", log)
+    guides = _guides(folder, log)
     counts = [
         (sum(len(v) for v in definitions.types.values()) if definitions else 0, "letter definitions"),
         (len(mappings.mappings) if mappings else 0, "mappings"),
         (len(mappings.codes) if mappings else 0, "code maps"),
         (len(mappings.losses) if mappings else 0, "kinds of loss"),
         (packs, "profile packs"),
+        (guides, "guides in source form"),
     ]
     faults = len(set(log.issues) - known)
     checked = ", ".join(f"{count} {what}" for count, what in counts)
     return f"{folder}: {checked} load and compile; {faults or 'no'} faults"
-
-
-def _leaves_of_types(definitions: Definitions) -> Callable[[str], set[str] | None]:
-    """A function that gives the leaves that a letter type has in any version; None for an unknown type."""
-
-    def leaves(type_: str) -> set[str] | None:
-        found = [definitions.get(type_, version) for version in definitions.types.get(type_, ())]
-        return {leaf for definition in found if definition for leaf in definition.leaves} if found else None
-
-    return leaves
 
 
 def _loaded(load: Callable[[], T], folder: Path, log: IssueLog) -> T | None:
@@ -101,3 +89,11 @@ def _packs(folder: Path, log: IssueLog) -> int:
         except ConverterError:
             log.add(PACK, Location(str(path), 1, 1))
     return count
+
+
+def _guides(folder: Path, log: IssueLog) -> int:
+    """Only the form can be judged here: what the profiles narrow stands in packages that need not be at hand."""
+    from converter.fhir.drafts import GUIDE, read_guide
+
+    manifests = sorted((folder / "profiles").glob(f"*/{GUIDE}"))
+    return sum(_loaded(lambda m=m: read_guide(m.parent), folder, log) is not None for m in manifests)

@@ -13,8 +13,9 @@ from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, pattern
 from converter.mapping import backward, forward
+from converter.mapping.choice import rank
 from converter.mapping.codes import CodeMap, Loss, load_codes, load_losses
-from converter.mapping.document import UNDECLARED_LEAF, UNKNOWN_LEAF, Document, Each, Reader, Rule
+from converter.mapping.document import INHERITED, UNDECLARED_LEAF, UNKNOWN_LEAF, Document, Each, Reader, Rule
 from converter.mapping.ids import Minter
 from converter.mapping.paths import Node, walk
 from converter.mapping.running import Context, Raw, claim, origin_value
@@ -217,10 +218,11 @@ class Mappings:
         self.mappings, self.losses, self.codes = mappings, losses, codes
 
     @classmethod
-    def load(cls, folder: Path, leaves: Callable[[str, str], set[str] | None]) -> Mappings:
+    def load(cls, folder: Path, leaves: Callable[[str], set[str] | None]) -> Mappings:
         """Load and compile `fhir/*.yaml`, `codes/` and `losses.yaml` of a folder.
 
-        `leaves(type, version)` gives the letter paths of a type, for the checks. Raises `MappingError` with all faults.
+        `leaves(type)` gives the letter paths of a type in any version, for the checks. Raises `MappingError` with all
+        faults.
         """
         names = {str(p): p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml")}
         codes = load_codes(folder / "codes", {Path(p): n for p, n in names.items()})
@@ -242,40 +244,60 @@ class Mappings:
         """The mapping of a letter type."""
         return next((m for m in self.mappings if m.letter == type_), None)
 
-    def for_bundle(self, profiles: list[str]) -> Mapping | None:
-        """The mapping whose Bundle profile is among these (versions after `|` do not matter)."""
+    def for_bundle(self, bundle: dict[str, Any], profiles: list[str]) -> Mapping | None:
+        """The mapping whose Bundle profile is among these (versions after `|` do not matter).
+
+        Of several with one profile, the one of which the earliest line of `chosen` holds for this Bundle.
+        """
         bare = {p.partition("|")[0] for p in profiles}
-        return next((m for m in self.mappings if m.bundle in bare), None)
+        ranked = [(rank(m.document.chosen, bundle), m) for m in self.mappings if m.bundle in bare]
+        fitting = [(rank, m) for rank, m in ranked if rank is not None]
+        return min(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
     def named(self, name: str) -> Mapping | None:
         """The mapping with that name."""
         return next((m for m in self.mappings if m.name == name), None)
 
 
-def _unaccounted(document: Document, leaves: Callable[[str, str], set[str] | None]) -> list[Issue]:
+def _unaccounted(document: Document, leaves: Callable[[str], set[str] | None]) -> list[Issue]:
     """Letter paths that rules name and the letter lacks, and elements of the letter that no rule names."""
-    known = leaves(document.letter, document.version)
+    known = leaves(document.letter)
     if known is None:
         return []
-    issues: list[Issue] = []
+    log = IssueLog()
     used = set(document.origin)
     for rule in _all_rules(document):
-        for path in (s.replace("[*]", "") for s in (*rule.sources, *rule.claims, *rule.letter_columns.values())):
+        for path in _letter_paths(rule):
             if path in known:
                 used.add(path)
-            elif not path.startswith("$") and rule not in document.back_rules:
-                log = IssueLog()
-                log.add(UNKNOWN_LEAF, rule.at, path=path, rule=f"{document.name}.{rule.name}")
-                issues.extend(log)
+            elif rule not in document.back_rules:
+                _not_there(document, rule, path, log)
     for declared in document.declared:
-        if declared.leaf not in known:
-            issues.append(fault(UNKNOWN_LEAF, declared, path=declared.leaf))
+        # An overlay inherits what its base leaves out or keeps, as far as its own letter has it.
+        if declared.leaf not in known and not (document.bases and declared.at.file != document.file):
+            log.issues.append(fault(UNKNOWN_LEAF, declared, path=declared.leaf))
         used.add(declared.leaf)
+    for fold in list(document.fold):
+        if pattern(fold.rule.target) not in known and document.bases and fold.at.file != document.file:
+            document.fold.remove(fold)
+        elif pattern(fold.rule.target) not in known:
+            _not_there(document, fold.rule, fold.rule.target, log)
     for path in sorted(known - used):
-        log = IssueLog()
         log.add(UNDECLARED_LEAF, Location(document.file, 1, 1), path=path)
-        issues.extend(log)
-    return issues
+    return list(log)
+
+
+def _letter_paths(rule: Rule) -> Iterator[str]:
+    for path in (*rule.sources, *rule.claims, *rule.letter_columns.values()):
+        if not path.startswith("$"):
+            yield path.replace("[*]", "")
+
+
+def _not_there(document: Document, rule: Rule, path: str, log: IssueLog) -> None:
+    if rule.at.file != document.file and document.bases:
+        log.add(INHERITED, rule.at, path=path, file=document.file, rule=f"{document.name}.{rule.name}")
+    else:
+        log.add(UNKNOWN_LEAF, rule.at, path=path, rule=f"{document.name}.{rule.name}")
 
 
 def _all_rules(document: Document) -> Iterator[Rule]:

@@ -14,7 +14,7 @@ from typing import Any
 from converter.letter import Value
 from converter.mapping import guards, paths, thread
 from converter.mapping.codes import CodeMap
-from converter.mapping.document import Derived, Document, Each, Refs, Resource, Rule
+from converter.mapping.document import Derived, Document, Each, Fold, Refs, Resource, Rule
 from converter.mapping.forward import Source
 from converter.mapping.paths import Node
 from converter.mapping.taking import Taking
@@ -77,6 +77,8 @@ class _Writer:
             profile = f"{resource.type!r}, {resource.profile!r}"
             put(f"{'elif' if number else 'if'} b.fits(r, {profile}){guard}:")
             self.out.depth += 1
+            if resource.at_most:
+                put(f"if i >= {resource.at_most} and b.born == 'fhir': b.leave({resource.name!r}, r); continue")
             put("i += 1")
             put(f"p = f'{resource.each}[{{i}}].'")
             for one in resource.rules:
@@ -310,6 +312,7 @@ def _defaults(document: Document) -> dict[int, str]:
 def compile_back(document: Document, codes: Mapping[str, CodeMap]) -> dict[str, Any]:
     """The parts of the section `back` that are not rules, with their paths and lines compiled."""
     sections: dict[str, Any] = {str(k): v for k, v in document.back.items() if k != "rules"}
+    sections["fold"] = [_folded(fold, document, codes) for fold in document.fold]
     sections["kept"] = {d.leaf for d in document.declared if d.keep}
     if "thread" in sections:
         section = dict(sections["thread"])
@@ -322,6 +325,25 @@ def compile_back(document: Document, codes: Mapping[str, CodeMap]) -> dict[str, 
         }
         sections["thread"] = section
     return sections
+
+
+def _folded(fold: Fold, document: Document, codes: Mapping[str, CodeMap]) -> Callable[[Taking], None]:
+    """One line of `fold` as a function."""
+    template = thread.parse_template(fold.rule.line, document.slices, codes, document.resources)
+    condition = _condition(fold.rule.when_fhir or None, document)
+    start, path = locate(document, fold.each) if fold.each else ("", ())
+
+    def run(b: Taking) -> None:
+        if not condition(b):
+            return
+        if not fold.each:
+            b.fold(fold.rule, template, None)
+        nodes = b.selections.get(start[1:], []) if start.startswith("$") else b.nodes(b.resources.get(start), path)
+        for node in nodes:
+            if not fold.type or (isinstance(node.value, dict) and node.value.get("resourceType") == fold.type):
+                b.fold(fold.rule, template, node)
+
+    return run
 
 
 def _piece(entry: Any, document: Document, codes: Mapping[str, CodeMap]) -> Callable[[thread.Thread], None]:

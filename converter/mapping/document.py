@@ -10,8 +10,10 @@ from typing import Any
 
 from converter.errors import MappingError
 from converter.issues import Issue, IssueLog, Location, Severity, declare
-from converter.mapping import codecs, guards, paths
+from converter.mapping import codecs, guards, paths, thread
+from converter.mapping.choice import Choice
 from converter.mapping.codes import CodeMap, Loss
+from converter.mapping.overlay import REMOVE, REMOVED, merged
 from converter.yamlfile import Map, Seq, Str, fault, load, place
 
 BAD_FORM = declare(
@@ -37,6 +39,14 @@ UNKNOWN_LEAF = declare(
     "the letter has no element {path!r}",
     why="The rule would never find a value.",
     help="Compare with `medcom-fhir explain TYPE`, which lists the elements of a letter.",
+)
+INHERITED = declare(
+    "LNT069",
+    "inherited-rule-without-element",
+    Severity.ERROR,
+    "{file} inherits a rule for {path!r}, which its letter does not have",
+    why="The rule would never find a value; whoever reads the file would think that it does.",
+    help="Remove the rule by name in the file that extends: `NAME: remove`.",
 )
 NO_REASON = declare(
     "LNT066",
@@ -175,13 +185,27 @@ class Derived:
 
 
 @dataclass(slots=True)
+class Fold:
+    """FHIR content without a field of its own, as lines of text: `rule` says which, `each` and `type` of what."""
+
+    at: Location
+    rule: Rule
+    each: str = ""
+    type: str = ""
+
+
+@dataclass(slots=True)
 class Refs:
-    """A list of references: one for each resource of these names, in the order of the letter."""
+    """A list of references: one for each resource of these names, in the order of the letter.
+
+    With `position`, each stands in that element of an item of the list.
+    """
 
     name: str
     at: Location
     names: list[str]
     target: str
+    position: str = ""
 
 
 @dataclass(slots=True)
@@ -203,6 +227,7 @@ class Resource:
     each: str = ""
     when: str = ""
     when_fhir: str = ""
+    at_most: int = 0
 
 
 @dataclass(slots=True)
@@ -236,10 +261,13 @@ class Document:
     declared: list[Declared]
     back: Map
     back_rules: list[Rule]
+    fold: list[Fold]
     not_carried: list[Mapping[str, str]]
     slices: dict[str, paths.Slice]
     examples: list[Map]
     needed: list[str]
+    bases: list[str]
+    chosen: list[Choice]
 
 
 class Reader:
@@ -253,19 +281,41 @@ class Reader:
         self.slices: dict[str, paths.Slice] = {}
         self.parts: dict[str, Map] = {}
         self.declared: list[Declared] = []
+        self.bases: list[str] = []
 
     def complain(self, kind: Any, value: object, **facts: object) -> None:
         """Note a fault at the place of a loaded value."""
         self.faults.append(fault(kind, value, **facts))
 
     def read(self, document: Map, file: str) -> Document:
-        """Read a loaded file. Raises `MappingError` with all its faults."""
+        """Read a loaded file, and the files that it extends. Raises `MappingError` with all its faults."""
+        document = self._extended(document, file)
         for name in document.get("uses", ()):
             self._use(name)
         result = self._document(document, file)
         if self.faults:
             raise MappingError(f"{file} does not load", self.faults)
         return result
+
+    def _extended(self, document: Map, file: str) -> Map:
+        """The file on top of the one that it extends, if it does."""
+        name = document.get("extends")
+        if name is None:
+            return document
+        path = self.folder / f"{name}.yaml"
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not path.is_file():
+            self.complain(UNKNOWN_NAME, name, what="the mapping file", name=str(name))
+            raise MappingError(f"{file} does not load", self.faults)
+        base_file = self.names.get(str(path), str(path))
+        if base_file in (file, *self.bases):
+            self.complain(BAD_FORM, name, problem="a mapping file cannot extend itself")
+            raise MappingError(f"{file} does not load", self.faults)
+        self.bases.append(base_file)
+        for key in ("mapping", "letter", "version"):
+            if key not in document:
+                self.complain(BAD_FORM, document, problem=f"`{key}` is needed")
+        base = self._extended(load(path, name=base_file), base_file)
+        return merged(base, document, lambda key: self.complain(UNKNOWN_NAME, key, what="the name", name=str(key)))
 
     def _use(self, name: Str) -> None:
         path = self.folder / "parts" / f"{name}.yaml"
@@ -330,9 +380,12 @@ class Reader:
             declared=self.declared,
             back=back,
             back_rules=[self.rule(n, e, "", one_way=True) for n, e in back.get("rules", {}).items()],
+            fold=[self._fold(e, resources) for e in back.get("fold", ())],
             not_carried=[self._not_carried(e) for e in document.get("not_carried", ())],
             slices=self.slices,
             examples=list(document.get("examples", ())),
+            chosen=[choice for text in document.get("chosen", ()) if (choice := self._choice(text))],
+            bases=self.bases,
             needed=[str(n) for n in document.get("needed", list(resources)[:3])],
         )
         for name in document.get("needed", ()):
@@ -366,6 +419,32 @@ class Reader:
             log.add(BAD_FORM, at, problem=f"{name!r} is made for each {target.each}: use `refs`")
         self.faults.extend(log)
 
+    def _choice(self, text: Str) -> Choice | None:
+        try:
+            return Choice(str(text), self.slices)
+        except ValueError as error:
+            self.complain(BAD_FORM, text, problem=str(error))
+            return None
+
+    def _fold(self, entry: Map, resources: Mapping[str, Resource]) -> Fold:
+        own = Map({k: v for k, v in entry.items() if k not in ("each", "type")})
+        own.at = place(entry)
+        rule = self.rule(Str("fold", place(entry)), own, "", one_way=True)
+        fold = Fold(place(entry), rule, str(entry.get("each", "")), str(entry.get("type", "")))
+        for key in ("line", "to", "loss"):
+            if key not in entry:
+                self.complain(BAD_FORM, entry, problem=f"`{key}` is needed")
+        start, _, rest = fold.each.partition(".")
+        try:
+            thread.parse_template(rule.line, self.slices, self.codes, resources)
+            if rest:
+                paths.parse(rest, self.slices)
+        except (ValueError, KeyError) as error:
+            self.complain(BAD_FORM, entry, problem=f"not understood in a line: {error}")
+        if start and not start.startswith("$") and start not in resources:
+            self.complain(UNKNOWN_NAME, entry["each"], what="the resource", name=start)
+        return fold
+
     def _not_carried(self, entry: Map) -> Mapping[str, str]:
         if "loss" in entry:
             self._loss(entry["loss"])
@@ -382,8 +461,8 @@ class Reader:
         rules: list[Rule | Each | Derived | Refs] = []
         group = str(entry.get("each", ""))
         sections = [*(self._apply(applied) for applied in _many(entry.get("apply"))), entry]
+        rules.extend(self._entry(n, e, group) for n, e in self._named_rules(sections))
         for section in sections:
-            rules.extend(self._entry(n, e, group) for n, e in section.get("rules", {}).items())
             for kind in ("ignore", "keep"):
                 for line in section.get(kind, ()):
                     self.declared.append(
@@ -409,7 +488,26 @@ class Reader:
             group,
             self._guard(entry.get("when", nothing), group),
             self._guard(entry.get("when_fhir", nothing)),
+            self._number(entry.get("at_most", Str("0", place(entry)))),
         )
+
+    def _number(self, text: Str) -> int:
+        if not text.isdigit():
+            self.complain(BAD_FORM, text, problem="expected a number")
+        return int(text) if text.isdigit() else 0
+
+    def _named_rules(self, sections: list[Map]) -> list[tuple[Str, Any]]:
+        """The rules of parts and of the resource itself: one given again replaces the older, `remove` removes it."""
+        found: dict[str, tuple[Str, Any]] = {}
+        for section in sections:
+            for name, entry in section.get("rules", {}).items():
+                if entry == REMOVE and name not in found:
+                    self.complain(UNKNOWN_NAME, name, what="the rule", name=str(name))
+                if entry in (REMOVE, REMOVED):
+                    found.pop(name, None)
+                else:
+                    found[name] = (name, entry)
+        return list(found.values())
 
     def _apply(self, applied: Map) -> Map:
         part = self.parts.get(str(applied.get("part", "")))
@@ -429,7 +527,8 @@ class Reader:
             self.complain(BAD_FORM, name, problem="a resource made for each repetition has no lists of its own")
             return Refs(str(name), place(name), [], "")
         if isinstance(entry, Map) and "refs" in entry:
-            return Refs(str(name), place(name), [str(n) for n in _many(entry["refs"])], str(entry.get("to", "")))
+            names = [str(n) for n in _many(entry["refs"])]
+            return Refs(str(name), place(name), names, str(entry.get("to", "")), str(entry.get("at", "")))
         if isinstance(entry, Map) and "each_of" in entry:
             return Derived(
                 str(name), place(name), str(entry["each_of"]), str(entry["value"]), str(entry["to"]), str(entry["at"])

@@ -618,14 +618,16 @@ class _Writer:
         for group, together in groupby(resources, key=lambda resource: resource.each or resource.name):
             several = list(together)
             if not several[0].each:
-                self._append_reference(several[0], f"i_{several[0].name}", values)
+                self._append_reference(several[0], f"i_{several[0].name}", values, refs.position)
                 continue
             with self._repeated(group):
                 for resource in several:
-                    self._append_reference(resource, f"l_{resource.name}[i]", values)
+                    self._append_reference(resource, f"l_{resource.name}[i]", values, refs.position)
 
-    def _append_reference(self, resource: Resource, made_id: str, values: str) -> None:
-        self.put(f"if {made_id}: {values}.append({{'reference': {resource.type + '/'!r} + {made_id}}})")
+    def _append_reference(self, resource: Resource, made_id: str, values: str, position: str) -> None:
+        reference = f"{{'reference': {resource.type + '/'!r} + {made_id}}}"
+        item = f"{{{position!r}: {reference}}}" if position else reference
+        self.put(f"if {made_id}: {values}.append({item})")
 
     def _derived(self, child: tuple[Derived, paths.Step, str], values: str) -> None:
         derived, step, scope = child

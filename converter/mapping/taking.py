@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from converter.directory import Organisation
 from converter.issues import IssueLog, Severity, declare
-from converter.letter import Letter, Value, counts_of
+from converter.letter import Letter, Text, Value, counts_of, pattern
 from converter.mapping import guards, paths
 from converter.mapping.ids import Minter, short
 from converter.mapping.paths import Node, walk
 from converter.mapping.running import GLN_IN_PLACE, SEVERAL_ORGANISATIONS, Context, Raw, origin_values
-from converter.mapping.thread import Thread, render
+from converter.mapping.thread import Template, Thread, render
 
 if TYPE_CHECKING:
     from converter.mapping.backward import Plan
-    from converter.mapping.document import Document
+    from converter.mapping.document import Document, Rule
 
 NO_CURRENT_PART = declare(
     "MAP010",
@@ -41,7 +41,7 @@ class Taking:
         self.document, self.sections, self.bundle, self.ctx = document, sections, bundle, ctx
         self.log: IssueLog = ctx.log
         self.top = Node("", bundle)
-        self.follow = _index(bundle)
+        self.follow = paths.index(bundle)
         self.resources: dict[str, Node | None] = {}
         self.values: dict[str, Value] = {}
         self.led: dict[str, Raw] = {}
@@ -285,6 +285,26 @@ class Taking:
             for leaf in _same(node, slice_.write if slice_ is not None else {}):
                 self.note(leaf.pointer, "constant-checked", name)
 
+    def leave(self, name: str, node: Node) -> None:
+        """A resource beyond what the letter can hold: the selection `$NAME` keeps it for the lines of `fold`."""
+        self.selections.setdefault(name, []).append(node)
+
+    def fold(self, rule: Rule, template: Template, scope: Node | None) -> None:
+        """Add a line of text to a leaf, unless all that it shows is carried already."""
+        text, used = render(self, template, scope)
+        if not text or all(node.pointer in self.led for node in used):
+            return
+        before, lost = self.values.get(rule.target), False
+        if rule.codec.name == "copy":
+            self.values[rule.target] = _with_line(before, text)
+        else:
+            joined = f"{before}; {text}" if before else text
+            assert rule.codec.back is not None
+            back = rule.codec.back(joined, *rule.arguments)
+            self.values[rule.target], lost = back if rule.codec.lossy_back else (back, False)
+        for node in used:
+            self.note(node.pointer, "folded-to-text", "back.fold", rule.target, rule.lossy if lost else rule.loss)
+
     def derived(self, scope: Node, target: paths.Path, source: Node | None, values: paths.Path, name: str) -> None:
         """Items that forward makes from another list."""
         known = {n.value for n in self.nodes(source, values)}
@@ -296,7 +316,7 @@ class Taking:
         """Everything of the section `back` that is not a rule, in its fixed order."""
         back = self.sections
         for path, value in self.ctx.kept.items():
-            if path in back["kept"]:
+            if pattern(path) in back["kept"]:
                 self.values.setdefault(path, value)
         for entry in back.get("fixed", ()):
             self.values.setdefault(str(entry["to"]), str(entry["value"]))
@@ -310,6 +330,8 @@ class Taking:
             self._patient_ids(back["patient_ids"])
         if self.born == "fhir" and "thread" in back:
             Thread(self, back["thread"]).write()
+        for fold in back["fold"] if self.born == "fhir" else ():
+            fold(self)
 
     def _party(self, entry: Mapping[str, Any]) -> None:
         party, node = str(entry["party"]), self.resources.get(str(entry["resource"]))
@@ -445,20 +467,15 @@ def _same(node: Node, pattern: Any) -> Iterator[Node]:
         yield node
 
 
+def _with_line(before: Value | None, line: str) -> Text:
+    """A text with a plain line after it."""
+    runs = list(before) if isinstance(before, tuple) else []
+    if runs and not runs[-1][1].endswith("\n"):
+        runs[-1] = (runs[-1][0], runs[-1][1] + "\n")
+    if runs and runs[-1][0] == "P00":
+        return (*runs[:-1], ("P00", f"{runs[-1][1]}{line}\n"))
+    return (*runs, ("P00", line + "\n"))
+
+
 def _leaf(path: str, prefix: str, group: str) -> str:
     return prefix + path[len(group) + 1 :] if group and path.startswith(group + ".") else path
-
-
-def _index(bundle: Mapping[str, Any]) -> dict[str, Node]:
-    """The resources of a Bundle by every form of reference: full URL, `Type/id`, and `urn:uuid:`."""
-    found: dict[str, Node] = {}
-    entries = bundle.get("entry")
-    for number, entry in enumerate(entries if isinstance(entries, list) else ()):
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        if not isinstance(resource, dict):
-            continue
-        node = Node(f"/entry/{number}/resource", resource)
-        if isinstance(entry.get("fullUrl"), str):
-            found.setdefault(entry["fullUrl"], node)
-        found.setdefault(f"{resource.get('resourceType')}/{resource.get('id')}", node)
-    return found

@@ -50,7 +50,8 @@ def _placeholder(
     start, _, rest = path.partition(".")
     if start.startswith("$") or start in roots:
         return start, paths.parse(rest, slices) if rest else (), (function, table)
-    return "", paths.parse(path.removeprefix("."), slices), (function, table)
+    own = path.removeprefix(".")
+    return "", paths.parse(own, slices) if own else (), (function, table)
 
 
 def render(b: Taking, template: Template, scope: Node | None) -> tuple[str | None, list[Node]]:
@@ -109,6 +110,19 @@ def display(b: Taking, node: Node, table: Any) -> tuple[str | None, list[Node]]:
     row = next((r for r in table.rows if r["code"] == code and r.get("system", system) == system), None)
     text = row["display"] if row else coding.get("display") or code
     return text, [Node(f"{node.pointer}/{k}", coding[k]) for k in ("system", "code", "display") if k in coding]
+
+
+@formatter
+def words(b: Taking, node: Node, table: Any) -> tuple[str | None, list[Node]]:
+    """A CodeableConcept as its author would read it: the text, else the display or code of its first coding."""
+    concept = node.value if isinstance(node.value, dict) else {}
+    if isinstance(concept.get("text"), str):
+        return concept["text"], [Node(f"{node.pointer}/text", concept["text"])]
+    codings = concept.get("coding")
+    coding = codings[0] if isinstance(codings, list) and codings and isinstance(codings[0], dict) else {}
+    key = "display" if coding.get("display") else "code"
+    shown = coding.get(key)
+    return (str(shown), [Node(f"{node.pointer}/coding/0/{key}", shown)]) if shown else (None, [])
 
 
 @formatter

@@ -74,7 +74,18 @@ def load(
         (folder / "codes/codes.yaml").write_text(codes)
     for number, text in enumerate(texts):
         (folder / f"fhir/{number}.yaml").write_text(text)
-    return Mappings.load(folder, lambda type_, version: leaves)
+    return Mappings.load(folder, lambda type_: leaves)
+
+
+def load_types(folder: Path, *texts: str, known: dict[str, set[str]]) -> list[Mapping]:
+    """As `load`, with the elements of several letters, by their type. Without texts: what stands there already."""
+    if not texts:
+        return Mappings.load(folder, known.get).mappings
+    (folder / "losses.yaml").write_text(LOSSES)
+    (folder / "fhir/parts/slices.yaml").write_text("slices: {}")
+    for number, text in enumerate(texts):
+        (folder / f"fhir/{number}.yaml").write_text(text)
+    return load_types(folder, known=known)
 
 
 def places(issues: list[Issue]) -> list[tuple[str, str, int]]:

@@ -9,7 +9,7 @@ import pytest
 
 from converter.errors import MappingError
 from converter.mapping import Mapping
-from tests.mapping.small import back, load, places, resource, returns, small, there
+from tests.mapping.small import REST, back, load, load_types, places, resource, returns, small, there
 
 SECTIONS = """slices:
   section[first]:
@@ -292,3 +292,235 @@ def test_codecs_are_given_what_they_take(tmp_path: Path, rule: str) -> None:
     with pytest.raises(MappingError) as caught:
         load(tmp_path, small(f"    rules:\n      x: {rule}\n"))
     assert {i.code for i in caught.value.issues} == {"LNT063"}
+
+
+PARTS = """parts:
+  named:
+    params: [at]
+    rules:
+      name: $at.Name <-> name
+      alias: $at.Alias <-> alias[0]
+    ignore:
+      - {from: $at.Secret, loss: T-2}
+"""
+BASE = """    rules:
+      title: A.Title <-> title
+      status: {const: final, to: status}
+      note: A.Note <-> language
+      owner: {ref: owner, to: "author[0]"}
+      helper: {ref: helper, to: "author[1]"}
+    ignore:
+      - {from: A.Gone, loss: T-2}
+  owner:
+    type: Organization
+    profile: http://example.org/owner
+    anchor: Owner.Name
+    found: focus.author[0]
+    apply: {part: named, with: {at: Owner}}
+  helper:
+    type: Practitioner
+    profile: http://example.org/helper
+    anchor: Helper.Name
+    found: focus.author[1]
+    rules:
+      name: Helper.Name <-> name[0].text
+"""
+BASE_LEAVES = {
+    "Letter.Identifier",
+    "A.Title",
+    "A.Note",
+    "A.Gone",
+    "Owner.Name",
+    "Owner.Alias",
+    "Owner.Secret",
+    "Helper.Name",
+}
+OVER = """mapping: larger
+extends: "0"
+letter: LARGER
+version: S0200L
+uses: [shared]
+resources:
+  focus:
+    rules:
+      title: {from: A.Title, to: title, codec: cut(3), lossy: T-1}
+      status: remove
+      more: A.More <-> identifier.value
+      helper: remove
+    ignore:
+      - {from: A.Extra, loss: T-1}
+  owner:
+    rules:
+      alias: remove
+  helper: remove
+not_carried:
+  - {path: Organization.alias, loss: T-1}
+"""
+OVER_LEAVES = {"Letter.Identifier", "A.Title", "A.Note", "A.More", "A.Extra", "Owner.Name"}
+
+
+def overlay(tmp_path: Path, over: str = OVER, leaves: set[str] = OVER_LEAVES) -> Mapping:
+    text = small(BASE).replace("uses: [slices]", "uses: [slices, shared]")
+    for name in ("fhir/parts", "codes"):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    (tmp_path / "fhir/parts/shared.yaml").write_text(PARTS)
+    known = {"SMALL": BASE_LEAVES, "LARGER": leaves}
+    return load_types(tmp_path, text, over, known=known)[1]
+
+
+def test_an_overlay_replaces_adds_and_removes_by_name(tmp_path: Path) -> None:
+    mapping = overlay(tmp_path)
+    assert (mapping.name, mapping.letter, mapping.document.bundle) == ("larger", "LARGER", "http://example.org/message")
+    bundle = returns(mapping, {"A.Title": "abc", "A.Note": "da", "A.More": "m", "Owner.Name": "o"})
+    assert {e["resource"]["resourceType"] for e in bundle["entry"]} == {"MessageHeader", "Composition", "Organization"}
+    composition = resource(bundle, "Composition")
+    assert list(composition) == ["resourceType", "id", "meta", "title", "language", "author", "identifier"]
+    resource(bundle, "Organization")["alias"] = ["x"]
+    composition["title"] = "longer"
+    values, ledger = back(mapping, bundle)
+    assert values["A.Title"] == "lon"
+    assert {e.leaf.rpartition("/resource/")[2]: e.loss for e in ledger.entries if e.loss} == {
+        "title": "T-1",
+        "alias/0": "T-1",
+    }
+
+
+def test_places_stay_those_of_the_file_in_which_a_rule_stands(tmp_path: Path) -> None:
+    document = overlay(tmp_path).document
+    rules = {rule.name: rule.at for rule in document.resources["focus"].rules}
+    base, over = small(BASE).splitlines(), OVER.splitlines()
+    assert (rules["note"].file, base[rules["note"].line - 1].strip()) == ("fhir/0.yaml", "note: A.Note <-> language")
+    assert (rules["title"].file, over[rules["title"].line - 1].strip()[:5]) == ("fhir/1.yaml", "title")
+
+
+def test_the_base_is_not_changed_by_its_overlay(tmp_path: Path) -> None:
+    overlay(tmp_path)
+    first = load_types(tmp_path, known={"SMALL": BASE_LEAVES, "LARGER": OVER_LEAVES})[0]
+    bundle = returns(first, {"A.Title": "abcdef", "Owner.Name": "o", "Owner.Alias": "a", "Helper.Name": "h"})
+    assert resource(bundle, "Composition")["status"] == "final"
+
+
+@pytest.mark.parametrize(
+    ("over", "leaves", "expected"),
+    [
+        (OVER, OVER_LEAVES - {"A.Note"}, [("LNT069", "fhir/0.yaml")]),
+        (
+            OVER.replace("more: A.More", "more: A.Mor"),
+            OVER_LEAVES,
+            [("LNT065", "fhir/1.yaml"), ("LNT067", "fhir/1.yaml")],
+        ),
+        (OVER.replace("alias: remove", "alia: remove"), OVER_LEAVES, [("LNT064", "fhir/1.yaml")]),
+        (OVER.replace("  helper: remove\nnot", "  helped: remove\nnot"), OVER_LEAVES, [("LNT064", "fhir/1.yaml")]),
+        (OVER.replace('extends: "0"', "extends: nothing"), OVER_LEAVES, [("LNT064", "fhir/1.yaml")]),
+        (OVER.replace('extends: "0"', 'extends: "1"'), OVER_LEAVES, [("LNT063", "fhir/1.yaml")]),
+        (OVER.replace("letter: LARGER", ""), OVER_LEAVES, [("LNT063", "fhir/1.yaml")]),
+    ],
+)
+def test_overlays_that_cannot_be_used(
+    tmp_path: Path, over: str, leaves: set[str], expected: list[tuple[str, str]]
+) -> None:
+    with pytest.raises(MappingError) as caught:
+        overlay(tmp_path, over, leaves)
+    assert [place[:2] for place in places(caught.value.issues)] == expected
+
+
+FOLDED = """    rules:
+      title: A.Title <-> title
+      text: A.Text <-> identifier.value | plain_text
+      entries: {refs: [problem], to: "section[second].entry"}
+  problem:
+    type: Condition
+    profile: http://example.org/problem
+    each: Item
+    at_most: 1
+    found: focus.section[second].entry[*]
+    rules:
+      text: Text <-> code.text
+"""
+FOLD = """
+back:
+  fold:
+    - {each: "focus.author[*].display", line: "Author: {.}", to: A.Text, loss: T-1}
+    - {line: "Language: {focus.language}[ of {focus.author[0].display}]", to: A.Text, loss: T-2}
+    - {each: $problem, line: "Also: {code|words}", to: A.Text, loss: T-1}
+    - each: "focus.section[second].entry[*].resolve()"
+      type: AllergyIntolerance
+      line: "Beware: {code|words}"
+      to: A.Text
+      loss: T-1
+    - line: "{focus.confidentiality}"
+      when_fhir: focus.language present
+      to: A.Title
+      codec: cut(9)
+      loss: T-1
+      lossy: T-2
+"""
+
+
+def rich(mapping: Mapping) -> dict[str, Any]:
+    bundle, _ = there(
+        mapping, {"A.Title": "title", "A.Text": (("P00", "text\n"),), "Item[1].Text": "p1", "Item[2].Text": "p2"}
+    )
+    composition = resource(bundle, "Composition")
+    composition |= {"author": [{"display": "N"}, {"display": "M"}], "language": "da", "confidentiality": "abc"}
+    allergy = {"resourceType": "AllergyIntolerance", "id": "a", "code": {"coding": [{"code": "c", "display": "nuts"}]}}
+    bundle["entry"].append({"fullUrl": "u:a", "resource": allergy})
+    composition["section"][0]["entry"].append({"reference": "AllergyIntolerance/a"})
+    return bundle
+
+
+def test_what_has_no_field_becomes_lines_of_text(tmp_path: Path) -> None:
+    (mapping,) = load(tmp_path, small(FOLDED, FOLD + REST), slices=SECTIONS).mappings
+    values, ledger = back(mapping, rich(mapping), born="fhir")
+    assert values == {
+        "A.Title": "title; ab",
+        "A.Text": (("P00", "text\nAuthor: N\nAuthor: M\nLanguage: da of N\nAlso: p2\nBeware: nuts\n"),),
+        "Item[1].Text": "p1",
+    }
+    folded = {
+        e.leaf.rpartition("/resource/")[2]: e.loss for e in ledger.entries if str(e.disposition) == "folded-to-text"
+    }
+    assert folded == {
+        "author/0/display": "T-1",
+        "author/1/display": "T-1",
+        "language": "T-2",
+        "code/text": "T-1",
+        "code/coding/0/display": "T-1",
+        "confidentiality": "T-2",
+    }
+
+
+def test_a_bundle_born_from_a_letter_is_not_folded(tmp_path: Path) -> None:
+    (mapping,) = load(tmp_path, small(FOLDED, FOLD + REST), slices=SECTIONS).mappings
+    values, _ = back(mapping, rich(mapping))
+    assert values["A.Text"] == (("P00", "text\n"),)
+    assert values["Item[2].Text"] == "p2"
+
+
+def test_lines_follow_formatted_text(tmp_path: Path) -> None:
+    (mapping,) = load(tmp_path, small(FOLDED.replace("plain_text", "xhtml"), FOLD + REST), slices=SECTIONS).mappings
+    bundle, _ = there(mapping, {"A.Text": (("PF0", "bold"),)})
+    resource(bundle, "Composition")["language"] = "da"
+    values, _ = back(mapping, bundle, born="fhir")
+    assert values["A.Text"] == (("PF0", "bold\n"), ("P00", "Language: da\n"))
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ('{each: "nobody.x", line: "{.}", to: A.Text, loss: T-1}', "LNT064"),
+        ('{line: "{focus.a..b}", to: A.Text, loss: T-1}', "LNT063"),
+        ('{line: "{focus.a|nothing}", to: A.Text, loss: T-1}', "LNT063"),
+        ('{line: "{focus.a|display(nothing)}", to: A.Text, loss: T-1}', "LNT063"),
+        ('{line: "{focus.a}", to: A.Text}', "LNT063"),
+        ('{line: "{focus.a}", to: A.Text, loss: T-9}', "LNT064"),
+        ('{line: "{focus.a}", to: A.Missing, loss: T-1}', "LNT065"),
+    ],
+)
+def test_lines_that_cannot_be_used(tmp_path: Path, line: str, code: str) -> None:
+    text = small(FOLDED, f"back:\n  fold:\n    - {line}\n{REST}")
+    leaves = {"Letter.Identifier", "A.Title", "A.Text", "Item.Text"}
+    with pytest.raises(MappingError) as caught:
+        load(tmp_path, text, slices=SECTIONS, leaves=leaves)
+    at = next(n for n, row in enumerate(text.splitlines(), 1) if row.strip() == f"- {line}")
+    assert places(caught.value.issues) == [(code, "fhir/0.yaml", at)]
