@@ -310,6 +310,19 @@ class _Builder:
             return self._structure(canonical[len(base) :])
         return self.closure.find(canonical)
 
+    def line(self, canonical: str) -> list[str]:
+        """The URLs of a profile and of those that it is derived from."""
+        found: list[str] = []
+        base = self.guide.url("StructureDefinition", "")
+        while canonical and canonical not in found:
+            found.append(canonical.partition("|")[0])
+            source = self._source(canonical[len(base) :]) if canonical.startswith(base) else None
+            definition = None if source else self.closure.find(canonical)
+            canonical = str(definition.get("baseDefinition", "")) if definition else ""
+            if source and "parent" in source[2]:
+                canonical = self._canonical(source[2]["parent"], "the parent")
+        return found
+
     def _source(self, name: str) -> tuple[str, Str, Map] | None:
         for kind in ("profiles", "extensions"):
             for have, form in self.guide.sources[kind].items():
@@ -460,7 +473,7 @@ class _Changes:
         self.log = builder.log
         self.url = url
         self.type = parent["type"]
-        self.snapshot = Snapshot(parent, builder.find)
+        self.snapshot = Snapshot(parent, builder.find, builder.line)
         self.lines: dict[str, Element] = {}
         root = {"short": str(form["title"])} if "title" in form else {}
         self._line(self.type, root, place(form))
@@ -594,7 +607,7 @@ class _Changes:
             return [self._plain(v) for v in value]
         if code == "boolean":
             return value == "true"
-        if isinstance(value, Str) and value in self.builder.guide.sources["codesystems"] and not code:
+        if isinstance(value, Str) and code in ("", "uri") and value in self.builder.guide.sources["codesystems"]:
             return self.builder.guide.url("CodeSystem", value)
         return int(value) if code in _INTEGERS else str(value)
 

@@ -8,12 +8,13 @@ A profile may only narrow; what would widen its parent is refused. Source: https
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 Element = dict[str, Any]
 Definition = dict[str, Any]
 Find = Callable[[str], Definition | None]
+Line = Callable[[str], list[str]]
 BASE = "http://hl7.org/fhir/StructureDefinition/"
 _STRENGTHS = ("example", "preferred", "extensible", "required")
 
@@ -30,12 +31,14 @@ class Refused(Exception):  # noqa: N818 - named for what happened, and always ca
 class Snapshot:
     """The element table of a profile under construction, in the order of the snapshot.
 
-    `find` gives the definition of a canonical URL, with its snapshot.
+    `find` gives the definition of a canonical URL, with its snapshot; `line` the URLs of a profile and of those that it
+    is derived from, which must be known before its snapshot: profiles may name each other.
     """
 
-    def __init__(self, parent: Definition, find: Find) -> None:
+    def __init__(self, parent: Definition, find: Find, line: Line) -> None:
         self.elements: list[Element] = copy.deepcopy(parent["snapshot"]["element"])
         self.find = find
+        self.line = line
         self.by_id = {element["id"]: element for element in self.elements}
 
     def apply(self, change: Element) -> None:
@@ -125,15 +128,8 @@ class Snapshot:
         for key in ("targetProfile", "profile"):
             allowed = {u.partition("|")[0] for t in before for u in t.get(key, ())}
             for canonical in kind.get(key, ()):
-                if allowed and BASE + "Resource" not in allowed and allowed.isdisjoint(self._line(canonical)):
+                if allowed and BASE + "Resource" not in allowed and allowed.isdisjoint(self.line(canonical)):
                     raise Refused(name, f"may not name {canonical.rpartition('/')[2]} in the parent")
-
-    def _line(self, canonical: str) -> Iterator[str]:
-        """A profile and those that it is derived from."""
-        definition = self.find(canonical)
-        while definition is not None:
-            yield definition["url"]
-            definition = self.find(definition["baseDefinition"]) if "baseDefinition" in definition else None
 
 
 def _moved(element: Element, root: Element, new_id: str, new_path: str) -> Element:

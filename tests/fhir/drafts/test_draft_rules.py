@@ -1,14 +1,14 @@
 """Every rule of the draft profiles is broken once by an invented message, and found where it is broken.
 
-messages.yaml holds one message of each kind that breaks no rule, cases.txt what is done to it. That no rule is left out is
-checked against the sources of the profiles themselves.
+messages.yaml holds one message of each kind that breaks no rule, cases.txt what is done to it. That no rule is left out
+is checked against the sources of the profiles themselves.
 """
 
 from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,7 @@ def element(path: str, form: Any, discriminators: tuple[str, ...]) -> Iterator[s
 
 
 def covers(rule: str, wanted: str) -> bool:
-    """Whether a case that is found under `rule` shows the rule `wanted`: itself, or a slice of it that must be there."""
+    """Whether a case that is found under `rule` shows the rule `wanted`: itself, or a slice of it that must be."""
     plain = ".".join(part.partition(":")[0] for part in rule.split("."))
     return rule == wanted or rule.startswith(wanted + ":") or plain == wanted
 
