@@ -13,13 +13,14 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help demo test test-long bench lint lock clean
+.PHONY: help demo test test-long bench oracle lint lock clean
 
 help:
 	@echo "make demo       convert every fixture into out/ and print what became of each message"
 	@echo "make test       format, lint, types, import contracts and tests"
 	@echo "make test-long  the tests that make test leaves out as well"
 	@echo "make bench      time each stage beside pydifact, jinja2 and fhir.resources"
+	@echo "make oracle     compare the FHIR validator with HL7's official one (Java 17 and Maven)"
 	@echo "make lock       resolve the dependencies anew into the lock files"
 	@echo "make clean      remove .venv, out/ and caches"
 
@@ -55,6 +56,9 @@ test-long: lint
 
 bench: $(VENV)/.development
 	$(BIN)/python -m benchmarks $(BENCH)
+
+oracle: $(VENV)/.development
+	$(BIN)/python tests/oracle/oracle.py $(ORACLE)
 
 # uv only resolves; installing stays with pip, which every Python has.
 COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --quiet --upgrade
