@@ -98,7 +98,7 @@ OBJECT_LENGTH = declare(
     "the length of an object in UNO is absent or not a number of bytes",
     why="A binary object has no other end than its length.",
     help="UNO element 4, component 1 must hold the number of bytes between UNO's terminator and UNP.",
-    source="MedCom BIN01, UNO; ISO 9735-8",
+    source="MedCom's attachment message, UNO; ISO 9735-8",
     contrl=12,
 )
 OBJECT_MISMATCH = declare(
@@ -108,7 +108,7 @@ OBJECT_MISMATCH = declare(
     "UNP does not follow after the number of bytes that UNO announces",
     why="The object was cut, padded or changed on the way (line ends converted, say); its message cannot be used.",
     help="Transfer the file as binary, and compare with the sender's.",
-    source="MedCom BIN01, UNO and UNP; CONTRL 0085",
+    source="MedCom's attachment message, UNO and UNP; CONTRL 0085",
     contrl=29,
 )
 LINE_END_AFTER_OBJECT = declare(
@@ -118,7 +118,7 @@ LINE_END_AFTER_OBJECT = declare(
     "line ends stand between an object and UNP",
     why="They may be the object's own last bytes, pushed out by bytes that were added further up.",
     help="Compare the object with the sender's; the sender should write UNP directly behind the object.",
-    source="MedCom BIN01, UNO and UNP",
+    source="MedCom's attachment message, UNO and UNP",
     contrl=29,
 )
 OBJECT_TOO_LARGE = declare(
@@ -178,21 +178,32 @@ def write_segments(segments: Iterable[Segment], separators: Separators = DEFAULT
     s = separators
     # Without a release character nothing can be escaped; the character put in instead is refused below.
     escapes = {ord(c): s.release + c if s.release else "\0" for c in s.release + s.component + s.element + s.terminator}
-    codec = charsets.CODECS[charset]
-    parts = [f"UNA{s.component}{s.element}{s.decimal}{s.release or ' '} {s.terminator}".encode("ascii")]
-    for number, segment in enumerate(segments, 1):
+    special = re.compile(f"[{re.escape(''.join(map(chr, escapes)))}]")
+    parts: list[str | bytes] = [f"UNA{s.component}{s.element}{s.decimal}{s.release or ' '} {s.terminator}"]
+    for segment in segments:
         content = segment.binary
         if content is not None:
             parts.append(content)
             continue
-        values = [s.component.join(v.translate(escapes) for v in _trimmed(e)) for e in segment.elements]
+        if special.search("".join(map("".join, segment.elements))):
+            values = [s.component.join(v.translate(escapes) for v in _trimmed(e)) for e in segment.elements]
+        else:
+            values = [s.component.join(e).rstrip(s.component) for e in segment.elements]
         while values and not values[-1]:
             values.pop()
-        text = s.element.join([segment.tag, *values]) + s.terminator
-        if charsets.unwritable(text, charset):
-            raise InterchangeError(f"segment {number} ({segment.tag}) holds a character that {charset} cannot carry")
-        parts.append(text.encode(codec))
-    return b"".join(parts)
+        parts.append(s.element.join([segment.tag, *values]) + s.terminator)
+    return _encoded(parts, charset)
+
+
+def _encoded(parts: list[str | bytes], charset: str) -> bytes:
+    """The bytes of a service string advice and the segments behind it."""
+    if charsets.unwritable("".join([part for part in parts if isinstance(part, str)]), charset):
+        for number, part in enumerate(parts):
+            if isinstance(part, str) and charsets.unwritable(part, charset):
+                tag = part[:3]
+                raise InterchangeError(f"segment {number} ({tag}) holds a character that {charset} cannot carry")
+    codec = charsets.CODECS[charset]
+    return b"".join([part.encode(codec) if isinstance(part, str) else part for part in parts])
 
 
 def _trimmed(components: list[str]) -> list[str]:
