@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<op>==|!=|\(|\)|,)|\"(?P<quoted>[^\"]*)\"|(?P<word>[^\s()=!,\"\[]+(?:\[[^\]]*\][^\s()=!,\"\[]*)*))"
+    r"\s*(?:(?P<op>==|!=|\(|\)|,)|\"(?P<quoted>[^\"]*)\"|(?P<word>[^\s()=!,\"\[]+(?:(?:\[[^\]]*\]|\(\))[^\s()=!,\"\[]*)*))"
 )
 
 
