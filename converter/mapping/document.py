@@ -564,7 +564,8 @@ class Reader:
         return str(text) if group is None else guards.qualified(text, lambda path: self._letter_path(path, group))
 
     def rule(self, name: Str, entry: Any, group: str, *, one_way: bool = False) -> Rule:
-        """Read one rule, in its short form `a <-> b | codec(x)` or as a mapping."""
+        """Read one rule, in its short form `a <-> b | codec(x)` or as a mapping; `one_way`: from the Bundle."""
+        over_bundle = one_way
         if isinstance(entry, Str):
             entry = self._short(entry)
             one_way = one_way or "direction" in entry
@@ -578,6 +579,8 @@ class Reader:
         self._sides(rule, entry, group)
         self._codec(rule, entry)
         self._conditions(rule, entry, group)
+        if not over_bundle:
+            self._check_sources(rule, entry)
         if not (rule.forward and rule.back) and not one_way and "because" not in entry:
             self.complain(NO_REASON, name)
         return rule
@@ -645,12 +648,19 @@ class Reader:
             else:
                 arguments.append(value)
         rule.arguments = tuple(arguments)
+
+    def _check_sources(self, rule: Rule, entry: Map) -> None:
+        """A codec is given as many letter paths as it takes, and a list only where it takes one."""
+        found = rule.codec
+        problem = ""
         if rule.sources and rule.forward and found.there is not None and len(rule.sources) != found.sources:
-            self.complain(BAD_FORM, text, problem=f"the codec takes {found.sources} letter paths")
-        if found.name in _LISTS and not all("[*]" in source for source in rule.sources[1:]):
-            self.complain(BAD_FORM, text, problem="the second letter path of the codec is a list: `Group[*].Leaf`")
-        if found.name not in _LISTS and any("[*]" in source for source in rule.sources):
-            self.complain(BAD_FORM, text, problem="the codec takes no list")
+            problem = f"the codec takes {found.sources} letter paths"
+        elif found.name in _LISTS and not all("[*]" in source for source in rule.sources[1:]):
+            problem = "the second letter path of the codec is a list: `Group[*].Leaf`"
+        elif found.name not in _LISTS and any("[*]" in source for source in rule.sources):
+            problem = "the codec takes no list"
+        if problem:
+            self.complain(BAD_FORM, entry.get("codec", entry), problem=problem)
 
     def _conditions(self, rule: Rule, entry: Map, group: str) -> None:
         nothing = Str("", place(entry))
