@@ -167,7 +167,7 @@ CAPABILITY = declare(
     Severity.WARNING,
     "receives: item {number} is not a message type, @ and a version",
     why="It is not understood, so routing takes it as if it were not there.",
-    help="Write items such as XDIS91@D9134L, with blanks between them.",
+    help="Write items of the form TYPE@VERSION, with blanks between them.",
 )
 BOTH_FORMATS = declare(
     "DIR016",

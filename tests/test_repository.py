@@ -6,10 +6,14 @@ import ast
 import re
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.test_privacy import repository_files
+
+if TYPE_CHECKING:
+    from converter.engine import Engine
 
 LONGEST_MODULE = 600
 LONGEST_TESTS = 700  # many short cases under one heading read better than two halves
@@ -66,6 +70,68 @@ def test_every_module_tells_its_purpose(root: Path) -> None:
     for path in modules(root):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         assert not tree.body or ast.get_docstring(tree), f"{path}: no docstring"
+
+
+# Letter types and versions as MedCom writes them (XREF01, D0133L), in the middle of a word or of a sentence.
+LETTER_TYPE = re.compile(r"(?<![A-Za-z])X?(?:DIS|REF|CTL|BIN|RPT|REQ|PRE|CLI|NOT)[0-9]{2}(?![0-9])", re.IGNORECASE)
+LETTER_VERSION = re.compile(r"(?<![A-Za-z0-9])X?[A-Z][0-9]{4}[A-Z](?![A-Za-z0-9])")
+
+
+def words_of_code(source: str) -> list[str]:
+    """Every string and every name of a module; not its docstrings and comments, which may cite what they follow."""
+    tree = ast.parse(source)
+    prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    words = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes) and id(node) not in prose:
+            words.append(node.value if isinstance(node.value, str) else node.value.decode("latin-1"))
+        words += [
+            v for name in ("id", "attr", "name", "arg", "asname") if isinstance(v := getattr(node, name, None), str)
+        ]
+    return words
+
+
+def letter_types(source: str, known: set[str]) -> set[str]:
+    """The letter types and versions that the code of a module names: those of MedCom's form, and those defined."""
+    words = words_of_code(source)
+    named = {match[0] for word in words for form in (LETTER_TYPE, LETTER_VERSION) for match in form.finditer(word)}
+    return named | {word for text in words for word in re.split(r"[^A-Za-z0-9]+", text) if word in known}
+
+
+def test_no_code_names_a_letter_type(root: Path, engine: Engine) -> None:
+    """A type is content: its definition, its mapping, its templates and its fixtures, and not a line of Python."""
+    types = engine.definitions.types
+    known = {*types, *(version for versions in types.values() for version in versions)}
+    assert len(known) > 6
+    sources = {p.relative_to(root).as_posix(): p for p in modules(root) if p.is_relative_to(root / "converter")}
+    found = {name: letter_types(path.read_text(encoding="utf-8"), known) for name, path in sources.items()}
+    assert {name: types for name, types in found.items() if types} == {}
+    assert any(engine.definitions.by_edifact(*key) for key in ((t, v) for t, vs in types.items() for v in vs))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'kind = "REF01"',
+        'if letter.type.startswith("XDIS9") or letter.type == "XDIS91": pass',
+        "def from_dis02(letter): pass",
+        'help = f"for {x} or D0233L"',
+        "row = {b'CTL03': 1}",
+        "letter.ref06 = None",
+        "def read(*, bin01=1): pass",
+        "import x as dis07",
+        'kind = "NEWTYPE"',
+    ],
+)
+def test_the_rule_finds_a_letter_type(line: str) -> None:
+    assert letter_types(line, {"NEWTYPE"})
+
+
+def test_the_rule_lets_sources_be_cited() -> None:
+    cited = (
+        '"""DIS91, row 4."""\n# as in REF01\ndef read():\n    """XBIN01."""\n    return "C91-20", "ISO 9735", "D.93A"\n'
+    )
+    assert letter_types(cited, {"DIS91"}) == set()
 
 
 def locked(path: Path) -> dict[str, str]:

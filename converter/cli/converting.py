@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--to", type=click.Choice(("fhir", "oioxml", "edifact")), help="Target; the default follows the input.")
 @click.option("-o", "--output", metavar="PATH", help="FILE.json, .ndjson, .xml or .edi, or a folder (no suffix).")
-@click.option("--letter-version", metavar="V", help="Version of the letters to write, such as D9134L.")
+@click.option("--letter-version", metavar="V", help="Version of the letters to write, as `doctor` lists them.")
 @click.option("--no-validate", is_flag=True, help="Do not judge the result by its definition or profile.")
 @click.option("--ledger", metavar="FILE", type=NEW, help="JSON lines: what became of every value, without values.")
 @click.option("--sidecar", metavar="FILE", type=NEW, help="Values without a place in the target; read on the way back.")

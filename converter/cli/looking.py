@@ -19,7 +19,7 @@ from converter.version import VERSION
         "explain letter.edi                     where each value of the result came from, what has no home and why",
         "explain letter.edi -o page.html        the same as a page: source left, target right",
         "explain EDI010                         an issue code",
-        "explain DIS91                          a letter type (DIS91@D9133L: in that version)",
+        "explain TYPE                           a letter type (TYPE@VERSION: in that version)",
     )
 )
 @click.argument("subject", metavar="X")
@@ -65,9 +65,9 @@ def _explain_message(settings: Settings, path: str, output: Path | None, *, forc
 
 @click.command(
     epilog=examples(
-        "show DIS91-carecommunication             both directions of a mapping, as Python",
-        "show DIS91-carecommunication --direction back",
-        "show DIS91                               a letter definition, expanded",
+        "show MAPPING                     both directions of a mapping, as Python",
+        "show MAPPING --direction back    the way back only",
+        "show TYPE                        a letter definition, expanded",
     )
 )
 @click.argument("mapping")

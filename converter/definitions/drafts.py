@@ -31,7 +31,7 @@ KEY = declare(
     Severity.ERROR,
     "{problem} key {key!r} in {where}",
     why="A key that nobody reads is an intention without effect; without a required one there is no definition.",
-    help="Compare with a definition that loads, such as DIS91.yaml.",
+    help="Compare with a definition that loads, in the folder mappings/letters of the program.",
 )
 SHAPE = declare(
     "LNT021",
@@ -39,7 +39,7 @@ SHAPE = declare(
     Severity.ERROR,
     "{what} must be {wanted}",
     why="The value cannot be understood, so the whole definition is refused.",
-    help="Compare with a definition that loads, such as DIS91.yaml.",
+    help="Compare with a definition that loads, in the folder mappings/letters of the program.",
 )
 PART = declare(
     "LNT022",
