@@ -56,7 +56,7 @@ def _content(folder: Path) -> Iterator[Row]:
     except (ConverterError, OSError) as error:
         yield "letters", "fault", f"do not load ({type(error).__name__}): run `medcom-fhir lint`"
     try:
-        for mapping in Mappings.load(folder, lambda type_, version: None).mappings:
+        for mapping in Mappings.load(folder, lambda type_: None).mappings:
             yield f"mapping {mapping.name}", "ok", f"{mapping.letter} <-> {mapping.bundle.rpartition('/')[2]}"
     except (ConverterError, OSError) as error:
         yield "mappings", "fault", f"do not load ({type(error).__name__}): run `medcom-fhir lint`"
