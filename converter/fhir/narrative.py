@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING
 from converter.errors import ConverterError
 from converter.fhir.bundle import Resource
 from converter.fhir.rendering import Render, compiled
-from converter.fhir.wording import LABELLED, OTHER, VALUES, Labels, Wording, anything
+from converter.fhir.wording import LABELLED, OTHER, VALUES, Labels, Wording, anything, section
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER = Path(__file__).resolve().parent.parent / "templates" / "narrative"
 SUFFIX = ".xhtml.j2"
+SECTION = "section"
 WITHOUT = ("Bundle", "Binary", "Parameters")
 """The resource types that have no narrative."""
 
-_BEFORE = ("resourceType", "id", "meta")
+_BEFORE = ("resourceType", "id", "meta", "title", "code")
 # What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Two ways to find it: bytes are
 # looked through faster than characters, and say when to look closer (surrogates begin with ED, U+FFFE with EF).
 _SUSPECT = bytes(code for code in range(0x20) if code not in b"\t\n\r") + b"\xed\xef"
@@ -48,13 +49,16 @@ class Narratives:
             labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
             if absent := sorted(LABELLED - labels.keys()):
                 raise ValueError(f"labels.json has no {', '.join(absent)}")
-            templates = {name: _compiled(environment, name + SUFFIX) for name in VALUES}
+            templates = {name: _compiled(environment, name + SUFFIX) for name in (*VALUES, SECTION)}
         except (TemplateError, OSError, ValueError) as error:
             raise ConverterError(f"the narrative templates in {folder} do not load: {error}") from error
         return cls(templates, labels)
 
     def add(self, bundle: Resource) -> None:
-        """Give every resource of a Bundle its `text`, directly after `meta`; a `text` that is there is replaced."""
+        """Give every resource of a Bundle its `text`, directly after `meta`; a `text` that is there is replaced.
+
+        Sections that only refer to resources get one too, where they have none.
+        """
         entries = bundle.get("entry")
         if type(entries) is not list:
             return
@@ -62,9 +66,11 @@ class Narratives:
         resources = [entry.get("resource") for entry in entries if type(entry) is dict]
         told = [r for r in resources if type(r) is dict and r.get("resourceType") not in WITHOUT]
         divs = [self._div(resource, wording) for resource in told]
+        textless = [s for r in told if "section" in r for s in _textless(r)]
+        divs += [self._section(s, wording) for s in textless]
         if not _is_xml("".join(divs)):
             divs = [_NOT_XML.sub("\ufffd", div) for div in divs]
-        for resource, div in zip(told, divs, strict=True):
+        for resource, div in zip((*told, *textless), divs, strict=True):
             _place(resource, {"status": "generated", "div": div})
 
     def _div(self, resource: Resource, wording: Wording) -> str:
@@ -77,6 +83,18 @@ class Narratives:
             except (AttributeError, TypeError, KeyError):
                 pass  # an element is not what it should be; the profiles will say which
         return self._templates[OTHER](anything(resource, wording))
+
+    def _section(self, one: Resource, wording: Wording) -> str:
+        try:
+            return self._templates[SECTION](section(one, wording))
+        except (AttributeError, TypeError, KeyError):
+            return self._templates[OTHER](anything(one, wording))
+
+
+def _textless(resource: Resource) -> list[Resource]:
+    """The sections that only refer to resources: their text says what those are. A text that is there is content."""
+    found = resource.get("section")
+    return [s for s in found if type(s) is dict and "text" not in s and "entry" in s] if type(found) is list else []
 
 
 def template_environment(folder: Path) -> Environment:
@@ -99,7 +117,7 @@ def _is_xml(text: str) -> bool:
 
 
 def _place(resource: Resource, text: dict[str, str]) -> None:
-    """Set `text`; a resource without one gets it after `meta`, for which all is put in again."""
+    """Set `text`; a resource without one gets it after `meta` (a section after `code`), and all is put in again."""
     if "text" not in resource:
         old = resource.copy()
         resource.clear()

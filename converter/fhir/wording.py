@@ -25,6 +25,7 @@ DATE = _CORE + "datetime-extension"
 AUTHOR = _CORE + "practitioner-extension"
 CONTACT = _CORE + "contact-extension"
 SENDER = _CORE + "sender-extension"
+DIAGNOSIS_ROLE = "https://medcom-fhir.org/fhir/StructureDefinition/diagnosis-role"
 USE = "http://medcomfhir.dk/ig/messaging/StructureDefinition/medcom-messaging-destinationUseExtension"
 
 STATUS, PRIORITY, ENCOUNTER = "Communication.status", "Communication.priority", "Encounter.status"
@@ -182,7 +183,10 @@ def _team_name(resource: Resource, wording: Wording) -> str:
 
 
 def _encounter_name(resource: Resource, wording: Wording) -> str:
-    return ", ".join(_episodes(resource))
+    if episodes := _episodes(resource):
+        return ", ".join(episodes)
+    said = (wording.coding(resource.get("class", _NOTHING)), moment(resource.get("period", _NOTHING).get("start", "")))
+    return ", ".join(filter(None, said))
 
 
 def _communication_name(resource: Resource, wording: Wording) -> str:
@@ -195,7 +199,18 @@ def _header_name(resource: Resource, wording: Wording) -> str:
 
 
 def _coded_name(resource: Resource, wording: Wording) -> str:
-    return wording.concept(resource.get("code", _NOTHING))
+    """What it is to the letter, its text and code, what the code adds, and when it was made or done."""
+    said = wording.concept(resource.get("code", _NOTHING))
+    role = wording.labels[EXTENSION].get(DIAGNOSIS_ROLE)
+    for label, value in wording.extensions(resource):
+        said = f"{value}: {said}" if label == role else f"{said}; {value}"
+    when = moment(resource.get("recordedDate", "") or resource.get("performedDateTime", ""))
+    return f"{said}, {when}" if when else said
+
+
+def _request_name(resource: Resource, wording: Wording) -> str:
+    said = wording.concept(resource.get("code", _NOTHING))
+    return said or ", ".join([value for _, value in wording.identifiers(resource, "Id")])
 
 
 def _composition_name(resource: Resource, wording: Wording) -> str:
@@ -203,8 +218,10 @@ def _composition_name(resource: Resource, wording: Wording) -> str:
 
 
 def _document_name(resource: Resource, wording: Wording) -> str:
-    description: str = resource.get("description", "")
-    return description
+    said = [resource.get("description", "")]
+    said += [content.get("attachment", _NOTHING).get("url", "") for content in resource.get("content", ())]
+    said += [f"{label}: {value}" for label, value in wording.extensions(resource)]
+    return ", ".join(filter(None, said))
 
 
 NAMES: dict[str, Callable[[Resource, Wording], str]] = {
@@ -216,7 +233,7 @@ NAMES: dict[str, Callable[[Resource, Wording], str]] = {
     "Encounter": _encounter_name,
     "Communication": _communication_name,
     "MessageHeader": _header_name,
-    "ServiceRequest": _coded_name,
+    "ServiceRequest": _request_name,
     "Condition": _coded_name,
     "Procedure": _coded_name,
     "Composition": _composition_name,
@@ -393,6 +410,11 @@ def _composition(resource: Resource, wording: Wording) -> Values:
         "sections": [section.get("title", "") for section in resource.get("section", ())],
         "extensions": wording.extensions(resource),
     }
+
+
+def section(resource: Resource, wording: Wording) -> Values:
+    """The variables of the text of a section that says nothing but what it refers to."""
+    return {"entries": wording.references(resource.get("entry", []))}
 
 
 def _service_request(resource: Resource, wording: Wording) -> Values:

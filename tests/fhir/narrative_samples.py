@@ -176,7 +176,7 @@ PROVENANCE = {
 COMPOSITION = {
     "resourceType": "Composition",
     "id": "id-composition",
-    "extension": [{"url": OURS + "action-priority", "valueCode": "code-action"}],
+    "extension": [{"url": OURS + "legacy-action-priority", "valueCode": "code-action"}],
     "status": "code-composition-status",
     "type": {"coding": [{"code": "code-type"}]},
     "subject": ref("Patient", "id-patient"),
@@ -239,7 +239,7 @@ PROCEDURE = {
 DOCUMENT = {
     "resourceType": "DocumentReference",
     "id": "id-document",
-    "extension": [{"url": OURS + "supplement-on-paper", "valueString": "på papir"}],
+    "extension": [{"url": OURS + "reference-supplement", "valueString": "på papir"}],
     "identifier": [{"value": "object-1"}],
     "description": "Bilagets beskrivelse",
     "subject": ref("Patient", "id-patient"),
@@ -396,7 +396,12 @@ SHOWN = {
     "MessageHeader": ["(code-primary)", "Ansvarshuset"],
     "Patient": ["Død: ja", "Stilling: Fagets navn"],
     "Encounter": [
-        *("02-01-2029", "04-03-2029 kl. 05:06", "Speciale: code-speciality", "Diagnose: Diagnosetekst (DX01)"),
+        *(
+            "02-01-2029",
+            "04-03-2029 kl. 05:06",
+            "Speciale: code-speciality",
+            "Diagnose: code-diagnosis-role: Diagnosetekst (DX01); 02-01-2040, 24-11-2037",
+        ),
         *("Udskrevet til: Hjemmet", "På baggrund af: Ydelsestekst", "Forløbsstatus: code-episode"),
     ],
     "PractitionerRole": ["Speciale: code-specialty"],
@@ -418,7 +423,7 @@ SHOWN = {
         *("Patient: Fornavn", "Forløb: episode-1", "Henviser: Doktor Dyr", "Henvist til: Modtagerhuset"),
         *("Første årsag", "Anden årsag", "Liggende", "Kopi af svar til: Kopihuset", "code-note: Notetekst"),
         *("Bemærkning: Fri note", "Første afsnit", "Linje <1>\nLinje 2", "Andet afsnit", "Stykke 1\nStykke 2"),
-        *("Yderligere: Diagnosetekst (DX01)", "Yderligere: Andet", "Id: id-request"),
+        *("Yderligere: code-diagnosis-role: Diagnosetekst (DX01)", "Yderligere: Andet", "Id: id-request"),
     ],
     "Condition": [
         *("Diagnose: Diagnosetekst (DX01)", "Diagnosetype: code-diagnosis-role", "24-11-2037", "Patient: Fornavn"),

@@ -12,7 +12,7 @@ import pytest
 
 from converter.errors import ConverterError
 from converter.fhir.bundle import leaves, write_json
-from converter.fhir.narrative import FOLDER, SUFFIX, Narratives, template_environment
+from converter.fhir.narrative import FOLDER, SECTION, SUFFIX, Narratives, template_environment
 from converter.fhir.wording import VALUES, Wording
 from tests.fhir.narrative_samples import MESSAGE_HEADER, NAMES, OBLIGED, SAMPLES, everything, missing, seen, told
 
@@ -127,7 +127,7 @@ def test_the_fast_way_to_render_gives_what_jinja2_gives(narratives: Narratives, 
 
 
 def test_every_file_of_the_folder_is_used() -> None:
-    assert {path.name for path in FOLDER.iterdir()} == {kind + SUFFIX for kind in NAMES} | {"labels.json"}
+    assert {path.name for path in FOLDER.iterdir()} == {kind + SUFFIX for kind in (*NAMES, SECTION)} | {"labels.json"}
 
 
 @pytest.mark.parametrize(
@@ -216,3 +216,16 @@ def test_the_text_of_a_section_is_content_and_stays(narratives: Narratives) -> N
     }
     assert natures["/entry/0/resource/text/div"]
     assert not natures["/entry/0/resource/section/0/text/div"]
+
+
+def test_a_section_that_only_refers_tells_what_it_refers_to(narratives: Narratives) -> None:
+    bundle = everything()
+    composition = told(bundle)["Composition"]
+    entry = [{"reference": "Procedure/id-procedure"}, {"reference": "DocumentReference/id-document"}]
+    composition["section"].append({"title": "Tredje afsnit", "code": {"text": "c"}, "entry": entry})
+    narratives.add(bundle)
+    section = composition["section"][2]
+    assert list(section) == ["title", "code", "text", "entry"]
+    text = seen(section["text"]["div"])
+    assert "code-procedure-role: Indgrebstekst, 25-12-2038" in text
+    assert "Bilagets beskrivelse, https://file.example, Eftersendes på papir: på papir" in text
