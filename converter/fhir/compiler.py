@@ -60,6 +60,7 @@ NAMES: dict[str, Any] = {
     "no_list": structure.no_list,
     "no_object": structure.no_object,
     "prohibited": cardinality.prohibited,
+    "unmet": invariants.unmet,
     "strange": structure.strange,
     "wrong": values.wrong,
     **primitives.FAST_NAMES,
@@ -126,6 +127,13 @@ class Functions:
     def site(self, node: Node) -> Site:
         """Who speaks when a check of this element fails."""
         return Site(self.label, node.id)
+
+    def checks(self, node: Node, code: str = "") -> list[tuple[dict[str, Any], invariants.Check | None, str]]:
+        """The rules of an element (as one of its types), their functions, and the elements that they speak of."""
+        code = code or (node.types[0].code if node.types else "")
+        kind = self.type if node is self.root else self.pack.paths.at(self.type, node.id, code) if node.rules else ""
+        rules = [self.pack.rules[number] for number in node.rules]
+        return [(rule, *invariants.check_of(rule, kind, self.pack)) for rule in rules]
 
     def _matcher(self, node: Node) -> slicing.Matcher | None:
         return self.pack.matcher(self.key, node) if node.slicing and node.slices else None
@@ -399,14 +407,15 @@ class Compiler(Functions):
             binding.emit_coded(source, self.pack.codes(node.binding), pointer, site, kind.code)
         if node.rules:
             if kind.primitive:
-                self._rules(node, "v", pointer)
+                self._rules(node, "v", pointer, kind.code)
             else:
                 with source.block("if v.__class__ is dict:"):
-                    self._rules(node, "v", pointer)
+                    self._rules(node, "v", pointer, kind.code)
 
-    def _rules(self, node: Node, value: str, pointer: str) -> None:
-        for number in node.rules:
-            invariants.emit_invariant(self.source, self.pack.rules[number], value, pointer, self.site(node))
+    def _rules(self, node: Node, value: str, pointer: str, code: str = "") -> None:
+        place = invariants.Place(value, pointer, self.site(node))
+        for rule, check, when in self.checks(node, code):
+            invariants.emit_invariant(self.source, rule, check, when, place)
 
 
 def extends(node: Node) -> bool:

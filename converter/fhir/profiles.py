@@ -16,10 +16,12 @@ from typing import Any
 
 from converter.fhir.compiler import Compiler, Function
 from converter.fhir.elements import Node, tree
+from converter.fhir.fhirpath.model import Model
 from converter.fhir.packs import BASE, is_message, read_pack
 from converter.fhir.quick import Answer, Quick
 from converter.fhir.rules import bundles, datatypes, identifiers, medcom, resources
 from converter.fhir.rules.binding import Codes
+from converter.fhir.rules.invariants import Check
 from converter.fhir.rules.primitives import right_primitive
 from converter.fhir.rules.slicing import Matcher, matcher_of
 from converter.fhir.run import TOO_DEEP, Entry, Run
@@ -105,6 +107,7 @@ class Pack:
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}
         self._ancestors: dict[str, frozenset[str]] = {}
+        self.path_rules: dict[tuple[str, str], Check | None] = {}
         self._matchers: dict[tuple[str, str], Matcher | None] = {}
 
     @classmethod
@@ -176,6 +179,17 @@ class Pack:
         if key not in self._trees:
             self._trees[key] = tree(self._profiles[key]["elements"])
         return self._trees[key]
+
+    @cached_property
+    def paths(self) -> Model:
+        """The types of the pack as FHIRPath needs them."""
+        return Model(lambda code: self.tree(self.base(code)), self._resources)
+
+    def value_set(self, canonical: str) -> Codes | None:
+        """An expanded value set by its URL, with or without version; None if it is not here."""
+        known = self._facts["valuesets"]
+        key = canonical if canonical in known else next((k for k in known if k.partition("|")[0] == canonical), None)
+        return self.codes(key) if key else None
 
     def codes(self, key: str) -> Codes:
         """An expanded value set."""

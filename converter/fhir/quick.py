@@ -85,16 +85,16 @@ class Quick(Functions):
         with self.source.block(f"if {condition}:"):
             self.source(NO)
 
-    def _checks(self, node: Node) -> list[tuple[invariants.Check, str]] | None:
-        """The native functions of a node's rules; None if one of them cannot be checked and must be counted."""
-        found = [invariants.check_of(self.pack.rules[number]) for number in node.rules]
-        if any(check is None for check, _ in found):
+    def _checks(self, node: Node, code: str = "") -> list[tuple[invariants.Check, str]] | None:
+        """The functions of a node's rules; None if one of them cannot be checked and must be counted."""
+        found = self.checks(node, code)
+        if any(check is None for _, check, _ in found):
             return None
-        return [(check, when) for check, when in found if check is not None and check is not invariants.always]
+        return [(check, when) for _, check, when in found if check is not None and check is not invariants.always]
 
-    def _rules(self, node: Node, value: str) -> None:
+    def _rules(self, node: Node, value: str, code: str = "") -> None:
         usual = {name for child in self._usual(node) for name in child.names()}
-        for check, when in self._checks(node) or ():
+        for check, when in self._checks(node, code) or ():
             if not when:
                 self._no(f"not {self.source.constant(check, 'RULE')}({value}, x)")
             elif when in usual or not node.children:
@@ -285,7 +285,7 @@ class Quick(Functions):
         if node.binding and kind.code in ("Coding", "CodeableConcept", "Quantity"):
             check = "right_concept" if kind.code == "CodeableConcept" else "right_coding"
             self._no(f"not {check}(v, x, {self.source.constant(self.pack.codes(node.binding), 'VALUESET')})")
-        self._rules(node, "v")
+        self._rules(node, "v", kind.code)
 
 
 def _must(node: Node) -> bool:

@@ -121,6 +121,7 @@ class Run:
         "root",
         "skipped",
         "tasks",
+        "undecided",
     )
 
     def __init__(self, pack: Pack, root: dict[str, Any]) -> None:
@@ -135,6 +136,7 @@ class Run:
         self.by_url: dict[str, Entry] = {}
         self.by_type_id: dict[str, Entry] = {}
         self.tasks: deque[tuple[Entry, str]] = deque()
+        self.undecided = False  # set by a rule whose result cannot be known
         self._trying = False
         self._verdicts: dict[tuple[int, str], bool] = {}
         self.current = Entry("", root, str(root.get("resourceType", "")))
@@ -202,6 +204,7 @@ class Run:
             other, wanted = self.tasks.pop()
             other.wanted.remove(wanted)
         del entry.links[linked:]
+        self.undecided = False
         return False
 
     def conforms(self, entry: Entry, profile: str) -> bool:

@@ -23,7 +23,20 @@ SAMPLES: dict[str, list[Any]] = {
     "time": ["10:00:00", "10:00:00.5"],
 }
 TEXTS = [
-    *("a", "b", "http://example.org/x", "12345678", "5790000000001", "A1b2c", "_x y", "%", "1", "*", "phone", "12345678901"),
+    *(
+        "a",
+        "b",
+        "http://example.org/x",
+        "12345678",
+        "5790000000001",
+        "A1b2c",
+        "_x y",
+        "%",
+        "1",
+        "*",
+        "phone",
+        "12345678901",
+    ),
     *("urn:uuid:8b1f7c5e-2f0a-4b7a-9c3d-0123456789ab", "8b1f7c5e-2f0a-4b7a-9c3d-0123456789ab", "x|1.0.2", "x|5.0"),
     *("xurn:uuid:8b1f7c5e-2f0a-5b7a-9c3d-0123456789abx", "bcdf1", "(x|y) 5.0", "http://", "+45 12"),
 ]
@@ -88,7 +101,9 @@ class Maker:
         values = [self.value(child, depth) for _ in range(count)]
         if child.primitive and self.random.random() < 0.05:
             values[0] = None
-            made["_" + child.json] = [{"extension": EXTENSION}, *[None] * (count - 1)] if child.many else {"extension": EXTENSION}
+            made["_" + child.json] = (
+                [{"extension": EXTENSION}, *[None] * (count - 1)] if child.many else {"extension": EXTENSION}
+            )
             if count == 1:
                 return
         made[child.json] = values if child.many else values[0]

@@ -74,6 +74,18 @@ class Model:
         """Whether it is the name of a resource type."""
         return name in self._resources
 
+    def at(self, home: str, element: str, code: str) -> str:
+        """The name of the type of an element of a profile, given the type that its table states."""
+        if code not in ("", "BackboneElement", "Element"):
+            return code
+        kind = home
+        for step in element.split(".")[1:]:
+            children = self.kind(kind).members.get(step.partition(":")[0].removesuffix("[x]"), ())
+            if len(children) != 1:
+                return code
+            kind = children[0].kind
+        return kind
+
     def lineage(self, code: str) -> frozenset[str]:
         """A type and everything that it is derived from."""
         found = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
@@ -28,6 +29,7 @@ _FACTORS: dict[str, tuple[str, str]] = {
     "wk": ("s", "604800"),
 }
 _CALENDAR = {"week": "wk", "day": "d", "hour": "h", "minute": "min", "second": "s", "millisecond": "ms"}
+_UNIT = re.compile(r"([./]?)(1|%|[A-Za-z_]+|\[[^\]]*\]|\{[^}]*\})(-?\d+)?")
 # Years and months have no fixed length; as words they are not the same as UCUM's averages.
 _WORDS = {*_CALENDAR, "year", "month"}
 
@@ -53,13 +55,19 @@ def answer(value: object) -> Items:
 
 
 def unit_of(quantity: Quantity) -> tuple[str, Decimal]:
-    """The unit that a quantity is compared in, and its amount there."""
-    unit = quantity.unit
+    """The unit that a quantity is compared in, in base units with exponents, and its amount there."""
+    unit, amount = quantity.unit, quantity.value
     if quantity.calendar or unit.rstrip("s") in _WORDS:
         unit = unit.rstrip("s")
         unit = _CALENDAR.get(unit, unit)
-    base, factor = _FACTORS.get(unit, (unit, "1"))
-    return base, quantity.value * Decimal(factor)
+    powers: dict[str, int] = {}
+    for sign, name, power in _UNIT.findall(unit):
+        base, factor = _FACTORS.get(name, (name, "1"))
+        exponent = int(power or 1) * (-1 if sign == "/" else 1)
+        powers[base] = powers.get(base, 0) + exponent
+        amount *= Decimal(factor) ** exponent
+    parts = [base + (str(n) if n != 1 else "") for base, n in sorted(powers.items()) if n and base != "1"]
+    return ".".join(parts) or "1", amount
 
 
 def key(item: Any) -> object:
@@ -394,6 +402,9 @@ def times(left: Items, right: Items) -> Items:
         a, b = b, a
     if isinstance(a, Quantity) and _is_number(b):
         return [Quantity(a.value * b, a.unit, a.calendar)]
+    if isinstance(a, Quantity) and isinstance(b, Quantity):
+        (unit, x), (other, y) = unit_of(a), unit_of(b)
+        return [Quantity(x * y, f"{unit}.{other}")]
     _numbers(a, b)
     return [a * b]
 
@@ -404,9 +415,11 @@ def over(left: Items, right: Items) -> Items:
     if pair is None:
         return []
     a, b = pair
-    if isinstance(a, Quantity) and isinstance(b, Quantity) and unit_of(a)[0] == unit_of(b)[0]:
-        quotient = _ratio(unit_of(a)[1], unit_of(b)[1])
-        return [Quantity(quotient, "1")] if quotient is not None else []
+    if isinstance(a, Quantity) and isinstance(b, Quantity):
+        (unit, x), (other, y) = unit_of(a), unit_of(b)
+        inverse, _ = unit_of(Quantity(Decimal(1), "/" + other.replace(".", "/")))
+        quotient = _ratio(x, y)
+        return [Quantity(quotient, f"{unit}.{inverse}")] if quotient is not None else []
     if isinstance(a, Quantity) and _is_number(b):
         quotient = _ratio(a.value, b)
         return [Quantity(quotient, a.unit, a.calendar)] if quotient is not None else []

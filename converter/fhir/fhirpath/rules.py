@@ -10,56 +10,63 @@ from typing import Any
 from converter.fhir.fhirpath.direct import FAULTS, Direct
 from converter.fhir.fhirpath.general import Evaluate, General, Tree, Unsupported
 from converter.fhir.fhirpath.model import Model
-from converter.fhir.fhirpath.operators import truth
 from converter.fhir.fhirpath.scope import Scope
 from converter.fhir.fhirpath.values import Item, Malformed, PathError, Undecided, plain
 
-_FUNCTION = """\
-def rule(v, s):
+_PLAIN = """\
+def rule(v, x):
     try:
         return {}
     except FAULTS:
-        return slow(v, s)
+        return slow(v, x)
 """
-Judge = Callable[[Any, Scope], bool]
+_SCOPED = _PLAIN.replace("    try:", "    s = scope(v, x)\n    try:")
+Judge = Callable[[Any, Any], bool]
+MakeScope = Callable[[Any, Any], Scope]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An invariant as a function of the value of its element (None: nothing but extensions) and the scope.
+    """An invariant as a function of the value of its element (None: nothing but extensions) and of the validation.
 
-    `scoped` tells whether the fast way looks at the scope; `source` is the generated code.
+    `judge` is the fastest way that there is (`direct`), `general` the way that it falls back to.
     """
 
     judge: Judge
     general: Judge
-    scoped: bool
     source: str
     direct: bool
 
 
-def compile_rule(tree: Tree, kind: str, model: Model, name: str) -> Rule:
-    """Compile an invariant for elements of a type. Raises Unsupported if it uses what this FHIRPath does not have."""
+def compile_rule(tree: Tree, kind: str, model: Model, scope: MakeScope, name: str) -> Rule:
+    """Compile an invariant for elements of a type. Raises Unsupported if it uses what this FHIRPath does not have.
+
+    `scope` makes the scope of an evaluation from the value and from whatever the validator passes beside it. `name` is
+    what tracebacks show.
+    """
     general = General(tree)
-    slow = _judge(general.load(), kind)
+    slow = _judge(general, kind, scope)
     try:
         direct = Direct(tree, kind, model)
-        source = (
-            f"def rule(v, s):\n    try:\n        return {direct.text}\n    except FAULTS:\n        return slow(v, s)\n"
-        )
-        names = {**direct.names, "FAULTS": FAULTS, "slow": slow}
+        source = (_SCOPED if direct.scoped else _PLAIN).format(direct.text)
+        names = {**direct.names, "FAULTS": FAULTS, "slow": slow, "scope": scope}
         exec(compile(source, name, "exec"), names)  # noqa: S102 - our own text, made from a tree
     except (Unsupported, SyntaxError):
-        return Rule(slow, slow, True, general.text + "\n", False)
+        return Rule(slow, slow, general.text + "\n", False)
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    return Rule(names["rule"], slow, direct.scoped, source, True)
+    return Rule(names["rule"], slow, source, True)
 
 
-def _judge(evaluate: Evaluate, kind: str) -> Judge:
-    def judge(value: Any, scope: Scope) -> bool:
+def _judge(general: General, kind: str, make: MakeScope) -> Judge:
+    loaded: list[Evaluate] = []
+
+    def judge(value: Any, validation: Any) -> bool:
+        if not loaded:
+            loaded.append(general.load())
+        scope = make(value, validation)
         item = Item(value, scope.kind_of(value, kind), {} if value is None else None)
         try:
-            return holds(evaluate([item], scope))
+            return holds(loaded[0]([item], scope))
         except Malformed:
             return True  # reported as what it is
         except PathError:
@@ -72,6 +79,7 @@ def _judge(evaluate: Evaluate, kind: str) -> Judge:
 
 def holds(items: list[Any]) -> bool:
     """The verdict of an invariant: nothing is no; what is no boolean counts as yes."""
-    if len(items) == 1 and plain(items[0]) == 0 and not isinstance(plain(items[0]), str):
-        return False
-    return bool(items) and (len(items) > 1 or truth(items) is True)
+    if len(items) != 1:
+        return bool(items)
+    value = plain(items[0])
+    return value if isinstance(value, bool) else value != 0

@@ -1,19 +1,28 @@
-"""Invariants (ElementDefinition.constraint): which ones run natively, and the report of a broken one.
+"""Invariants (ElementDefinition.constraint): compiled from their FHIRPath, and the report of a broken one.
 
-A native rule is a small function registered under the invariant's key *and* the digest of its expression, since the
-same key stands for different expressions in different versions. What is not registered is counted as *not checked*.
+Where a few lines of Python are faster than what the compiler makes, a native function stands in for an expression. It
+is registered under the invariant's key *and* the digest of its expression, since the same key stands for different
+expressions in different versions. What can be neither compiled nor decided is counted as *not checked*.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
-from converter.fhir.run import Run
+from converter.fhir.fhirpath.general import Unsupported
+from converter.fhir.fhirpath.rules import compile_rule
+from converter.fhir.fhirpath.scope import Scope
+from converter.fhir.fhirpath.values import Item, Undecided
+from converter.fhir.rules.binding import Codes
+from converter.fhir.rules.references import contained
+from converter.fhir.run import UNCHECKED_RULE, Run
 from converter.issues import Severity, declare
 
 if TYPE_CHECKING:
+    from converter.fhir.profiles import Pack
     from converter.fhir.source import Source
 
 BROKEN = declare(
@@ -27,6 +36,17 @@ BROKEN = declare(
 )
 
 Check = Callable[[Any, Run], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an invariant stands: the names of value and pointer in the generated code, and who speaks."""
+
+    value: str
+    pointer: str
+    site: Site
+
+
 _native: dict[tuple[str, str], tuple[Check, str]] = {}
 
 
@@ -50,23 +70,133 @@ def native(*keys: str, when: str = "") -> Callable[[Check], Check]:
     return register
 
 
-def check_of(rule: dict[str, Any]) -> tuple[Check | None, str]:
-    """The native function of a rule of a pack, and the element that it speaks of; None if there is no function."""
-    return _native.get((rule["key"], rule["digest"]), (None, ""))
+def check_of(rule: dict[str, Any], kind: str, pack: Pack) -> tuple[Check | None, str]:
+    """The function of a rule for elements of a type (None: there is none), and the element that it speaks of."""
+    known = _native.get((rule["key"], rule["digest"]))
+    return known if known is not None else (compiled(rule, kind, pack), "")
 
 
-def emit_invariant(source: Source, rule: dict[str, Any], value: str, pointer: str, site: Site) -> None:
-    """Code that runs a native invariant on `value`, or counts it as not checked."""
-    check, when = check_of(rule)
+def compiled(rule: dict[str, Any], kind: str, pack: Pack) -> Check | None:
+    """A rule compiled from its FHIRPath tree. The same expression on the same type is one function."""
+    identity = rule["digest"], kind
+    if identity not in pack.path_rules:
+        try:
+            made = compile_rule(
+                rule["tree"], kind, pack.paths, Asked, f"<rule {rule['key']} {rule['digest']} of {kind}>"
+            )
+        except Unsupported:
+            pack.path_rules[identity] = None
+        else:
+            pack.path_rules[identity] = made.judge
+    return pack.path_rules[identity]
+
+
+class Asked(Scope):
+    """What an expression may ask of the validation that it is a part of."""
+
+    __slots__ = ("run",)
+
+    def __init__(self, value: Any, run: Run) -> None:
+        super().__init__(run.pack.paths, _holder(value, run), run.current.resource)
+        self.run = run
+
+    def resolve(self, reference: str) -> dict[str, Any] | None:
+        """By fullUrl; rules of a Bundle stand in no entry, so type and id count as well."""
+        run = self.run
+        if reference[:1] == "#":
+            return contained(run, reference)
+        entry = run.by_url.get(reference) or run.by_url.get(run.current.base + reference)
+        entry = entry or run.by_type_id.get(reference)
+        return entry.resource if entry else None
+
+    def typed(self, bundle: dict[str, Any], kind: str) -> list[Any]:
+        """From the index, if it is the Bundle that is validated."""
+        return self.run.by_type.get(kind, []) if bundle is self.run.root else super().typed(bundle, kind)
+
+    def conforms(self, item: Any, canonical: str) -> bool:
+        """By the profile's own function; only entries of the Bundle are judged apart."""
+        run = self.run
+        key = run.pack.exact(canonical)
+        entry = run.by_resource.get(id(item.value)) if isinstance(item, Item) else None
+        if key is None or entry is None:
+            raise Undecided(canonical)
+        return run.pack.profile_facts(key)["type"] == entry.type and run.conforms(entry, key)
+
+    def member(self, items: list[Any], canonical: str) -> bool:
+        """By the expansion in the pack."""
+        codes = self.run.pack.value_set(canonical)
+        if codes is None:
+            raise Undecided(canonical)
+        answers = [_holds(codes, item.value) for item in items if isinstance(item, Item)]
+        if True not in answers and None in answers:
+            raise Undecided(canonical)
+        return True in answers
+
+    def undecided(self, what: str) -> bool:
+        """Leave a mark: what looks broken is only not known."""
+        self.run.undecided = True
+        return False
+
+
+def _holder(value: Any, run: Run) -> Any:
+    """The resource that a value belongs to: the innermost one."""
+    if value.__class__ is dict and "resourceType" in value:
+        return value
+    resource = run.current.resource
+    for inner in objects(resource.get("contained")) if "contained" in resource else ():
+        if _within(value, inner):
+            return inner
+    return resource
+
+
+def _within(value: Any, resource: Any) -> bool:
+    """Whether an object is a part of a resource (itself, not its like)."""
+    waiting = [resource]
+    while waiting:
+        item = waiting.pop()
+        if item is value:
+            return True
+        if item.__class__ is dict:
+            waiting.extend(v for v in item.values() if v.__class__ in (dict, list))
+        else:
+            waiting.extend(v for v in item if v.__class__ in (dict, list))
+    return False
+
+
+def _holds(codes: Codes, value: Any) -> bool | None:
+    """Whether a code, Coding or CodeableConcept is in a value set; None if that cannot be said."""
+    if isinstance(value, str):
+        return codes.holds_code(value)
+    if not isinstance(value, dict):
+        return False
+    if "coding" in value:
+        answers = [codes.holds(c.get("system"), c.get("code")) for c in objects(value["coding"])]
+        return True if True in answers else None if None in answers else False
+    return codes.holds(value.get("system"), value.get("code"))
+
+
+def emit_invariant(source: Source, rule: dict[str, Any], check: Check | None, when: str, place: Place) -> None:
+    """Code that runs an invariant, or counts it as not checked."""
+    site = place.site
     if check is None:
         source(f"x.skip(UNCHECKED_RULE, {site.profile!r}, {rule['key']!r})")
     elif check is not always:
         here = source.constant(Site(site.profile, site.element, rule["key"]), "S")
         name = source.constant(check, "RULE")
-        warning = "" if rule["severity"] == "error" else ", severity=WARNING"
+        warning = "" if rule["severity"] == "error" else ", WARNING"
+        value = place.value
         guard = f"({when!r} in {value} or '_{when}' in {value}) and " if when else ""
         with source.block(f"if {guard}not {name}({value}, x):"):
-            source(f"x.add(BROKEN, {pointer}, {here}, key={rule['key']!r}, element={site.leaf!r}{warning})")
+            source(f"unmet({place.pointer}, x, {here}{warning})")
+
+
+def unmet(pointer: str, run: Run, site: Site, severity: Severity | None = None) -> None:
+    """Report a rule that does not hold, or count it if that could not be decided."""
+    if run.undecided:
+        run.undecided = False
+        run.skip(UNCHECKED_RULE, site.profile, site.key)
+    else:
+        run.add(BROKEN, pointer, site, key=site.key, element=site.leaf, severity=severity)
 
 
 def listed(value: Any) -> list[Any]:

@@ -112,7 +112,7 @@ def test_profile_that_the_pack_lacks_is_not_checked() -> None:
 
 def test_rule_without_a_function_is_not_checked_and_counted_once() -> None:
     facts = tiny()
-    facts["rules"] = [{"key": "odd-1", "severity": "error", "tree": ["empty"], "digest": "00000000"}]
+    facts["rules"] = [{"key": "odd-1", "severity": "error", "tree": ["constant", "odd"], "digest": "00000000"}]
     facts["profiles"][THING]["elements"][0]["rules"] = [0]
     profile = Pack(facts).profile(BASE + "Bundle")
     assert profile
