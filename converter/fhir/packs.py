@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import zlib
 from collections import deque
 from pathlib import Path
@@ -29,7 +30,6 @@ from typing import Any
 import orjson
 
 from converter.errors import ProfileError
-from converter.fhir.expressions import digest, parse
 from converter.fhir.packages import DEFAULT_FOLDER, Closure, Definition, is_package_name, read_closure
 from converter.fhir.terminology import concepts, expand
 
@@ -236,6 +236,7 @@ class _Builder:
             found.append(definition["baseDefinition"])
         found.append(BASE + definition["type"])
         for element in definition["snapshot"]["element"]:
+            found.extend(url for c in element.get("constraint", []) for url in _asked(c, "conformsTo"))
             for kind in element.get("type", []):
                 if not kind["code"].startswith("http:"):
                     found.append(BASE + kind["code"])
@@ -354,10 +355,17 @@ class _Builder:
         return at_home or bool(constraint["key"] != "ext-1")
 
     def _rule(self, constraint: dict[str, Any]) -> int:
+        # Only building packs needs a parser: what runs from a pack does not even load it.
+        from converter.fhir.expressions import digest, parse
+
         identity = (constraint["key"], constraint["expression"], constraint["severity"])
         if identity not in self._rule_numbers:
             tree = parse(constraint["expression"])
             self._rule_numbers[identity] = len(self.rules)
+            for url in _asked(constraint, "memberOf"):
+                value_set = self.closure.find(url)
+                if value_set is not None and _key(value_set) not in self.value_sets:
+                    self.value_sets[_key(value_set)] = expand(_key(value_set), self.closure).facts()
             self.rules.append(
                 {"key": identity[0], "severity": identity[2], "tree": tree, "digest": digest(tree)},
             )
@@ -366,6 +374,11 @@ class _Builder:
 
 def _key(definition: Definition) -> str:
     return f"{definition['url']}|{definition.get('version', '')}"
+
+
+def _asked(constraint: dict[str, Any], function: str) -> list[str]:
+    """The canonical URLs that a rule gives to a function."""
+    return re.findall(rf"\b{function}\(\s*'([^']+)'\s*\)", constraint.get("expression", ""))
 
 
 def _in_narrative(extension: dict[str, Any]) -> bool:
