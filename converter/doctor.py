@@ -16,10 +16,7 @@ from converter.errors import ConverterError
 from converter.mapping import Mappings
 
 _NEEDED = ("click", "rich", "lxml", "Jinja2", "pydifact", "fhir.resources", "orjson", "PyYAML", "tzdata")
-_OPTIONAL = {
-    "duckdb": "questions over ledgers",
-    "fhirpathpy": "building profile packs",
-}
+_OPTIONAL = {"duckdb": "questions over ledgers"}
 _TOOLS = {"java": "the HL7 validator, as a referee", "chromium": "looking at explain pages"}
 
 Row = tuple[str, str, str]
