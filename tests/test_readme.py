@@ -18,13 +18,16 @@ import pytest
 
 import converter
 from converter.issues import FAMILIES, catalog
-from tests.cases import convert, letter_cases
+from converter.letter import pattern
+from tests import ledger_tables
+from tests.cases import FIXTURES, convert, letter_cases
 
 if TYPE_CHECKING:
     import click
 
     from converter.engine import Engine
 
+LEDGERS = re.compile(r"(<!-- ledgers -->\n)(.*?)(<!-- /ledgers -->)", re.DOTALL)
 MATRIX = re.compile(r"(<!-- matrix -->\n)(.*?)(<!-- /matrix -->)", re.DOTALL)
 
 
@@ -90,7 +93,8 @@ def test_demo_ends_with_its_table(root: Path, tmp_path: Path, group: click.Group
     assert done.returncode == 0, done.stderr
     lines = done.stdout.decode().splitlines()
     messages = [message for case in letter_cases() for message in case.messages]
-    assert len([line for line in lines if line.startswith("DIS91/")]) == len(messages)
+    names = {path.relative_to(FIXTURES / "letters").as_posix() for path in messages}
+    assert {line.split()[0] for line in lines if line.strip()} >= names
     assert (root / lines[-1].strip()).resolve().is_file()
 
 
@@ -171,9 +175,7 @@ def shares(engine: Engine) -> str:
                 kind = f"{outcome.type} {outcome.version} ({outcome.syntax})"
                 leaves[kind].update(outcome.ledger.totals())
                 leaves[kind]["messages"] += 1
-    lines = [
-        "| letter → CareCommunication | messages | leaves | mapped | checked | lossy or text | kept | ignored | lost |"
-    ]
+    lines = ["| letter → FHIR | messages | leaves | mapped | checked | lossy or text | kept | ignored | lost |"]
     lines.append("|---|---|---|---|---|---|---|---|---|")
     columns = [
         ("mapped",),
@@ -196,4 +198,36 @@ def test_matrix_holds_the_shares_of_the_fixtures(
 ) -> None:
     """`pytest --rewrite` writes it; a smaller share of mapped leaves has to be looked at in the diff."""
     assert MATRIX.search(readme)
-    golden(root / "README.md", MATRIX.sub(lambda m: m[1] + shares + m[3], readme))
+    now = (root / "README.md").read_text(encoding="utf-8")
+    golden(root / "README.md", MATRIX.sub(lambda m: m[1] + shares + m[3], now))
+
+
+def test_ledger_tables_are_those_of_the_mappings(
+    engine: Engine, readme: str, root: Path, golden: Callable[[Path, str | bytes | None], None]
+) -> None:
+    """`pytest --rewrite` writes them."""
+    assert LEDGERS.search(readme)
+    mappings = sorted(engine.mappings.mappings, key=lambda mapping: mapping.letter)
+    tables = "".join(ledger_tables.section(mapping, engine.definitions) for mapping in mappings)
+    now = (root / "README.md").read_text(encoding="utf-8")
+    golden(root / "README.md", LEDGERS.sub(lambda m: m[1] + tables + m[3], now))
+
+
+def test_ledgers_of_the_fixtures_agree_with_the_tables(engine: Engine) -> None:
+    """Whatever became of a leaf of any fixture, the table of its type says that it may; and every field has a row."""
+    tables = {mapping.letter: ledger_tables.fates(mapping.document) for mapping in engine.mappings.mappings}
+    for type_, table in tables.items():
+        assert [path for path in ledger_tables.fields(engine.definitions, type_) if path not in table] == []
+    strays, seen = set(), Counter()
+    for case in letter_cases():
+        for path in case.messages:
+            outcome = convert(engine, path, "fhir")
+            for entry in outcome.ledger.entries if outcome.ledger else ():
+                fate = (str(entry.disposition), entry.loss)
+                seen[outcome.type] += 1
+                allowed = {*ledger_tables.EVERYWHERE, *tables[outcome.type].get(pattern(entry.leaf), ())}
+                allowed |= {("lost", loss) for disposition, loss in allowed if disposition == ledger_tables.KEPT}
+                if fate not in allowed:
+                    strays.add((outcome.type, pattern(entry.leaf), *fate))
+    assert strays == set()
+    assert sum(seen.values()) > 1000
