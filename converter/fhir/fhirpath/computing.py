@@ -194,7 +194,8 @@ def _to_boolean(value: Any) -> bool | None:
     return True if text in _TRUE else False if text in _FALSE else None
 
 
-def _to_string(value: Any) -> str | None:
+def to_text(value: Any) -> str | None:
+    """A System value as `toString()` writes it; None if it has no such form."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
@@ -235,7 +236,7 @@ _CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "Integer": _to_integer,
     "Decimal": _to_decimal,
     "Boolean": _to_boolean,
-    "String": _to_string,
+    "String": to_text,
     "Date": _to_temporal("date"),
     "DateTime": _to_temporal("dateTime"),
     "Time": _to_temporal("time"),
