@@ -157,7 +157,7 @@ class Engine:
     @cached_property
     def definitions(self) -> Definitions:
         """The letter definitions."""
-        return Definitions.load(self.folder / "letters")
+        return Definitions.load(self.folder / "letters", lazily=True)
 
     @cached_property
     def mappings(self) -> Mappings:
@@ -185,9 +185,9 @@ class Engine:
     def load(self) -> None:
         """Load and compile everything now. Raises `MappingError` with all faults of all files."""
         faults: list[Issue] = []
-        for part in ("definitions", "mappings"):
+        for part in (lambda: list(self.definitions), lambda: self.mappings):
             try:
-                getattr(self, part)
+                part()
             except MappingError as error:
                 faults.extend(error.issues)
                 break

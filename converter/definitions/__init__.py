@@ -7,7 +7,7 @@ from pathlib import Path
 
 from converter.definitions.build import CodeLists, TreeBuilder
 from converter.definitions.definition import Definition
-from converter.definitions.drafts import Draft, Library
+from converter.definitions.drafts import Head, Library
 from converter.definitions.faults import check_layout
 from converter.definitions.layout import Item
 from converter.definitions.templates import LayoutBuilder
@@ -26,37 +26,59 @@ SAME = declare(
 
 
 class Definitions:
-    """All letter definitions of one folder."""
+    """All letter definitions of one folder. Each is built when it is first asked for."""
 
-    def __init__(self, definitions: list[Definition]) -> None:
-        self._by_version = {(d.type, d.version): d for d in definitions}
-        self._by_oioxml = {(n, d.root, d.version_code): d for d in definitions for n in d.namespaces}
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._heads: dict[tuple[str, str], Head] = {}
+        self._by_oioxml: dict[tuple[str, str, str], Head] = {}
+        self._built: dict[tuple[str, str], Definition] = {}
         types: dict[str, tuple[str, ...]] = {}
-        for d in definitions:
-            types[d.type] = (*types.get(d.type, ()), d.version)
+        for head in library.heads():
+            key = str(head.letter), head.version
+            if key in self._heads:
+                library.report(SAME, head.letter, type=key[0], version=key[1])
+            self._heads[key] = head
+            types[key[0]] = (*types.get(key[0], ()), head.version)
+            for namespace in head.namespaces:
+                self._by_oioxml[namespace, head.root, f"X{head.version}"] = head
         self.types: Mapping[str, tuple[str, ...]] = types
 
     @classmethod
-    def load(cls, folder: Path) -> Definitions:
+    def load(cls, folder: Path, *, lazily: bool = False) -> Definitions:
         """Load `*.yaml`, `parts/` and `codes/` of a folder (`mappings/letters`).
 
-        Raises `MappingError` with all faults of all files (LNT001–059) if there is any.
+        Raises `MappingError` with all faults of all files (LNT001–059) if there is any. `lazily`: files are read and
+        nothing is built, so that a fault in a definition is raised by whatever asks for it first.
         """
-        library = Library.load(folder)
-        definitions: list[Definition] = []
-        for draft in library.drafts():
-            definition = _built(library, draft)
-            if any((d.type, d.version) == (definition.type, definition.version) for d in definitions):
-                library.report(SAME, draft.letter, type=definition.type, version=definition.version)
-            definitions.append(definition)
-        if library.issues:
-            first = library.issues[0]
-            raise MappingError(f"{first.at}: {first.code} {first.message}", library.issues)
-        return cls(definitions)
+        definitions = cls(Library.load(folder))
+        if not lazily:
+            for head in definitions._heads.values():
+                definitions._build(head)
+        definitions._raise()
+        return definitions
+
+    def _raise(self) -> None:
+        if self._library.issues:
+            first = self._library.issues[0]
+            raise MappingError(f"{first.at}: {first.code} {first.message}", self._library.issues)
+
+    def _definition(self, head: Head) -> Definition:
+        found = self._built.get((str(head.letter), head.version)) or self._build(head)
+        self._raise()
+        assert found is not None
+        return found
+
+    def _build(self, head: Head) -> Definition | None:
+        found = _built(self._library, head)
+        if found is not None:
+            self._built[str(head.letter), head.version] = found
+        return found
 
     def get(self, type: str, version: str) -> Definition | None:  # noqa: A002 - the word of the field
         """The definition of a type in a version (`DIS91`, `D9134L`)."""
-        return self._by_version.get((type, version))
+        head = self._heads.get((type, version))
+        return self._definition(head) if head is not None else None
 
     def leaves(self, type: str) -> set[str] | None:  # noqa: A002
         """The leaves that a type has in any version; None for an unknown type."""
@@ -70,23 +92,26 @@ class Definitions:
 
     def by_oioxml(self, namespace: str, root: str, version_code: str) -> Definition | None:
         """The definition for an OIOXML letter: its namespace, its root element's name and its VersionCode."""
-        return self._by_oioxml.get((namespace, root, version_code))
+        head = self._by_oioxml.get((namespace, root, version_code))
+        return self._definition(head) if head is not None else None
 
     def __iter__(self) -> Iterator[Definition]:
-        return iter(self._by_version.values())
+        return map(self._definition, self._heads.values())
 
 
-def _built(library: Library, draft: Draft) -> Definition:
+def _built(library: Library, head: Head) -> Definition | None:
+    draft = library.draft(head)
+    if draft is None:
+        return None
     codes = CodeLists(library, draft)
     tree = TreeBuilder(library, draft, codes).root()
     layout: tuple[Item, ...] = ()
     if draft.edifact is not None:
         layout = LayoutBuilder(library, tree, codes).items(draft.edifact)
         check_layout(library, tree, layout, draft.unwired)
-    version = draft.params.get("assoc", draft.letter)
     return Definition(
         str(draft.letter),
-        str(version),
+        head.version,
         root=str(draft.root or ""),
         namespaces=tuple(str(n) for n in draft.namespaces) or ("",),
         tree=tree,

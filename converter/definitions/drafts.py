@@ -91,6 +91,18 @@ class Draft:
     unwired: list[Str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What identifies one version of a letter, and where it stands: a file, and the overlay in it if it is one."""
+
+    letter: Str
+    version: str
+    root: str
+    namespaces: tuple[str, ...]
+    doc: Map
+    overlay: Str | None
+
+
 @dataclass(slots=True)
 class Library:
     """The files of one folder: letters by type, parts by file name, code lists by list name; and all faults found."""
@@ -151,33 +163,61 @@ class Library:
             self.report(SHAPE, value, what=what, wanted="a list")
         return Seq()
 
-    def drafts(self) -> Iterable[Draft]:
-        """A draft for every version of every letter, the default version of a letter first."""
+    def heads(self) -> Iterable[Head]:
+        """What identifies each version of each letter, the default version of a letter first; nothing is expanded."""
         for doc in self.letters.values():
-            self.known_keys(doc, KEYS, "a letter definition")
-            base = self._base(doc)
-            if base is None:
+            if not isinstance(doc.get("letter"), Str):
+                self.report(KEY, doc, problem="missing", key="letter", where="a letter definition")
                 continue
-            yield self.filled(base)
+            chain = [doc, *self._sisters(doc)]
+            params = [self.mapping(d.get("params"), "params") for d in chain]
+            version = str(next((p["assoc"] for p in params if "assoc" in p), doc["letter"]))
+            root = str(next((d["root"] for d in chain if "root" in d), ""))
+            names = next((d["namespace"] for d in chain if "namespace" in d), "")
+            yield Head(doc["letter"], version, root, _names(names), doc, None)
             for name, overlay in self.mapping(doc.get("versions"), "versions").items():
                 changes = self.mapping(overlay, "a version")
-                self.known_keys(changes, VERSION_KEYS, f"the version {name}")
-                draft = self._laid_over(base, changes, doc)
-                if "assoc" not in self.mapping(changes.get("params"), "params"):
-                    draft.params["assoc"] = name
-                yield self.filled(draft)
+                own = self.mapping(changes.get("params"), "params")
+                version = str(own.get("assoc", name))
+                namespaces = _names(changes.get("namespace", names))
+                yield Head(doc["letter"], version, str(changes.get("root", root)), namespaces, doc, name)
+
+    def draft(self, head: Head) -> Draft | None:
+        """The expanded draft of one version; None, with issues, if there is none."""
+        doc = head.doc
+        self.known_keys(doc, KEYS, "a letter definition")
+        base = self._base(doc)
+        if base is None:
+            return None
+        if head.overlay is None:
+            return self.filled(base)
+        changes = self.mapping(doc["versions"][head.overlay], "a version")
+        self.known_keys(changes, VERSION_KEYS, f"the version {head.overlay}")
+        draft = self._laid_over(base, changes, doc)
+        draft.params["assoc"] = Str(head.version, place(head.overlay))
+        return self.filled(draft)
+
+    def _sisters(self, doc: Map) -> list[Map]:
+        """The letters that a letter extends, nearest first; a chain that leads nowhere or in a ring just ends."""
+        found: list[Map] = []
+        while "extends" in doc:
+            sister = self.letters.get(str(doc["extends"]).removesuffix(".yaml"))
+            if sister is None or any(sister is known for known in [doc, *found]):
+                break
+            found.append(sister)
+            doc = sister
+        return found
 
     def _base(self, doc: Map) -> Draft | None:
-        if not isinstance(doc.get("letter"), Str):
-            self.report(KEY, doc, problem="missing", key="letter", where="a letter definition")
-            return None
         start = Draft(letter=doc["letter"])
         if "extends" in doc:
-            sister = self.letters.get(str(doc["extends"]).removesuffix(".yaml"))
-            if sister is None or "extends" in sister or sister is doc:
-                self.report(SHAPE, doc["extends"], what="extends", wanted="a letter that does not itself extend one")
+            sisters = self._sisters(doc)
+            if not sisters or "extends" in sisters[-1]:
+                self.report(
+                    SHAPE, doc["extends"], what="extends", wanted="another letter that does not extend this one"
+                )
                 return None
-            inherited = self._base(sister)
+            inherited = self._base(sisters[0])
             if inherited is None:
                 return None
             start = replace(inherited, letter=doc["letter"])
@@ -189,11 +229,8 @@ class Library:
 
     def _laid_over(self, base: Draft, changes: Map, doc: Map) -> Draft:
         """A copy of the draft with the changes of an overlay; `doc` names the parts that may be used."""
-        uses = [*self.sequence(doc.get("uses"), "uses")]
-        if "extends" in doc:
-            sister = self.letters.get(str(doc["extends"]).removesuffix(".yaml"))
-            uses = [*self.sequence(sister.get("uses"), "uses"), *uses] if sister else uses
-        parts = self._used(uses)
+        chain = [*reversed(self._sisters(doc)), doc]
+        parts = self._used([name for letter in chain for name in self.sequence(letter.get("uses"), "uses")])
         draft = replace(base, params=dict(base.params), codes=dict(base.codes), types=dict(base.types))
         for part in parts.docs:
             for name, value in self.mapping(part.get("params"), "params").items():
@@ -366,6 +403,10 @@ class _Parts:
 _CHANGES = {"replace", "after", "before"}
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(str(n) for n in value) if isinstance(value, Seq) else (str(value),)
+
+
 def _bare(key: str) -> str:
     return key.rstrip("0123456789").rstrip("~*+") if key.rstrip("0123456789")[-1:] in ("~", "*", "+") else str(key)
 
@@ -440,4 +481,4 @@ def _renewed(items: Seq, name: str, change: Any) -> tuple[Seq, bool]:
     return result, found
 
 
-__all__ = ["KEY", "SHAPE", "TWICE", "UNPUBLISHED", "Draft", "Library"]
+__all__ = ["KEY", "SHAPE", "TWICE", "UNPUBLISHED", "Draft", "Head", "Library"]
