@@ -23,7 +23,9 @@ from converter.mapping import Context, Mapping
 from tests.letters_strategy import letters
 
 ENGINE = Engine(validate=False)
-MAPPING: Mapping = ENGINE.mappings.mappings[0]
+_MAPPING = ENGINE.mappings.for_letter("DIS91")
+assert _MAPPING is not None
+MAPPING: Mapping = _MAPPING
 
 DECLARED_FORWARD = {
     *("ALL-01", "ALL-02", "ALL-04", "ALL-05", "ALL-06", "ALL-07", "ALL-08", "ALL-09", "ALL-12", "ALL-13"),

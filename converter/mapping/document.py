@@ -166,7 +166,7 @@ class Each:
     group: str
     target: str
     rules: list[Rule]
-    anchor: str = ""
+    anchor: tuple[str, ...] = ()
     born: str = ""
     when_fhir: str = ""
     at_least: tuple[str, str, str] | None = None
@@ -546,7 +546,7 @@ class Reader:
             group,
             str(entry.get("to", "")),
             [self.rule(n, e, group) for n, e in entry.get("rules", {}).items()],
-            str(entry.get("anchor", "")),
+            tuple(str(path) for path in _many(entry.get("anchor"))),
             str(entry.get("born", "")),
             self._guard(entry.get("when_fhir", Str("", place(entry)))),
             (str(least["value"]), str(least["to"]), self._loss(least["loss"])) if least else None,

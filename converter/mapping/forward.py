@@ -579,11 +579,11 @@ class _Writer:
         self._fill(tree)
         if each.at_least:
             self._at_least(each, tree, scope, pointer)
-        anchor = self._slot(tree, paths.parse(each.anchor, self.document.slices)) if each.anchor else None
-        if anchor:
-            put(f"if {anchor.var} is not None:")
+        anchors = [self._slot(tree, paths.parse(path, self.document.slices)) for path in each.anchor]
+        if anchors:
+            put(f"if {' or '.join(f'{slot.var} is not None' for slot in anchors)}:")
             self.out.depth += 1
-            anchor.always = True
+            anchors[0].always = len(anchors) == 1
         for derived in self.derived:
             if derived.of == f"{scope}.{step.name}":
                 source = self._slot(tree, paths.parse(derived.value, self.document.slices))
@@ -600,7 +600,7 @@ class _Writer:
             put(f"{inner} = {start(tree)}")
             self._object(tree, inner, pointer)
             put(f"{values}.append({inner})")
-        self.out.depth -= 1 + bool(anchor)
+        self.out.depth -= 1 + bool(anchors)
         self.group = ""
 
     def _at_least(self, each: Each, tree: Tree, scope: str, pointer: str) -> None:
