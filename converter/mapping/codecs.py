@@ -197,8 +197,8 @@ class Xhtml:
         runs = _own_runs(text)
         if runs is not None and Xhtml.there(runs)[0] == text:
             return runs, False
-        flat = _flat(text)
-        return ((("P00", flat + "\n"),) if flat else None), True
+        words = flat(text)
+        return ((("P00", words + "\n"),) if words else None), True
 
 
 def _own_runs(text: str) -> Text | None:
@@ -217,7 +217,7 @@ def _own_runs(text: str) -> Text | None:
     return tuple(runs)
 
 
-def _flat(text: str) -> str:
+def flat(text: str) -> str:
     """The characters of any XHTML, with line breaks where blocks end; white space counts only where it is said to."""
     kept = _ENDS_LINE.sub("\n", text if "pre-wrap" in text[:200] else " ".join(text.split()))
     lines = html.unescape(_TAG.sub("", kept)).replace("\xa0", " ").split("\n")
@@ -388,6 +388,15 @@ class Respelt:
     @staticmethod
     def back(value: Any, letter: str, fhir: str) -> tuple[str, bool]:
         return (letter if value == fhir else str(value)), False
+
+
+@codec("letter_pointer", "oneway", sources=2)
+class LetterPointer:
+    """The id of a letter with the location number of its sender: `GLN#id`, as MedCom's messages point to letters."""
+
+    @staticmethod
+    def there(gln: str | None, identifier: str | None) -> str | None:
+        return f"{gln}#{identifier}" if gln and identifier else None
 
 
 @codec("letter_id", "lens", lossy="back")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from converter.freetext import COMPONENTS, cut, wire_segments
-from converter.mapping import local_time, paths
+from converter.mapping import codecs, local_time, paths
 from converter.mapping.paths import Node
 
 if TYPE_CHECKING:
@@ -110,6 +110,12 @@ def display(b: Taking, node: Node, table: Any) -> tuple[str | None, list[Node]]:
     row = next((r for r in table.rows if r["code"] == code and r.get("system", system) == system), None)
     text = row["display"] if row else coding.get("display") or code
     return text, [Node(f"{node.pointer}/{k}", coding[k]) for k in ("system", "code", "display") if k in coding]
+
+
+@formatter
+def characters(b: Taking, node: Node, table: Any) -> tuple[str | None, list[Node]]:
+    """The characters of XHTML, with line breaks where its blocks end."""
+    return codecs.flat(str(node.value)) or None, [node]
 
 
 @formatter
