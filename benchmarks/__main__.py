@@ -33,12 +33,13 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def all_rows(messages: int) -> list[Row]:
     """Every row, in the order of the table."""
-    from benchmarks import conversion, reading
+    from benchmarks import conversion, reading, types
     from benchmarks.conversion import Parts
 
     letters = corpus(messages)
     parts = Parts.load()
-    return [*reading.rows(letters, parts.plain.definitions), *conversion.rows(letters, parts)]
+    behind = [*conversion.rows(letters, parts), *types.rows(messages, parts)]
+    return [*reading.rows(letters, parts.plain.definitions), *behind]
 
 
 def chosen(rows: Sequence[Row], only: str) -> list[Row]:
