@@ -179,7 +179,7 @@ class Engine:
         return Library(self.folder / "profiles")
 
     def profile(self, url: str) -> Profile | None:
-        """The profile with that canonical: of the guide whose own it is, else of the first pack that has it."""
+        """The profile with that canonical (`url` or `url|version`): of the guide whose own it is, else of any pack."""
         return self.packs.profile(url)
 
     def load(self) -> None:
@@ -387,8 +387,7 @@ class Engine:
             definition.check(letter, log)
 
     def _check_bundle(self, bundle: dict[str, Any], log: IssueLog, name: str, profile: str | None) -> None:
-        urls = [profile] if profile else _profiles(bundle)
-        known = next((p for url in urls if (p := self.profile(url)) is not None), None)
+        known = self.profile(profile) if profile else self.packs.choose(bundle)
         if known is None:
             log.add(NO_PACK, Location(name, 1, 1))
         else:

@@ -1,14 +1,25 @@
-"""The packs of a folder: each is read when the first message needs one of its profiles, and then kept."""
+"""The packs of a folder: which one judges a message, and each is read when the first message needs it.
+
+Guides share canonical URLs: one URL may be in several packs, each with another version, and a guide's own version
+counts. A message chooses by what it claims: `meta.profile`, with its version if it names one; else the version
+of its MessageDefinition; else the newest. A message that claims no profile is chosen by the event of its header
+(events.yaml). A version that no pack has is judged by one of the same major number; another major is not judged.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from converter.fhir.packs import read_head
 from converter.fhir.profiles import Pack, Profile
+from converter.yamlfile import load
+
+EVENTS = "events.yaml"
+_NUMBERS = re.compile(r"\d+")
 
 
 class Library:
@@ -22,19 +33,74 @@ class Library:
         """All packs, read if they were not yet."""
         return map(self._pack, self._heads)
 
+    def choose(self, bundle: Mapping[str, Any]) -> Profile | None:
+        """The profile that a Bundle is judged by; None if no pack can."""
+        claims = _texts(_object(bundle.get("meta")).get("profile"))
+        header = _header(bundle)
+        if not claims:
+            event = _object(header.get("eventCoding"))
+            claims = [self._events.get((str(event.get("system")), str(event.get("code"))), "")]
+        meant = _major(str(header.get("definition", "")).partition("|")[2])
+        return next((found for claim in claims if (found := self.profile(claim, meant)) is not None), None)
+
+    def profile(self, canonical: str, major: int | None = None) -> Profile | None:
+        """The profile with this URL (`url` or `url|version`): of a guide whose own it is, else of any pack.
+
+        `major` decides among several guides if the URL has no version.
+        """
+        url, _, version = canonical.partition("|")
+        own = {h["profiles"][url]: path for path, h in self._heads.items() if url in h["profiles"]}
+        if own:
+            chosen = nearest(version, list(own), major)
+            return self._pack(own[chosen]).profile(url) if chosen else None
+        return next((found for pack in self if (found := pack.profile(canonical)) is not None), None)
+
     @cached_property
     def _heads(self) -> dict[Path, dict[str, Any]]:
         return {path: read_head(path) for path in sorted(self.folder.glob("*.json*"))}
+
+    @cached_property
+    def _events(self) -> dict[tuple[str, str], str]:
+        """(system, code) of an event -> the profile of its messages."""
+        path = self.folder / EVENTS
+        systems = load(path) if path.is_file() else {}
+        return {(str(s), str(code)): str(url) for s, codes in systems.items() for code, url in codes.items()}
 
     def _pack(self, path: Path) -> Pack:
         if path not in self._packs:
             self._packs[path] = Pack.load(path)
         return self._packs[path]
 
-    def profile(self, canonical: str) -> Profile | None:
-        """The profile with this URL (`url` or `url|version`): of the guide whose own it is, else of any pack."""
-        url, _, version = canonical.partition("|")
-        for path, head in self._heads.items():
-            if head["profiles"].get(url) == version or (not version and url in head["profiles"]):
-                return self._pack(path).profile(canonical)
-        return next((found for pack in self if (found := pack.profile(canonical)) is not None), None)
+
+def nearest(version: str, known: list[str], major: int | None = None) -> str:
+    """The version to judge by: the one named, else the newest of its major number; "" if there is none.
+
+    Without a version the newest, of the `major` number if there is one of it.
+    """
+    if version in known:
+        return version
+    wanted = _major(version) if version else major
+    same = [v for v in known if _major(v) == wanted]
+    return max(same if version else same or known, key=_order, default="")
+
+
+def _order(version: str) -> list[int]:
+    return [int(n) for n in _NUMBERS.findall(version)]
+
+
+def _major(version: str) -> int | None:
+    found = _NUMBERS.match(version)
+    return int(found[0]) if found else None
+
+
+def _header(bundle: Mapping[str, Any]) -> Mapping[str, Any]:
+    entries = bundle.get("entry")
+    return _object(_object(entries[0]).get("resource")) if isinstance(entries, list) and entries else {}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _texts(value: Any) -> list[str]:
+    return [v for v in value if isinstance(v, str)] if isinstance(value, list) else []

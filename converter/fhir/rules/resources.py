@@ -27,6 +27,23 @@ UNKNOWN_PROFILE = declare(
     help="Correct the URL or its version, or use a pack of the guide that defines it.",
     source="FHIR R4, Resource.meta.profile; the official validator warns as well",
 )
+OTHER_VERSION = declare(
+    "PRO058",
+    "profile-version-other",
+    Severity.WARNING,
+    "meta.profile names another version of a profile than {known}, by which the resource was judged",
+    why="The pack of the guide holds another version of the same major number, which may differ in details.",
+    help="Name the version that the guide has, or leave the version out.",
+    source="FHIR R4, Resource.meta.profile",
+)
+UNJUDGED_VERSION = declare(
+    "NCK006",
+    "profile-version-not-judged",
+    Severity.INFO,
+    "meta.profile names another major version of a profile than {known}, so the claim was not checked",
+    why="Rules of another major version may be quite different.",
+    help="Use a pack of the guide in that version.",
+)
 ANYWHERE = Site("Resource", "Resource.meta.profile")
 
 
@@ -66,12 +83,29 @@ def claimed(resource: dict[str, Any], pointer: str, run: Run) -> list[str]:
             continue
         key, kind = run.pack.claims.get(canonical) or run.pack.claim(canonical)
         if not key:
-            run.add(UNKNOWN_PROFILE, f"{pointer}/meta/profile/{index}", ANYWHERE, value=canonical)
-        elif kind != resource.get("resourceType"):
+            key, kind = _other_version(canonical, f"{pointer}/meta/profile/{index}", run)
+        if not key:
+            continue
+        if kind != resource.get("resourceType"):
             run.add(NO_TYPE, pointer, ANYWHERE, expected=f"a {kind}", found="claims a profile of another type")
         else:
             found.append(key)
     return found
+
+
+def _other_version(canonical: str, pointer: str, run: Run) -> tuple[str, str]:
+    """The known version of a claimed profile, if it has the same major number; two empty texts if not."""
+    url, _, version = canonical.partition("|")
+    key, kind = run.pack.claim(url) if version else ("", "")
+    known = key.rpartition("|")[2]
+    if not key:
+        run.add(UNKNOWN_PROFILE, pointer, ANYWHERE, value=canonical)
+    elif version.partition(".")[0] != known.partition(".")[0]:
+        run.add(UNJUDGED_VERSION, pointer, ANYWHERE, value=canonical, known=known)
+        return "", ""
+    else:
+        run.add(OTHER_VERSION, pointer, ANYWHERE, value=canonical, known=known)
+    return key, kind
 
 
 def waits(value: Any, run: Run, wanted: str = "", profiles: tuple[str, ...] = ()) -> bool:
