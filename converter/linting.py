@@ -48,14 +48,12 @@ def lint(folder: Path, log: IssueLog) -> str:
         _loaded(lambda: load_table(folder / FILE, types), folder, log)
     packs = _packs(folder / "profiles", log)
     guides = _guides(folder, log)
-    guides = _guides(folder, log)
     counts = [
         (sum(len(v) for v in definitions.types.values()) if definitions else 0, "letter definitions"),
         (len(mappings.mappings) if mappings else 0, "mappings"),
         (len(mappings.codes) if mappings else 0, "code maps"),
         (len(mappings.losses) if mappings else 0, "kinds of loss"),
         (packs, "profile packs"),
-        (guides, "guides in source form"),
         (guides, "guides in source form"),
     ]
     faults = len(set(log.issues) - known)
@@ -96,15 +94,7 @@ def _packs(folder: Path, log: IssueLog) -> int:
 
 def _guides(folder: Path, log: IssueLog) -> int:
     """Only the form can be judged here: what the profiles narrow stands in packages that need not be at hand."""
-    from converter.fhir.drafts import GUIDE, read_guide
-
-    manifests = sorted((folder / "profiles").glob(f"*/{GUIDE}"))
-    return sum(_loaded(lambda m=m: read_guide(m.parent), folder, log) is not None for m in manifests)
-
-
-def _guides(folder: Path, log: IssueLog) -> int:
-    """Only the form can be judged here: what the profiles narrow stands in packages that need not be at hand."""
-    from converter.fhir.drafts import GUIDE, read_guide
+    from converter.fhir.guides import GUIDE, read_guide
 
     manifests = sorted((folder / "profiles").glob(f"*/{GUIDE}"))
     return sum(_loaded(partial(read_guide, m.parent), folder, log) is not None for m in manifests)

@@ -15,7 +15,8 @@ from typing import Any
 import orjson
 
 from converter.errors import ProfileError
-from converter.fhir.drafts import Guide, draft_closure, find_guide
+from converter.fhir.drafts import draft_closure
+from converter.fhir.guides import Guide, find_guide
 from converter.fhir.packages import DEFAULT_FOLDER
 
 _INDEXED = ("resourceType", "id", "url", "version", "kind", "type")

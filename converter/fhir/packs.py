@@ -55,7 +55,8 @@ def build_pack(guide: str, packages: Path, sources: Path | None = None) -> Pack:
     sources.
     """
     if sources and is_package_name(guide) and not (packages / guide).is_dir():
-        from converter.fhir.drafts import draft_closure, find_guide
+        from converter.fhir.drafts import draft_closure
+        from converter.fhir.guides import find_guide
 
         draft = find_guide(guide, sources)
         if draft is not None:

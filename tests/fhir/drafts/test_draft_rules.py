@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from converter.fhir.drafts import Guide, read_guide
+from converter.fhir.guides import Guide, read_guide
 from converter.fhir.library import Library
 from converter.issues import Issue, IssueLog
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from converter.errors import MappingError, ProfileError
-from converter.fhir.drafts import draft_closure, find_guide, read_guide
+from converter.fhir.drafts import draft_closure
+from converter.fhir.guides import find_guide, read_guide
 from converter.fhir.packs import build_pack
 from tests.fhir.drafts.world import BASE, packages, sources
 
