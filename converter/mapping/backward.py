@@ -157,7 +157,7 @@ class _Writer:
 
     def _rule(self, rule: Rule, scope: str, name: str, prefix: str, group: str = "") -> None:
         if not rule.back:
-            if rule.target and not rule.keep:
+            if (rule.target or (rule.map and rule.also)) and not rule.keep:
                 kept = self.out.keep(self.out.name("R"), Plan(rule, self))
                 self.put(f"if b.born == 'letter': b.rebuilt({scope}, {kept}, {name})")
             return
@@ -187,8 +187,10 @@ class _Writer:
             return f"b.keep({scope}, {kept}, {name}, {prefix})"
         if rule.map:
             return f"b.map({scope}, {kept}, {name}, {prefix}, {group!r})"
-        if rule.value or rule.line:
-            return f"b.{'value' if rule.value else 'line'}({scope}, {kept}, {name})"
+        if rule.value:
+            return f"b.value({scope}, {kept}, {name}, {prefix}, {group!r})"
+        if rule.line:
+            return f"b.line({scope}, {kept}, {name})"
         return f"b.take({scope}, {kept}, {name}, {prefix}, {group!r})"
 
     def _letter_guard(self, text: str, group: str) -> str:

@@ -232,7 +232,9 @@ class Taking:
 
     def rebuilt(self, scope: Node | None, plan: Plan, name: str) -> None:
         """Values that forward makes from others: in a letter-born Bundle they say nothing new."""
-        self._all(self.nodes(scope, plan.path)[:1], "constant-checked", name)
+        for start, path in plan.columns or [("", plan.path)]:
+            node = self.resources.get(start) if start else scope
+            self._all(self.nodes(node, path)[:1], "constant-checked", name)
 
     def keep(self, scope: Node | None, plan: Plan, name: str, prefix: str) -> None:
         """Values for the sidecar; without one they are lost under the rule's loss."""
@@ -253,9 +255,9 @@ class Taking:
         self.values.update(leaves)
         self._all([n for n in nodes if n is not None], "mapped", name, next(iter(leaves)))
 
-    def value(self, scope: Node | None, plan: Plan, name: str) -> None:
+    def value(self, scope: Node | None, plan: Plan, name: str, prefix: str = "", group: str = "") -> None:
         """Set a leaf to a fixed value if nothing has set it yet."""
-        rule, leaf = plan.rule, plan.leaves[0]
+        rule, leaf = plan.rule, _leaf(plan.leaves[0], prefix, group)
         if leaf in self.values:
             return
         self.values[leaf] = rule.value
