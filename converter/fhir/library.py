@@ -28,6 +28,7 @@ class Library:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._packs: dict[Path, Pack] = {}
+        self._found: dict[tuple[str, int | None], Profile] = {}
 
     def __iter__(self) -> Iterator[Pack]:
         """All packs, read if they were not yet."""
@@ -48,11 +49,19 @@ class Library:
 
         `major` decides among several guides if the URL has no version.
         """
+        found = self._found.get((canonical, major))
+        return found if found is not None else self._find(canonical, major)
+
+    def _find(self, canonical: str, major: int | None) -> Profile | None:
         url, _, version = canonical.partition("|")
         own = {h["profiles"][url]: path for path, h in self._heads.items() if url in h["profiles"]}
         if own:
             chosen = nearest(version, list(own), major)
-            return self._pack(own[chosen]).profile(url) if chosen else None
+            profile = self._pack(own[chosen]).profile(url) if chosen else None
+            # Only names that are ours are remembered: whatever else a message claims must not fill the memory.
+            if profile and version in ("", chosen) and major in (None, _major(chosen)):
+                self._found[canonical, major] = profile
+            return profile
         return next((found for pack in self if (found := pack.profile(canonical)) is not None), None)
 
     @cached_property
