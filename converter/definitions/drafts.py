@@ -269,7 +269,7 @@ class Library:
         """A copy in which every `$part` key has given way to the elements of the part."""
         result = _like(entries)
         for key, value in entries.items():
-            if key.startswith("$") and key not in ("$rename", "$after", "$type"):
+            if key.startswith("$") and key not in (*_BESIDE, "$rename", "$type"):
                 name = key[1:]
                 if name not in parts.elements or depth > 10:
                     self.report(PART, key, name=name)
@@ -311,21 +311,23 @@ class Library:
         return result
 
     def _added(self, entries: Map, key: Str, value: Any) -> Map:
-        after = value.get("$after") if isinstance(value, Map) else None
-        if after is None:
+        """The entries with one more, beside the element that `$after` or `$before` names, else last."""
+        marks = {k: v for k, v in value.items() if k in _BESIDE} if isinstance(value, Map) else {}
+        if not marks:
             entries[key] = value
             return entries
+        ((how, beside),) = marks.items()
         body = _like(value)
-        body.update((k, v) for k, v in value.items() if k != "$after")
+        body.update((k, v) for k, v in value.items() if k not in _BESIDE)
+        if not any(_bare(k) == beside for k in entries):
+            self.report(OVERLAY, beside, name=str(beside))
         result = _like(entries)
-        if not after:  # before all others
-            result[key] = body.get("$type", body)
-        elif not any(_bare(k) == after for k in entries):
-            self.report(OVERLAY, after, name=str(after))
         for have, item in entries.items():
-            result[have] = item
-            if _bare(have) == after:
-                result[key] = body.get("$type", body)
+            if _bare(have) != beside:
+                result[have] = item
+                continue
+            new = {key: body.get("$type", body)}
+            result.update(new | {have: item} if how == "$before" else {have: item} | new)
         return result
 
     # -- segment templates
@@ -401,6 +403,7 @@ class _Parts:
 
 
 _CHANGES = {"replace", "after", "before"}
+_BESIDE = ("$after", "$before")
 
 
 def _names(value: Any) -> tuple[str, ...]:
