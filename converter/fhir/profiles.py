@@ -17,11 +17,11 @@ from typing import Any
 from converter.fhir.compiler import Compiler, Function
 from converter.fhir.elements import Node, tree
 from converter.fhir.fhirpath.model import Model
+from converter.fhir.fhirpath.rules import Rule
 from converter.fhir.packs import BASE, is_message, read_pack
 from converter.fhir.quick import Answer, Quick
 from converter.fhir.rules import bundles, datatypes, identifiers, medcom, resources
 from converter.fhir.rules.binding import Codes
-from converter.fhir.rules.invariants import Check
 from converter.fhir.rules.primitives import right_primitive
 from converter.fhir.rules.slicing import Matcher, matcher_of
 from converter.fhir.run import TOO_DEEP, Entry, Run
@@ -107,7 +107,7 @@ class Pack:
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}
         self._ancestors: dict[str, frozenset[str]] = {}
-        self.path_rules: dict[tuple[str, str], Check | None] = {}
+        self.path_rules: dict[tuple[str, str], Rule | None] = {}
         self._matchers: dict[tuple[str, str], Matcher | None] = {}
 
     @classmethod

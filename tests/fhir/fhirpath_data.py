@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from converter.fhir.fhirpath.model import Child, Model
-from converter.fhir.fhirpath.scope import Scope
+from converter.fhir.fhirpath.scope import Alone
 
 Tree = list[Any]
 SAMPLES: dict[str, list[Any]] = {
@@ -129,7 +129,7 @@ class Maker:
         return self.resource(kind) if self.model.is_resource(kind) else self.element(kind)
 
 
-class PoolScope(Scope):
+class PoolScope(Alone):
     """A scope that resolves what the maker makes."""
 
     __slots__ = ("maker",)

@@ -20,7 +20,7 @@ from converter.fhir.fhirpath.functions import FUNCTIONS
 from converter.fhir.fhirpath.general import General, Unsupported
 from converter.fhir.fhirpath.model import Model
 from converter.fhir.fhirpath.operators import LOGIC, OPERATORS
-from converter.fhir.fhirpath.scope import Scope
+from converter.fhir.fhirpath.scope import Alone
 from converter.fhir.fhirpath.values import Item, PathError, Temporal, Undecided, plain
 from tests.fhir.fhirpath_suite import Case, fhir_model, read_resource, read_suite
 
@@ -30,7 +30,7 @@ CLAIMED = {f"{name}()" for name in FUNCTIONS} | set(OPERATORS) | set(LOGIC) | {"
 FAILED = "does not evaluate"
 
 
-class BaseScope(Scope):
+class BaseScope(Alone):
     """Profiles are base definitions here, which every resource of the type meets."""
 
     __slots__ = ()

@@ -61,9 +61,9 @@ def loose(owner: Any, name: str) -> Sequence[Any]:
     return found if found.__class__ is list else (found,)
 
 
-def present(owner: dict[str, Any], names: tuple[str, ...]) -> Sequence[Any]:
+def present(owner: dict[str, Any], names: frozenset[str]) -> Sequence[Any]:
     """The value of a choice, if it has one of these types."""
-    return [owner[n] for n in names if n in owner]
+    return [v for k, v in owner.items() if k in names]
 
 
 def found(value: Any, scope: Any) -> Sequence[Any]:
@@ -151,10 +151,10 @@ class Path:
             met = self.met()
             return f"({met} and {condition})" if condition != "True" else f"({met})"
         if condition == "True" and len(self.clauses) == 1 and not self.there:
-            return f"bool({self.clauses[0].partition(' in ')[2]})"
+            return self.clauses[0].partition(" in ")[2]
         head = "for _ in ONE " if self.clauses[0][:3] == "if " else ""
         tail = f" if {condition}" if condition != "True" else ""
-        return f"any(True {head}{self.rest()}{tail})"
+        return f"[1 {head}{self.rest()}{tail}]"  # faster than any(): there are few items
 
 
 class Direct:
@@ -359,18 +359,18 @@ class Direct:
         return f"bool({sides} and {a} {'==' if equal else '!='} {b})"
 
     def _numeric(self, tree: Tree) -> bool:
-        return tree[0] == "number" or tree[:1] + tree[2:3] == ["call", "count"]
+        return self._amount(tree) is not None
 
     def _order(self, sign: str, left: Tree, right: Tree, wanted: bool) -> str:
-        if left[0] == "number":
+        if left[0] == "number" and right[0] != "number":
             flipped = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
             return self._order(flipped.get(sign, sign), right, left, wanted)
-        if right[0] != "number":
+        limit = self._amount(right)
+        if limit is None:
             raise Unsupported(sign)
-        number = literal("number", right[1])
-        limit = repr(number) if isinstance(number, int) else self._constant(number)
-        if left[0] == "call" and left[2] == "count":
-            return self._is(f"({self._count(self.path(left[1]))} {sign} {limit})", wanted)
+        amount = self._amount(left)
+        if amount is not None:
+            return self._is(f"({amount} {sign} {limit})", wanted)
         path = self.path(left)
         if path.kind not in _NUMBERS or not path.single or path.choice:
             raise Unsupported(sign)
@@ -379,9 +379,21 @@ class Direct:
             return path.any(condition) if wanted else path.any(f"not {condition}")
         return path.any(f"{path.value} is not None and {condition if wanted else f'not {condition}'}")
 
+    def _amount(self, tree: Tree) -> str | None:
+        """Code of a number that is always there: a literal, a count, a sum of such; None if it is none."""
+        if tree[0] == "number":
+            number = literal("number", tree[1])
+            return repr(number) if isinstance(number, int) else self._constant(number)
+        if tree[:1] + tree[2:3] == ["call", "count"]:
+            return self._count(self.path(tree[1]))
+        if tree[:2] == ["op", "+"]:
+            left, right = self._amount(tree[2]), self._amount(tree[3])
+            return f"({left} + {right})" if left and right else None
+        return None
+
     def _count(self, path: Path) -> str:
         if not path.looping:
-            return f"int({path.any()})"
+            return f"int(bool({path.any()}))"
         if len(path.clauses) == 1 and not path.there:
             return f"len({path.clauses[0].partition(' in ')[2]})"
         return f"len({path.listed('1')})"
@@ -456,11 +468,9 @@ class Direct:
         shapes = {(len(i), i[0].many, i[0].primitive, i[0].json) for i in inner}
         if len(shapes) != 1 or (len(fits) > 1 and inner[0][0].kind not in _TEXTS):
             raise Unsupported(name)
-        names = tuple(c.json for c in fits)
+        names = self._constant(frozenset(c.json for c in fits))
         owner = replace(path, there="", choice=())
-        return self._child(
-            self._loop(owner, f"present({path.value}, {names!r})", fits[0].kind, single=path.single), name
-        )
+        return self._child(self._loop(owner, f"present({path.value}, {names})", fits[0].kind, single=path.single), name)
 
     def _loop(self, path: Path, items: str, kind: str, *, single: bool = False) -> Path:
         """A collection of what each item of a path leads to."""
@@ -506,8 +516,8 @@ class Direct:
     def _resolve(self, path: Path) -> Path:
         self.scoped = True
         if path.choice:
-            names = tuple(c.json for c in path.choice if c.kind in ("Reference", *_TEXTS))
-            path = self._loop(replace(path, there="", choice=()), f"present({path.value}, {names!r})", "")
+            names = self._constant(frozenset(c.json for c in path.choice if c.kind in ("Reference", *_TEXTS)))
+            path = self._loop(replace(path, there="", choice=()), f"present({path.value}, {names})", "")
         elif path.kind not in ("", "Reference", *_TEXTS):
             raise Unsupported("resolve()")
         return self._loop(path, f"found({path.value}, s)", "", single=path.single)

@@ -9,6 +9,7 @@ from typing import Any
 
 from converter.fhir.fhirpath.direct import FAULTS, Direct
 from converter.fhir.fhirpath.general import Evaluate, General, Tree, Unsupported
+from converter.fhir.fhirpath.guards import guard
 from converter.fhir.fhirpath.model import Model
 from converter.fhir.fhirpath.scope import Scope
 from converter.fhir.fhirpath.values import Item, Malformed, PathError, Undecided, plain
@@ -29,13 +30,15 @@ MakeScope = Callable[[Any, Any], Scope]
 class Rule:
     """An invariant as a function of the value of its element (None: nothing but extensions) and of the validation.
 
-    `judge` is the fastest way that there is (`direct`), `general` the way that it falls back to.
+    `judge` is the fastest way that there is (`direct`), `general` the way that it falls back to. `guard` is an element
+    without which the rule holds.
     """
 
     judge: Judge
     general: Judge
     source: str
     direct: bool
+    guard: str
 
 
 def compile_rule(tree: Tree, kind: str, model: Model, scope: MakeScope, name: str) -> Rule:
@@ -46,15 +49,16 @@ def compile_rule(tree: Tree, kind: str, model: Model, scope: MakeScope, name: st
     """
     general = General(tree)
     slow = _judge(general, kind, scope)
+    name_of_guard = guard(tree, model.kind(kind))
     try:
         direct = Direct(tree, kind, model)
         source = (_SCOPED if direct.scoped else _PLAIN).format(direct.text)
         names = {**direct.names, "FAULTS": FAULTS, "slow": slow, "scope": scope}
         exec(compile(source, name, "exec"), names)  # noqa: S102 - our own text, made from a tree
     except (Unsupported, SyntaxError):
-        return Rule(slow, slow, general.text + "\n", False)
+        return Rule(slow, slow, general.text + "\n", False, name_of_guard)
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    return Rule(names["rule"], slow, source, True)
+    return Rule(names["rule"], slow, source, True, name_of_guard)
 
 
 def _judge(general: General, kind: str, make: MakeScope) -> Judge:

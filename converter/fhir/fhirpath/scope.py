@@ -10,15 +10,29 @@ from converter.fhir.fhirpath.values import Item, Items, Undecided
 
 
 class Scope:
-    """One evaluation. The validator answers the questions for its Bundle; alone, nothing lies outside the resource."""
+    """One evaluation. The validator answers the questions for its Bundle; alone, nothing lies outside the resource.
 
-    __slots__ = ("model", "resource", "root", "strict")
+    `resource` is the innermost resource, `root` the one that contains it. Strictly (`strict`), what FHIRPath forbids is
+    an error; the rules of FHIR were written for engines that are not strict.
+    """
 
-    def __init__(self, model: Model, resource: Any, root: Any = None, *, strict: bool = False) -> None:
-        self.model = model
-        self.resource = resource
-        self.root = resource if root is None else root
-        self.strict = strict
+    __slots__ = ()
+    strict: bool = False
+
+    @property
+    def model(self) -> Model:
+        """The types."""
+        raise NotImplementedError
+
+    @property
+    def resource(self) -> Any:
+        """`%resource`"""
+        raise NotImplementedError
+
+    @property
+    def root(self) -> Any:
+        """`%rootResource`"""
+        return self.resource
 
     def item(self, value: Any, kind: str = "") -> Item:
         """JSON as an item; a resource brings its type along."""
@@ -63,3 +77,24 @@ class Scope:
     def member(self, items: Items, canonical: str) -> bool:
         """Whether coded items are in a value set. Raises Undecided if it is not at hand."""
         raise Undecided(canonical)
+
+
+class Alone(Scope):
+    """A resource by itself."""
+
+    __slots__ = ("_model", "_resource", "strict")
+
+    def __init__(self, model: Model, resource: Any, *, strict: bool = False) -> None:
+        self._model = model
+        self._resource = resource
+        self.strict = strict
+
+    @property
+    def model(self) -> Model:
+        """The types."""
+        return self._model
+
+    @property
+    def resource(self) -> Any:
+        """`%resource`"""
+        return self._resource

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
 from converter.fhir.fhirpath.general import Unsupported
-from converter.fhir.fhirpath.rules import compile_rule
+from converter.fhir.fhirpath.model import Model
+from converter.fhir.fhirpath.rules import Rule, compile_rule
 from converter.fhir.fhirpath.scope import Scope
 from converter.fhir.fhirpath.values import Item, Undecided
 from converter.fhir.rules.binding import Codes
@@ -73,32 +74,47 @@ def native(*keys: str, when: str = "") -> Callable[[Check], Check]:
 def check_of(rule: dict[str, Any], kind: str, pack: Pack) -> tuple[Check | None, str]:
     """The function of a rule for elements of a type (None: there is none), and the element that it speaks of."""
     known = _native.get((rule["key"], rule["digest"]))
-    return known if known is not None else (compiled(rule, kind, pack), "")
+    if known is not None:
+        return known
+    made = compiled(rule, kind, pack)
+    return (made.judge, made.guard) if made else (None, "")
 
 
-def compiled(rule: dict[str, Any], kind: str, pack: Pack) -> Check | None:
+def compiled(rule: dict[str, Any], kind: str, pack: Pack) -> Rule | None:
     """A rule compiled from its FHIRPath tree. The same expression on the same type is one function."""
     identity = rule["digest"], kind
     if identity not in pack.path_rules:
+        name = f"<rule {rule['key']} {rule['digest']} of {kind}>"
         try:
-            made = compile_rule(
-                rule["tree"], kind, pack.paths, Asked, f"<rule {rule['key']} {rule['digest']} of {kind}>"
-            )
+            pack.path_rules[identity] = compile_rule(rule["tree"], kind, pack.paths, Asked, name)
         except Unsupported:
             pack.path_rules[identity] = None
-        else:
-            pack.path_rules[identity] = made.judge
     return pack.path_rules[identity]
 
 
 class Asked(Scope):
     """What an expression may ask of the validation that it is a part of."""
 
-    __slots__ = ("run",)
+    __slots__ = ("run", "value")
 
     def __init__(self, value: Any, run: Run) -> None:
-        super().__init__(run.pack.paths, _holder(value, run), run.current.resource)
+        self.value = value
         self.run = run
+
+    @property
+    def model(self) -> Model:
+        """The types of the pack."""
+        return self.run.pack.paths
+
+    @property
+    def resource(self) -> Any:
+        """The innermost resource that the value belongs to."""
+        return _holder(self.value, self.run)
+
+    @property
+    def root(self) -> Any:
+        """The entry's resource, which may contain others."""
+        return self.run.current.resource
 
     def resolve(self, reference: str) -> dict[str, Any] | None:
         """By fullUrl; rules of a Bundle stand in no entry, so type and id count as well."""
