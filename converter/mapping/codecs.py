@@ -201,6 +201,19 @@ class Xhtml:
         return ((("P00", words + "\n"),) if words else None), True
 
 
+@codec("formatted", "lens", lossy="both")
+class Formatted:
+    """As `xhtml`, and only for a text that `plain_text` cannot carry as it is."""
+
+    @staticmethod
+    def there(value: Text) -> tuple[str | None, bool]:
+        return Xhtml.there(value) if PlainText.there(value)[1] else (None, False)
+
+    @staticmethod
+    def back(value: Any) -> tuple[Text | None, bool]:
+        return Xhtml.back(value)
+
+
 def _own_runs(text: str) -> Text | None:
     """The runs of a `div` that this codec wrote; None for any other."""
     if not text.startswith(_DIV) or not text.endswith("</div>"):

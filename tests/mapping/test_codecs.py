@@ -56,6 +56,7 @@ INPUTS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "prefix": (st.tuples(WORDS), ("https://sor2.sum.dsdn.dk/#id=",)),
     "plain_text": (st.tuples(texts()), ()),
     "xhtml": (st.tuples(ALL_TEXTS), ()),
+    "formatted": (st.tuples(ALL_TEXTS), ()),
     "plus_joined": (st.tuples(CODE_PART, st.lists(CODE_PART, max_size=4)), ()),
     "matching": (st.tuples(WORDS | st.just("0123456789")), ("[0-9]{10}",)),
     "not_matching": (st.tuples(WORDS | st.just("0123456789")), ("[0-9]{10}",)),
