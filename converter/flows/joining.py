@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -115,7 +114,6 @@ class Flows:
     """The flows of a corpus: `add` every message, then `found` once."""
 
     def __init__(self, table: FlowTable) -> None:
-        self.types: Counter[str] = Counter()
         self.others = 0
         self.copies = 0
         self._table = table
@@ -143,7 +141,6 @@ class Flows:
         elif self._is_copy(message, log):
             self.copies += 1
             return
-        self.types[message.type] += 1
         (self._referrals if message.row.is_referral else self._answers).append(message)
 
     def _is_copy(self, message: Message, log: IssueLog) -> bool:
