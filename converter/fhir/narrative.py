@@ -25,7 +25,8 @@ SECTION = "section"
 WITHOUT = ("Bundle", "Binary", "Parameters")
 """The resource types that have no narrative."""
 
-_BEFORE = ("resourceType", "id", "meta", "title", "code")
+_BEFORE = ("resourceType", "id", "meta")
+_BEFORE_IN_SECTIONS = ("title", "code")
 # What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Two ways to find it: bytes are
 # looked through faster than characters, and say when to look closer (surrogates begin with ED, U+FFFE with EF).
 _SUSPECT = bytes(code for code in range(0x20) if code not in b"\t\n\r") + b"\xed\xef"
@@ -121,7 +122,7 @@ def _place(resource: Resource, text: dict[str, str]) -> None:
     if "text" not in resource:
         old = resource.copy()
         resource.clear()
-        for key in _BEFORE:
+        for key in _BEFORE if "resourceType" in old else _BEFORE_IN_SECTIONS:
             if key in old:
                 resource[key] = old[key]
         resource["text"] = text
