@@ -19,6 +19,8 @@ from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, Value, pattern
 from converter.limits import Limits
 from converter.mapping import Context, Mappings
+from converter.routes import FILE as ROUTES
+from converter.routes import Routes
 
 if TYPE_CHECKING:
     from converter.directory import Directory
@@ -163,6 +165,11 @@ class Engine:
     def mappings(self) -> Mappings:
         """The mappings, compiled."""
         return Mappings.load(self.folder, self.definitions.leaves)
+
+    @cached_property
+    def routes(self) -> Routes:
+        """What messages are called where they are addressed."""
+        return Routes.load(self.folder / ROUTES)
 
     @cached_property
     def narratives(self) -> Narratives:

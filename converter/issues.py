@@ -24,9 +24,11 @@ FAMILIES = {
     "DIR": "organisation table",
     "BAT": "batches",
     "FLW": "referrals and their answers",
+    "VAN": "VANS envelopes",
+    "RTE": "routing",
     "SYS": "the converter itself",
 }
-_CODE = re.compile(r"(EDI|XML|LTR|MAP|LNT|PRO|NCK|DIR|BAT|FLW|SYS)\d{3}\Z")
+_CODE = re.compile(r"(EDI|XML|LTR|MAP|LNT|PRO|NCK|DIR|BAT|FLW|VAN|RTE|SYS)\d{3}\Z")
 
 
 class Severity(StrEnum):

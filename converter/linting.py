@@ -12,6 +12,8 @@ from converter.errors import ConverterError, MappingError
 from converter.flows.table import FILE, load_table
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.mapping import Mappings
+from converter.routes import FILE as ROUTES
+from converter.routes import Routes
 
 PACK = declare(
     "LNT200",
@@ -46,6 +48,8 @@ def lint(folder: Path, log: IssueLog) -> str:
     if (folder / FILE).is_file():
         types = definitions.leaves if definitions else None
         _loaded(lambda: load_table(folder / FILE, types), folder, log)
+    if (folder / ROUTES).is_file():
+        _loaded(lambda: Routes.load(folder / ROUTES), folder, log)
     packs = _packs(folder / "profiles", log)
     guides = _guides(folder, log)
     counts = [

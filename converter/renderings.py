@@ -250,7 +250,7 @@ def _property(content: str) -> str:
 
 _TYPES = {"EDI": "structure", "XML": "structure", "LTR": "invalid", "PRO": "invalid", "NCK": "not-supported"}
 _TYPES |= {"MAP": "processing", "DIR": "not-found", "LNT": "processing", "BAT": "processing", "SYS": "exception"}
-_TYPES |= {"FLW": "business-rule"}
+_TYPES |= {"FLW": "business-rule", "VAN": "structure", "RTE": "not-found"}
 
 
 def operation_outcome(issues: Sequence[Issue]) -> dict[str, Any]:

@@ -17,11 +17,13 @@ from converter.limits import Limits
 from converter.places import leaf_locator, placed
 from converter.sinks import Summary
 from converter.sources import Input, inputs
+from converter.vans import Ids, check
 
 if TYPE_CHECKING:
     from converter.engine import Outcome
     from converter.records import LedgerFile, Sidecar, State
     from converter.reporter import Reporter
+    from converter.routes import Routes
     from converter.sinks import Sink
 
 NO_MESSAGE = declare(
@@ -44,13 +46,18 @@ INTERNAL = declare(
 
 @dataclass
 class Run:
-    """What the loops share: the reporter, the figures, and whether our own code failed."""
+    """What the loops share: the reporter, the figures, and whether our own code failed.
+
+    `routes` gives the table of names that envelopes are compared with; it is asked for when an envelope is met.
+    """
 
     reporter: Reporter
     limits: Limits
     describe: Callable[[BaseException], str]
+    routes: Callable[[], Routes]
     summary: Summary = field(default_factory=Summary)
     broken: bool = False
+    _envelopes: Ids = field(default_factory=Ids)
 
     def report(self, issues: Iterable[Issue]) -> None:
         """Report findings and count them."""
@@ -66,6 +73,9 @@ class Run:
         for item in inputs(paths, log, self.limits):
             self.report(log.drain())
             self.reporter.looked_at(item.display)
+            if item.envelope is not None:
+                self._envelopes.add(item.envelope, log)
+                self.report(log.drain())
             yield from self._of_input(item, judge)
             advance()
         self.report(log.drain())
@@ -78,6 +88,7 @@ class Run:
                     self.summary.skipped += 1
                     self._say(NO_MESSAGE, item)
                     continue
+                self._compare(item, outcome, first=not messages)
                 self.report(placed(outcome.issues, item.data, item.line))
                 # Findings about an interchange as a whole come as an outcome of their own, which is no message
                 # unless nothing else could be found.
@@ -90,6 +101,11 @@ class Run:
         except Exception as error:  # noqa: BLE001 - the next input must not suffer from our faults
             self.broken = True
             self._say(INTERNAL, item, what=self.describe(error))
+
+    def _compare(self, item: Input, outcome: Outcome, *, first: bool) -> None:
+        """Report what the envelope of a message says otherwise than the message, at its places in the envelope."""
+        if item.envelope is not None:
+            self.report(check(item.envelope, outcome, self.routes(), first=first))
 
     def _say(self, kind: object, item: Input, **facts: object) -> None:
         log = IssueLog()

@@ -1,4 +1,4 @@
-"""Where inputs come from: files, folders, archives, NDJSON, standard input. All are handed on as bytes with a label.
+"""Where inputs come from: files, folders, archives, VANS envelopes, NDJSON, standard input, as bytes with a label.
 
 Whatever is wrong with one input is an issue, and the others are still read (threats Z3, Z6); only a path that does not
 exist is wrong use.
@@ -10,13 +10,17 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from converter.archives import NOT_A_FILE, TOO_LARGE, LimitError, is_archive, kind_of_file, members, read_whole
 from converter.errors import InterchangeError
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.limits import Limits
+from converter.vans import Envelope
+from converter.vans import read as read_envelope
+from converter.vans import sniff as is_envelope
+from converter.vans.reading import NESTED
 
 UNREADABLE = declare(
     "BAT001",
@@ -44,7 +48,8 @@ class Input:
 
     `name` is the label that outputs are named after: the path below the folder or archive that the user named, or the
     file's own name; never a path to open. `display` is what findings call it. `explicit`: the user named it, so it is
-    a finding if it is no message. `line` is the line of the file in which `data` starts (NDJSON).
+    a finding if it is no message. `line` is the line of the file in which `data` starts (NDJSON). `envelope` is the
+    VANS envelope that `data` was taken out of.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Input:
     data: bytes
     explicit: bool
     line: int = 1
+    envelope: Envelope | None = None
 
 
 def require(paths: Sequence[str]) -> None:
@@ -67,6 +73,14 @@ def inputs(paths: Sequence[str], log: IssueLog, limits: Limits | None = None) ->
     Faults of single inputs are added to `log` before the next input is yielded.
     """
     limits = limits or Limits()
+    for item in _found(paths, log, limits):
+        if not is_envelope(item.data):
+            yield item
+        elif (opened := _opened(item, log, limits)) is not None:
+            yield opened
+
+
+def _found(paths: Sequence[str], log: IssueLog, limits: Limits) -> Iterator[Input]:
     for path in paths:
         if path == "-":
             yield from _stdin(log, limits)
@@ -74,6 +88,20 @@ def inputs(paths: Sequence[str], log: IssueLog, limits: Limits | None = None) ->
             yield from _folder(Path(path), log, limits)
         else:
             yield from _file(Path(path), Path(path).name, path, log, limits, explicit=True)
+
+
+def _opened(item: Input, log: IssueLog, limits: Limits) -> Input | None:
+    """The message in an envelope. Findings about it count lines in the message, so they name it as a part of the file.
+
+    Nothing is opened twice: what an envelope holds is a message, or it is not read.
+    """
+    envelope = read_envelope(item.data, log, file=item.display, limits=limits)
+    if envelope is None:
+        return None
+    if is_envelope(envelope.payload):
+        log.add(NESTED, envelope.at("Message/Data"))
+        return None
+    return replace(item, display=f"{item.display}/Data", data=envelope.payload, explicit=True, envelope=envelope)
 
 
 def _stdin(log: IssueLog, limits: Limits) -> Iterator[Input]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from converter.cli.exits import NAME, describe
 from converter.cli.options import NEW, Settings, ended, engine_for, examples, shared
 
 if TYPE_CHECKING:
-    from converter.engine import Engine
+    from converter.engine import Engine, Outcome
+    from converter.sources import Input
 
 
 @click.command(
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         "convert letter.xml --to edifact -o letter.edi     the other legacy syntax",
         "convert inbox/ archive.zip -o out                 a folder: a file a message, and summary.json",
         "convert inbox/ -o all.ndjson --ledger l.jsonl     what became of every piece",
+        "convert letter.edi --envelope -o envelope.xml     the Bundle in a VANSEnvelope",
         "convert letter.edi -o a.json --sidecar kept.json; convert a.json --sidecar kept.json -o back.xml",
     )
 )
@@ -35,7 +38,13 @@ if TYPE_CHECKING:
 @click.option("--state", metavar="FILE", type=NEW, help="SQLite store of message ids, for receipts.")
 @click.option("--attempt", metavar="N", type=click.IntRange(1), default=1, help="Number of this sending (default 1).")
 @click.option("--accept-loss", metavar="ID", multiple=True, help="Convert in spite of this blocking loss; repeatable.")
-@click.option("--envelope", is_flag=True, help="Wrap in a VANSEnvelope (comes with a later version).")
+@click.option("--envelope", is_flag=True, help="Wrap every output in a VANSEnvelope, addressed as the message is.")
+@click.option(
+    "--sent",
+    metavar="TIME",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]),
+    help="SentDateTime of the envelopes (default now).",
+)
 @click.option("--cross-check", is_flag=True, help="Read EDIFACT with a second, independent reader and compare.")
 @click.option("--encoding", type=click.Choice(("utf-8",)), help="Read EDIFACT bytes as UTF-8 whatever its label says.")
 @click.option("--force", is_flag=True, help="Replace files that exist.")
@@ -52,11 +61,9 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
     from converter.sinks import refuse_inside, sink_for
     from converter.sources import require
 
-    if wanted["envelope"]:
-        raise click.UsageError("--envelope is not available yet: VANS envelopes come with a later version")
     reporter = settings.reporter(sys.stderr)
     output, force = wanted["output"], wanted["force"]
-    to = wanted["to"] or _target_of(output)
+    to = wanted["to"] or _target_of(output, envelope=wanted["envelope"])
     require(inputs)
     for path in (wanted[name] for name in ("ledger", "sidecar", "state") if wanted[name]):
         refuse_inside(path, inputs)
@@ -80,8 +87,8 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         sidecar=sidecar,
         state=State(wanted["state"]) if wanted["state"] else None,
     )
-    run = runs.Run(reporter, settings.limits, describe)
-    judge = lambda item: engine.convert(item.data, to=to, name=item.display)  # noqa: E731
+    run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
+    judge = _judge(engine, to, envelope=wanted["envelope"], sent=wanted["sent"])
     runs.convert(run, inputs, judge, sink, records, stdout_used=output in (None, "-"))
     summary = run.summary
     if settings.sor is None and summary.written:
@@ -104,7 +111,33 @@ def _check_names(engine: Engine, losses: Sequence[str], version: str | None) -> 
         raise click.UsageError(f"--letter-version: no letter has version {version}; there are {', '.join(versions)}")
 
 
-def _target_of(output: str | None) -> str | None:
+def _judge(
+    engine: Engine, to: str | None, *, envelope: bool, sent: datetime | None
+) -> Callable[[Input], Iterator[Outcome]]:
+    """What converts an input, and puts the outputs into envelopes if that is wanted."""
+    if not envelope:
+        return lambda item: engine.convert(item.data, to=to, name=item.display)
+    from converter.issues import IssueLog
+    from converter.vans import wrapped
+
+    moment = (sent or datetime.now()).isoformat(timespec="seconds")
+
+    def judge(item: Input) -> Iterator[Outcome]:
+        for outcome in engine.convert(item.data, to=to, name=item.display):
+            if outcome.output is not None:
+                log = IssueLog()
+                outcome.output = wrapped(outcome, engine.routes, log, sent=moment, attempt=engine.attempt)
+                outcome.suffix = ".xml"
+                outcome.issues += log.issues
+            yield outcome
+
+    return judge
+
+
+def _target_of(output: str | None, *, envelope: bool) -> str | None:
+    """The target that the suffix of the output names; an envelope is XML whatever it holds."""
+    if envelope:
+        return None
     suffix = Path(output).suffix.lower() if output else ""
     return {".json": "fhir", ".ndjson": "fhir", ".edi": "edifact", ".xml": "oioxml"}.get(suffix)
 
@@ -129,7 +162,7 @@ def validate(settings: Settings, inputs: Sequence[str], profile: str | None) -> 
     engine = engine_for(settings, reporter)
     if profile is not None and engine.profile(profile) is None:
         raise click.UsageError(f"--profile: no pack holds {profile}; `{NAME} profiles list` shows the packs")
-    run = runs.Run(reporter, settings.limits, describe)
+    run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
     judge = lambda item: engine.validate(item.data, name=item.display, profile=profile)  # noqa: E731
     count = runs.validate(run, inputs, judge)
     reporter.note(f"{count} messages checked: {runs.figures(run.summary)}")

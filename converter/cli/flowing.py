@@ -50,7 +50,7 @@ def flows(settings: Settings, corpus: Sequence[str], after: int | None, on: date
     reporter = settings.reporter(sys.stdout)
     engine = engine_for(settings, reporter, validate=False)
     table = _table(engine)
-    run = runs.Run(reporter, settings.limits, describe)
+    run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
     found, log = Flows(table), IssueLog()
     unread = _collect(run, corpus, engine, found, log)
     day = on.date() if on else date.today()

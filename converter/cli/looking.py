@@ -52,7 +52,7 @@ def _explain_message(settings: Settings, path: str, output: Path | None, *, forc
         refuse_existing(output, force=force)
     reporter = settings.reporter(sys.stderr)
     engine = engine_for(settings, reporter)
-    run = runs.Run(reporter, settings.limits, describe)
+    run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
     outcomes = run.outcomes([path], lambda item: engine.convert(item.data, to=None, name=item.display), lambda: None)
     found = [explaining.explanation(item, outcome, engine) for item, outcome in outcomes if outcome.ledger]
     if output is not None:
