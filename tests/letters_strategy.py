@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -64,7 +64,7 @@ def words(low: int, high: int, *, wide: bool = False) -> st.SearchStrategy[str]:
 
 
 @st.composite
-def texts(draw: st.DrawFn, *, wide: bool = False) -> Text:
+def texts(draw: st.DrawFn, *, wide: bool = False, formats: Sequence[str] = tuple(sorted(FORMATS))) -> Text:
     """Formatted texts of at most three runs: short enough for one segment group."""
     line = st.one_of(
         st.sampled_from(["", ".", "\\", "a\\", " ", "Kære kollega,", "Svar ønskes: ja/nej?", "x" * 69, "x" * 70]),
@@ -74,7 +74,7 @@ def texts(draw: st.DrawFn, *, wide: bool = False) -> Text:
     runs = []
     for _ in range(draw(st.integers(0, 3))):
         lines = draw(st.lists(line, min_size=1, max_size=4))
-        runs.append((draw(st.sampled_from(sorted(FORMATS))), "\n".join(lines)))
+        runs.append((draw(st.sampled_from(formats)), "\n".join(lines)))
     return tuple(run for run in runs if run[1])
 
 
@@ -115,7 +115,7 @@ def _value(element: Element, *, wide: bool, wired: bool) -> st.SearchStrategy[Va
         rows = element.codes.rows.items()
         return st.sampled_from([v for v, row in rows if row or not wired])
     if element.type == "text":
-        return texts(wide=wide)
+        return texts(wide=wide, formats=["P00"] if element.check == "plain" else sorted(FORMATS))
     if element.type == "date":
         return DAYS
     if element.type in ("time", "seconds"):
@@ -211,11 +211,18 @@ class _Normal:
             return
         if template.unless and leaf(template.unless) in self.result:
             return
+        if template.optional_text:
+            self.result = {k: v for k, v in self.result.items() if v != () or k not in {leaf(p.path) for p in own}}
         for slot in template.slots:
             pieces = [p for component in slot.components for p in component if p.own]
             dead = slot.optional and leaf(pieces[0].path) not in self.result
             for piece in pieces:
                 self._piece(piece, leaf(piece.path), dead)
+                default = piece.default
+                if default is not None and self.result.get(leaf(default.when)) == default.value:
+                    text = default.texts.get(str(self.result.get(leaf(default.code))))
+                    if text is not None:
+                        self.result.setdefault(leaf(piece.path), text)
 
     def _piece(self, piece: Piece, leaf: str, dead: bool) -> None:
         codes, value = piece.codes, self.result.get(leaf)

@@ -107,7 +107,7 @@ def _built(library: Library, head: Head) -> Definition | None:
     tree = TreeBuilder(library, draft, codes).root()
     layout: tuple[Item, ...] = ()
     if draft.edifact is not None:
-        layout = LayoutBuilder(library, tree, codes).items(draft.edifact)
+        layout = LayoutBuilder(library, tree, codes, draft.defaults).items(draft.edifact)
         check_layout(library, tree, layout, draft.unwired)
     return Definition(
         str(draft.letter),

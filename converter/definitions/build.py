@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from converter.definitions.drafts import SHAPE, TWICE, Draft, Library
@@ -79,6 +80,15 @@ class CodeLists:
             self._library.report(LIST, where, name=name)
         return self._built[name]
 
+    def texts(self, name: str, where: object) -> Mapping[str, str]:
+        """A list of texts by code; empty, with an issue at the place that named it, if there is none."""
+        if name not in self._raw:
+            self._library.report(LIST, where, name=name)
+            return {}
+        raw = self._library.mapping(self._raw[name], f"the list of texts {name}")
+        base = self.texts(str(raw["$extends"]), raw["$extends"]) if "$extends" in raw else {}
+        return {**base, **{str(code): str(text) for code, text in raw.items() if not code.startswith("$")}}
+
     def _build(self, name: str, raw: Map) -> CodeList | None:
         base = self.get(str(raw["$extends"]), raw["$extends"]) if "$extends" in raw else None
         rows: dict[str, tuple[str, ...]] = dict(base.rows) if base else {}
@@ -97,7 +107,9 @@ class CodeLists:
         other = _columns(raw["$other"]) if "$other" in raw else base.other if base else None
         empty = str(raw["$empty"]) if "$empty" in raw else base.empty if base else None
         width = self._width(name, rows, raw)
-        built = CodeList(name, rows, self._inverse(name, rows, extra, raw), absent, other, empty, width)
+        prefix = raw.get("$match") == "prefix" or (base is not None and base.prefix)
+        read = {} if prefix else self._inverse(name, rows, extra, raw)
+        built = CodeList(name, rows, read, absent, other, empty, width, prefix)
         if empty is not None and empty not in rows:
             self._library.report(INVERTIBLE, raw.get("$empty", raw), name=name, code="")
         if absent and absent[0] not in built.read:

@@ -418,6 +418,8 @@ def _faults(element: Element, leaf: str, value: Value, report: _Report) -> None:
             report.add(KIND, leaf, found="a plain value", wanted="formatted text")
         elif not all(_FORMAT.match(form) for form, _ in value):
             report.add(KIND, leaf, found="an unknown format", wanted="one of MedCom's format codes")
+        elif element.check == "plain" and any(form != "P00" for form, _ in value):
+            report.add(KIND, leaf, found="formatted text", wanted="lines without formatting")
         return
     if not isinstance(value, str):
         report.add(KIND, leaf, value=plain(value), found="formatted text", wanted="a plain value")

@@ -16,7 +16,7 @@ from converter.errors import MappingError
 from converter.issues import Issue, IssueKind, Severity, declare
 from converter.yamlfile import Map, Seq, Str, fault, load, place
 
-VERSION_KEYS = {"namespace", "root", "params", "codes", "types", "elements", "edifact", "unwired"}
+VERSION_KEYS = {"namespace", "root", "params", "codes", "types", "elements", "edifact", "unwired", "defaults"}
 KEYS = VERSION_KEYS | {"letter", "extends", "uses", "versions"}
 PART_KEYS = {"params", "types", "elements", "segments"}
 UNPUBLISHED = "unpublished"
@@ -89,6 +89,7 @@ class Draft:
     elements: Map = field(default_factory=Map)
     edifact: Seq | None = None
     unwired: list[Str] = field(default_factory=list)
+    defaults: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +244,8 @@ class Library:
         draft.params.update(self.mapping(changes.get("params"), "params"))
         draft.codes.update(self.mapping(changes.get("codes"), "codes"))
         draft.types.update(self.mapping(changes.get("types"), "types"))
+        if "defaults" in changes:
+            draft.defaults = {**base.defaults, **self.mapping(changes["defaults"], "defaults")}
         if "unwired" in changes:
             draft.unwired = list(self.sequence(changes["unwired"], "unwired"))
         elements = self._inlined(self.mapping(changes.get("elements"), "elements"), parts, 0)
@@ -379,7 +382,8 @@ class Library:
         new = replace(draft, params=params)
         new.elements, new.types = _substituted(draft.elements, params), _substituted(draft.types, params)
         new.edifact = None if draft.edifact is None else _substituted(draft.edifact, params)
-        for value in (new.elements, new.types, new.edifact):
+        new.defaults = _substituted(draft.defaults, params)
+        for value in (new.elements, new.types, new.edifact, new.defaults):
             self._unresolved(value)
         return new
 

@@ -6,12 +6,25 @@ grammar of templates is in `templates.py`, the static checks in `faults.py`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from converter.definitions.tree import CodeList, Element
 from converter.definitions.wire import Codec
 from converter.issues import Location
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """A value that the wire leaves out where it is the one that a list has for a code.
+
+    `code` and `when` are the paths of leaves beside it: the code, and the one that must have the value `value`.
+    """
+
+    code: str
+    when: str
+    value: str
+    texts: Mapping[str, str] = field(hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +35,7 @@ class Piece:
     `codes` and `column` (from 1): it is that column of the row of the value. `echo`: written, on reading only compared.
     `text`: formatted text. `format`: the format code of that text. `line`: a logical line, cut where it is too long.
     `filler` is written for an absent value; with `filler_reads` it also reads as absent; with `filler_if` it is
-    written only while the leaf of that path is there.
+    written only while the leaf of that path is there. `default`: a value that stands in a list is left out.
     """
 
     literal: str = ""
@@ -39,6 +52,7 @@ class Piece:
     filler: str = ""
     filler_reads: bool = False
     filler_if: str = ""
+    default: Default | None = None
 
     @property
     def own(self) -> bool:
@@ -85,6 +99,12 @@ class SegmentTemplate:
         """`text` for a formatted text run, `lines` for logical lines, else `plain`."""
         pieces = list(self.pieces())
         return "text" if any(p.text for p in pieces) else "lines" if any(p.line for p in pieces) else "plain"
+
+    @property
+    def optional_text(self) -> bool:
+        """Whether it stands for another field too, so that one without any text has no text element."""
+        own = [p for p in self.pieces() if p.own]
+        return len(own) > 1 and any(p.text and p.leaf is not None and p.leaf.min == 0 for p in own)
 
     @property
     def label(self) -> str:

@@ -6,17 +6,19 @@ A template is a segment as it stands on the wire: `+` and `:` separate, everythi
     @LIST.n through column n of a code list      !name  through a codec      |x  filler for an absent value
     ||x filler that also reads as absent         |x?Path filler while a sibling exists
     ~ formatted text, alone the format's place   ^  a logical line
+    %name  left out where it is the text that the default of that name has
     [..] around an element: it lives by its first field
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from converter.definitions.build import CodeLists
 from converter.definitions.drafts import SHAPE, Library
-from converter.definitions.layout import Component, Group, Item, Piece, Repeat, SegmentTemplate, Slot
+from converter.definitions.layout import Component, Default, Group, Item, Piece, Repeat, SegmentTemplate, Slot
 from converter.definitions.tree import Element
 from converter.definitions.wire import CODECS
 from converter.issues import IssueKind, Severity, declare
@@ -68,8 +70,8 @@ class TemplateError(Exception):
 class LayoutBuilder:
     """Builds the layout of one draft; faults go to the library."""
 
-    def __init__(self, library: Library, tree: Element, codes: CodeLists) -> None:
-        self._library, self._tree, self._codes = library, tree, codes
+    def __init__(self, library: Library, tree: Element, codes: CodeLists, defaults: Mapping[str, Any]) -> None:
+        self._library, self._tree, self._codes, self._defaults = library, tree, codes, defaults
 
     def items(self, raw: Any, scope: str = "") -> tuple[Item, ...]:
         """The items of a list; what cannot be understood is reported and left out."""
@@ -227,7 +229,7 @@ class LayoutBuilder:
         facts: dict[str, Any] = {"echo": "=" in marks}
         leaf = self._tree.find(_INDEX.sub("", full)) if full else None
         while rest:
-            suffix = re.match(r"([~^])|@(\w+)(?:\.(\d))?|!(\w+)|(\|\|?)([^?|@!]*)(?:\?([\w.]+))?", rest)
+            suffix = re.match(r"([~^])|@(\w+)(?:\.(\d))?|!(\w+)|(\|\|?)([^?|@!%]*)(?:\?([\w.]+))?|%(\w+)", rest)
             if suffix is None:
                 raise TemplateError(TEMPLATE, problem=f"the suffix {rest!r} means nothing")
             facts.update(self._suffix(suffix, path, scope, source))
@@ -249,8 +251,21 @@ class LayoutBuilder:
             if suffix[4] not in CODECS:
                 raise TemplateError(FIELD, path=path, problem=f"there is no codec {suffix[4]!r}")
             return {"codec": CODECS[suffix[4]]}
+        if suffix[8]:
+            return {"default": self._default(suffix[8], path, scope, source)}
         condition = self._path(Str(suffix[7], source.at), scope) if suffix[7] else ""
         return {"filler": suffix[6], "filler_reads": suffix[5] == "||", "filler_if": condition}
+
+    def _default(self, name: str, path: str, scope: str, source: Str) -> Default | None:
+        spec = self._library.mapping(self._defaults.get(name), f"the default {name}")
+        when = self._library.mapping(spec.get("when"), "when")
+        if set(spec) != {"code", "when", "texts"} or len(when) != 1:
+            what = f"the default {name}"
+            self._library.report(SHAPE, spec or source, what=what, wanted="{code, when: {Name: value}, texts: LIST}")
+            return None
+        beside = path.rpartition(".")[0]
+        code, guard = (self._path(Str(f"{beside}.{n}" if beside else n, n.at), scope) for n in (spec["code"], *when))
+        return Default(code, guard, str(next(iter(when.values()))), self._codes.texts(spec["texts"], spec["texts"]))
 
 
 def _literal(text: str) -> Piece:

@@ -5,11 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from converter.issues import Location
 
 GROUP = ""
 """`Element.type` of an element that has children and no value of its own."""
+
+
+class _Prefixes(dict[str, str]):
+    """What the longest key that a value begins with stands for."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of the longest key that `key` begins with."""
+        for end in range(len(key), 0, -1):
+            if key[:end] in self:
+                return self[key[:end]]
+        return default
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +31,8 @@ class CodeList:
     `rows` maps an OIOXML value to its columns; a value without columns is valid in OIOXML and has no place on the wire.
     `read` maps the *first* column to the value, read-only spellings included; the other columns are then compared.
     `absent` holds the columns that are written when the element is absent, `other` those of a value without a row;
-    `empty` is the value that an empty component stands for.
+    `empty` is the value that an empty component stands for. `prefix`: a row is for all values that begin with its own;
+    such a list is never read.
     """
 
     name: str
@@ -29,6 +42,12 @@ class CodeList:
     other: tuple[str, ...] | None = None
     empty: str | None = None
     columns: int = 1
+    prefix: bool = False
+
+    def column(self, number: int) -> Mapping[str, str]:
+        """That column, from 1, of every value that has one."""
+        found = {value: row[number - 1] for value, row in self.rows.items() if row}
+        return _Prefixes(found) if self.prefix else found
 
     @property
     def values(self) -> tuple[str, ...]:

@@ -14,7 +14,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from converter.definitions import Definition
-from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, Start, signs, starts, templates
+from converter.definitions.layout import (
+    Default,
+    Group,
+    Item,
+    Piece,
+    Repeat,
+    SegmentTemplate,
+    Start,
+    signs,
+    starts,
+    templates,
+)
 from converter.definitions.tree import CodeList, Element
 from converter.edifact.reading import TextTemplate
 from converter.edifact.source import Module
@@ -400,6 +411,18 @@ class ReaderCompiler:
             if piece.path.endswith("]"):  # one of several, each with a place of its own
                 path, _, index = piece.path[:-1].rpartition("[")
                 out.add(f"N[{self._key(path, scope)}] = {index}")
+        if piece.default is not None:
+            self._default(piece.default, f"(i, {element}, {component})", key, scope)
+
+    def _default(self, default: Default, place: str, key: str, scope: _Scope) -> None:
+        """A value that the wire leaves out: the one that the list has for the code beside it."""
+        guard = f"V.get({self._key(default.when, scope)}) == {default.value!r}"
+        with self._out.block(f"elif {guard}:"):
+            texts = self._out.name("TEXTS", dict(default.texts))
+            self._out.add(f"v = {texts}.get(V.get({self._key(default.code, scope)}))")
+            with self._out.block("if v is not None:"):
+                self._out.add(f"V[{key}] = v")
+                self._out.add(f"P[{key}] = {place}")
 
     def _code(
         self,
@@ -501,8 +524,9 @@ class ReaderCompiler:
             if piece.literal:
                 parts.append(repr(piece.literal))
             elif piece.codes is not None:
-                rows = {v: row[piece.column - 1] for v, row in piece.codes.rows.items() if row}
-                parts.append(f"{self._out.name('ROWS', rows)}.get({value}, {value})")
+                rows, other = piece.codes.column(piece.column), piece.codes.other
+                usual = value if other is None else repr(other[piece.column - 1])
+                parts.append(f"{self._out.name('ROWS', rows)}.get({value}, {usual})")
             elif piece.codec is not None:
                 parts.append(f"({self._out.name('WRITE', piece.codec.write)}({value}) or {value})")
             else:
@@ -538,6 +562,9 @@ class ReaderCompiler:
                 usual[element - 1][component - 1] = text
         described = TextTemplate(shape, form, body, constants, usual)
         out.add(f"R.text(numbers, {key}, {out.name('TEXT', described)})")
+        if template.optional_text:
+            with out.block(f"if not V[{key}]:"):
+                out.add(f"del V[{key}], P[{key}]")
         out.add("i = j")
 
     def _lines(self, template: SegmentTemplate, scope: _Scope) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from converter.definitions import Definition
-from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, Slot, signs, templates
+from converter.definitions.layout import Default, Group, Item, Piece, Repeat, SegmentTemplate, Slot, signs, templates
 from converter.definitions.tree import CodeList, Element
 from converter.edifact.source import Module
 
@@ -283,10 +283,15 @@ class WriterCompiler:
             return self._coded(piece, key)
         if piece.filler:
             return self._filled(piece, key, scope)
+        if piece.default is not None:
+            return self._left_out(piece.default, key, scope)
         return f"V.get({key}, '')"
 
     def _code(self, piece: Piece, codes: CodeList, key: str) -> str:
         """One column of the row of a value."""
+        if codes.prefix:
+            other = "" if codes.other is None else codes.other[piece.column - 1]
+            return f"{self._out.name('ROWS', codes.column(piece.column))}.get(V.get({key}, ''), {other!r})"
         out, row = self._out, self._new("r")
         blank = ("",) * codes.columns
         rows = {value: columns for value, columns in codes.rows.items() if columns}
@@ -310,6 +315,15 @@ class WriterCompiler:
             out.add(f"{variable} = {out.name('WRITE', piece.codec.write)}({variable})")
             with out.block(f"if {variable} is None:"):
                 out.add(f"{variable} = W.form({key}, V[{key}], {piece.codec.name!r}, {piece.echo})")
+        return variable
+
+    def _left_out(self, default: Default, key: str, scope: _Scope) -> str:
+        out, variable = self._out, self._new("v")
+        out.add(f"{variable} = V.get({key}, '')")
+        guard = f"V.get({self._key(default.when, scope)}) == {default.value!r}"
+        texts = out.name("TEXTS", dict(default.texts))
+        with out.block(f"if {guard} and {texts}.get(V.get({self._key(default.code, scope)})) == {variable}:"):
+            out.add(f"{variable} = ''")
         return variable
 
     def _filled(self, piece: Piece, key: str, scope: _Scope) -> str:

@@ -77,7 +77,7 @@ def fits(element: Element, facets_text: str) -> bool:
     found = facets(facets_text)
     base = facets_text.partition("{")[0].strip()
     if element.type == "text":
-        return base == "FormattedTextType (mixed)"
+        return base == ("BreakableText (mixed)" if element.check == "plain" else "FormattedTextType (mixed)")
     if element.type == "date":
         return base == "date"
     if element.type == "time":
