@@ -20,14 +20,14 @@ from converter.fhir.fhirpath.model import Model
 from converter.fhir.fhirpath.rules import Rule
 from converter.fhir.packs import BASE, is_message, read_pack
 from converter.fhir.quick import Answer, Quick
-from converter.fhir.rules import bundles, datatypes, identifiers, medcom, resources
+from converter.fhir.rules import bundles, datatypes, identifiers, resources
 from converter.fhir.rules.binding import Codes
 from converter.fhir.rules.primitives import right_primitive
 from converter.fhir.rules.slicing import Matcher, matcher_of
 from converter.fhir.run import TOO_DEEP, Entry, Run
 from converter.issues import IssueLog
 
-NATIVE_RULES = (bundles, datatypes, identifiers, medcom)  # importing them registers their invariants
+NATIVE_RULES = (bundles, datatypes, identifiers)  # importing them registers their invariants
 
 
 @dataclass(frozen=True, slots=True)

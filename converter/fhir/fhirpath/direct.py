@@ -145,11 +145,15 @@ class Path:
         conditions = [c[3:] for c in self.clauses] + ([self.there] if self.there else [])
         return " and ".join(conditions) if conditions else "True"
 
+    def any_value(self, condition: str) -> str:
+        """Whether an item exists that meets a condition which nothing but a value can meet."""
+        return replace(self, there="").any(condition)
+
     def any(self, condition: str = "True") -> str:
         """Whether an item exists that meets a condition (written over `value`)."""
         if not self.looping:
-            met = self.met()
-            return f"({met} and {condition})" if condition != "True" else f"({met})"
+            conditions = [c for c in (self.met(), condition) if c != "True"]
+            return f"({' and '.join(conditions) or True})"
         if condition == "True" and len(self.clauses) == 1 and not self.there:
             return self.clauses[0].partition(" in ")[2]
         head = "for _ in ONE " if self.clauses[0][:3] == "if " else ""
@@ -212,7 +216,7 @@ class Direct:
         if not path.single or path.choice or not path.kind:
             raise Unsupported("condition")
         if path.kind == "boolean":
-            return path.any(f"{path.value} is {wanted}")
+            return path.any_value(f"{path.value} is {wanted}")
         return path.any() if wanted else "False"
 
     def _operation(self, tree: Tree, wanted: bool) -> str:
@@ -264,7 +268,7 @@ class Direct:
         path = self.path(tree[1])
         if not path.single or path.choice or not self._primitive(path):
             raise Unsupported("hasValue()")
-        return self._is(path.any(f"{path.value} is not None"), wanted)
+        return self._is(path.any_value(f"{path.value} is not None"), wanted)
 
     def _primitive(self, path: Path) -> bool:
         return bool(path.kind) and self.model.kind(path.kind).primitive
@@ -303,7 +307,7 @@ class Direct:
             value = self._variable()
             asked = f"({value} := {path.value})"
         test = f"{asked} is not None and {_TESTS[tree[2]].format(value, wanted_text)}"
-        return path.any(test) if wanted else f"({path.any()} and not {path.any(test)})"
+        return path.any_value(test) if wanted else f"({path.any()} and not {path.any(test)})"
 
     def _texts(self, tree: Tree | None) -> Path:
         path = self.path(tree)
@@ -343,7 +347,7 @@ class Direct:
         if path.choice or path.kind not in ("", *_TEXTS) or (not path.kind and text[:4].isdigit()):
             raise Unsupported("=")
         if path.single:
-            same = path.any(f"{path.value} == {text!r}")
+            same = path.any_value(f"{path.value} == {text!r}")
             return same if equal else path.any(f"{path.value} != {text!r}")
         items = f"({path.listed()})"
         return f"({items} == [{text!r}])" if equal else f"({items} not in ([], [{text!r}]))"
@@ -403,7 +407,9 @@ class Direct:
         if not path.single:
             raise Unsupported("in")
         codes = self._constant(frozenset(_alternatives(right)))
-        return path.any(f"{path.value} {'in' if wanted else 'not in'} {codes}")
+        if wanted:
+            return path.any_value(f"{path.value} in {codes}")
+        return path.any(f"{path.value} not in {codes}")
 
     # Collections
 

@@ -24,12 +24,12 @@ _MOST_STATES = 2_000
 
 def find(pattern: str, text: str) -> bool:
     """Whether the pattern occurs in the text (a partial match unless it is anchored)."""
-    return searcher(pattern)(text)
+    return bool(searcher(pattern)(text))
 
 
 def full(pattern: str, text: str) -> bool:
     """Whether the pattern matches the whole text."""
-    return searcher(rf"\A(?:{pattern})\Z")(text)
+    return bool(searcher(rf"\A(?:{pattern})\Z")(text))
 
 
 def replace_all(pattern: str, new: str, text: str) -> str:
@@ -41,13 +41,12 @@ def replace_all(pattern: str, new: str, text: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def searcher(pattern: str) -> Callable[[str], bool]:
-    """A function that tells whether the pattern occurs in a text."""
+def searcher(pattern: str) -> Callable[[str], object]:
+    """A function whose result is truthy if the pattern occurs in a text."""
     tree = _parse(pattern)
     if _safe(tree):
         # `$` is the strict end: a line break after a number is no part of it.
-        search = re.compile(_strict_end(pattern), re.DOTALL).search
-        return lambda text: search(text) is not None
+        return re.compile(_strict_end(pattern), re.DOTALL).search
     return _Machine(pattern, tree).search
 
 
