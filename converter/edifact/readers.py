@@ -322,6 +322,9 @@ class ReaderCompiler:
             self._text(template, scope)
         elif template.kind == "lines":
             self._lines(template, scope)
+        elif template.kind == "object":
+            self._out.add(f"R.object(i, {self._key(next(template.pieces()).path, scope)})")
+            self._out.add("i += 1")
         else:
             self._plain(template, scope)
             self._out.add("i += 1")
@@ -443,6 +446,7 @@ class ReaderCompiler:
             element = columns[0][1]
             present = [f"c{element}_{c}" for c in range(1, len(template.slots[element - 1].components) + 1)]
         places = ", ".join(f"(i, {e}, {c})" for _, e, c in columns)
+        all_places = f"[{places}]" if len(columns) > 1 else places
         with out.block(f"if {' or '.join(present)}:"):
             out.add(f"v = {out.name('CODES', codes_read)}.get({variables[0]})")
             with out.block("if v is None:"):
@@ -454,11 +458,11 @@ class ReaderCompiler:
                 with out.block(f"elif {name}[{variables[0]}] != {variable}:"):
                     out.add(f"R.literals(i, (({e}, {c}, {variable}, {name}[{variables[0]}]),))")
             out.add(f"V[{key}] = v")
-            out.add(f"P[{key}] = " + (f"[{places}]" if len(columns) > 1 else places))
+            out.add(f"P[{key}] = {all_places}")
         if codes.empty is not None:
             with out.block("else:"):
                 out.add(f"V[{key}] = {codes.empty!r}")
-                out.add(f"P[{key}] = {places}")
+                out.add(f"P[{key}] = {all_places}")
 
     def _shared(self, element: int, component: int, pieces: tuple[Piece, ...], scope: _Scope) -> None:
         """Several leaves in one component, by fixed width."""
