@@ -194,7 +194,8 @@ class _Builder:
         if not isinstance(rows, Map):
             self.log.add(UNKNOWN_NAME, place(form["codes_from"]), what="the code table", name=str(form["codes_from"]))
             return {}
-        return {str(code): "" for code in rows if not code.startswith("$")}
+        # MedCom's schemas have a code with a blank at its end, which no FHIR code may have.
+        return {code.strip(): "" for code in rows if not code.startswith("$")}
 
     def _value_set(self, name: Str, form: Map) -> Definition:
         include = []

@@ -126,7 +126,7 @@ def test_codes(tmp_path: Path) -> None:
 def test_codes_of_a_letter_table_stand_there_only(tmp_path: Path) -> None:
     letters = tmp_path / "ours" / "letters"
     letters.mkdir(parents=True)
-    (letters / "codes.yaml").write_text("T: {a: X, $absent: Y}\n", "utf-8")
+    (letters / "codes.yaml").write_text('T: {"a ": X, $absent: Y}\n', "utf-8")
     content = "codesystems: {ours: {codes_from: letters/codes.yaml#T}}\nprofiles: {p: {parent: Thing}}\n"
     assert built(tmp_path, content)["CodeSystem/ours"]["concept"] == [{"code": "a"}]
 
