@@ -25,6 +25,8 @@ from converter.identifiers import gln_ok, sor_ok, sor_shape_ok
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 
 COLUMNS = ("gln", "sor", "id", "id_kind", "name", "telephone", "receives", "valid_from", "valid_to")
+OPTIONAL = ("can_receive",)
+"""Columns that a table may have beside them: what a receiver's system is able to receive, registered or not."""
 
 # OIOXML's IdentifierCode values that an organisation can have, and the shapes of their numbers. SHAK codes have 4
 # characters for a hospital and up to 7 with department; provider numbers occur without their leading zero.
@@ -165,7 +167,7 @@ CAPABILITY = declare(
     "DIR015",
     "receives-unreadable",
     Severity.WARNING,
-    "receives: item {number} is not a message type, @ and a version",
+    "{column}: item {number} is not a message type, @ and a version",
     why="It is not understood, so routing takes it as if it were not there.",
     help="Write items of the form TYPE@VERSION, with blanks between them.",
 )
@@ -184,7 +186,7 @@ UNKNOWN_COLUMN = declare(
     Severity.INFO,
     "column {number} has a name of its own and is kept as it is",
     why="If it was meant to be one of the known columns, its values are not used.",
-    help=f"The known columns are {', '.join(COLUMNS)}.",
+    help=f"The known columns are {', '.join((*COLUMNS, *OPTIONAL))}.",
 )
 TOO_LONG = declare(
     "DIR018",
@@ -216,7 +218,8 @@ class DirectoryError(ConverterError):
 class Organisation:
     """One row of the table. Dates are ISO or empty; both days of a period belong to it. `line` counts from 1.
 
-    `extra` holds the cells of columns of other names, in the order of the table.
+    `receives` is what the organisation is registered for, `can_receive` what its system is able to receive (None if
+    the table does not say). `extra` holds the cells of columns of other names, in the order of the table.
     """
 
     gln: str
@@ -230,6 +233,7 @@ class Organisation:
     valid_to: str = ""
     line: int = 0
     extra: tuple[tuple[str, str], ...] = ()
+    can_receive: tuple[str, ...] | None = None
 
     def valid(self, on: str) -> bool:
         """Whether the row is valid on that ISO date."""
@@ -305,8 +309,9 @@ class Directory:
 def _organisation(row: _Row) -> Organisation:
     cells = {name: row.cells.get(name, "") for name in COLUMNS}
     receives = tuple(cells.pop("receives").split())
-    extra = tuple((name, cell) for name, cell in row.cells.items() if name not in COLUMNS)
-    return Organisation(**cells, receives=receives, line=row.line, extra=extra)
+    extra = tuple((name, cell) for name, cell in row.cells.items() if name not in (*COLUMNS, *OPTIONAL))
+    able = tuple(row.cells["can_receive"].split()) if "can_receive" in row.cells else None
+    return Organisation(**cells, receives=receives, line=row.line, extra=extra, can_receive=able)
 
 
 class _Table:
@@ -426,7 +431,7 @@ def check(path: Path, log: IssueLog) -> Summary:
     if table.faults:
         return Summary(0, 0, 0, 0, 0, 0)
     for number, name in enumerate(table.columns, 1):
-        if name not in COLUMNS:
+        if name not in (*COLUMNS, *OPTIONAL):
             log.add(UNKNOWN_COLUMN, Location(table.file, 1, 1), number=number)
     structural = IssueLog()
     rows = list(table.rows(structural))
@@ -486,9 +491,10 @@ def _check_id(table: _Table, found: Organisation, gln: str, log: IssueLog) -> No
 
 def _check_receives(table: _Table, found: Organisation, gln: str, log: IssueLog) -> None:
     at = table.at(found.line, "receives")
-    for number, item in enumerate(found.receives, 1):
-        if not _CAPABILITY.match(item):
-            log.add(CAPABILITY, at, number=number)
+    for column, items in (("receives", found.receives), ("can_receive", found.can_receive or ())):
+        for number, item in enumerate(items, 1):
+            if not _CAPABILITY.match(item):
+                log.add(CAPABILITY, table.at(found.line, column), column=column, number=number)
     names = {item.partition("@")[0] for item in found.receives}
     # Only types with a number: a receiver of several types needs receipts (CTL) of both kinds.
     for fhir in sorted(names):

@@ -238,6 +238,11 @@ class Engine:
                 self._letter_of(outcome, outcome.bundle, log, frozenset(self.mappings.losses))
             yield self._done(outcome, log)
 
+    def messages(self, data: bytes, *, name: str = "") -> Iterator[Outcome]:
+        """Every message in some bytes as it stands: read, and neither judged nor converted."""
+        for outcome, log in self._read(data, name):
+            yield self._done(outcome, log)
+
     def _read(self, data: bytes, name: str) -> Iterator[tuple[Outcome, IssueLog]]:
         if edifact.sniff(data):
             yield from self._read_letters(data, name, EDIFACT)
