@@ -56,7 +56,7 @@ _POLARITY = 11
 _WORDS = {"and", "or", "xor", "implies", "div", "mod", "true", "false"}
 _UNITS = re.compile(r"(?:year|month|week|day|hour|minute|second|millisecond)s?\Z")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "f": "\f"}
-_DEPTH = 200
+_DEPTH = 50
 
 
 def parse(expression: str) -> Tree:

@@ -91,10 +91,13 @@ def _ways(tree: Any) -> tuple[int, int]:
             more, ends = _ways(value[3])
         elif kind in (op.ASSERT, op.ASSERT_NOT):
             more, ends = _ways(value[1])
-        elif kind in (op.GROUPREF, op.GROUPREF_EXISTS):
-            ends = 99
+        elif kind not in _SIMPLE:
+            ends = 99  # back-references, possessive repetition: left to those who know
         ways, endless = min(_MOST_WAYS + 1, ways * more), endless + ends
     return ways, endless
+
+
+_SIMPLE = (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN, op.AT)
 
 
 def _width(tree: Any) -> int:

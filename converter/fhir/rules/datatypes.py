@@ -83,4 +83,4 @@ def has_narrative(value: Object, run: Run) -> bool:
     """A resource has a narrative (a warning: people must be able to read it)."""
     text = value.get("text")
     inside = run.current.resource is not value  # contained resources are told in the narrative of their container
-    return inside or (isinstance(text, dict) and "div" in text)
+    return inside or (isinstance(text, dict) and ("div" in text or "_div" in text))
