@@ -111,7 +111,8 @@ def _row(flow: Flow, on: date) -> dict[str, Any]:
     answers = []
     for answer, joined_by in flow.answers:
         days = answer.day - referral.day if referral is not None and answer.day and referral.day else None
-        facts = {"days": days, "joined_by": joined_by, "agreed": answer.type in agreed} if referral is not None else {}
+        is_agreed = answer.type in agreed if agreed else None
+        facts = {"days": days, "joined_by": joined_by, "agreed": is_agreed} if referral is not None else {}
         answers.append({"type": answer.type, **_place(answer.at), **facts})
     row: dict[str, Any] = {"state": _state(flow), "referral": None, "answers": answers}
     if referral is not None:
@@ -128,8 +129,7 @@ def _state(flow: Flow) -> str:
         return "no referral"
     if not flow.answers:
         return "no answer"
-    agreed = flow.referral.row.answered_by
-    return "answered" if any(answer.type in agreed for answer, _ in flow.answers) else "other answer"
+    return "answered" if flow.as_agreed else "other answer"
 
 
 def _lines(rows: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -109,6 +109,12 @@ class Flow:
     referral: Message | None
     answers: list[tuple[Message, str]] = field(default_factory=list)
 
+    @property
+    def as_agreed(self) -> bool:
+        """Whether an answer of an agreed type is there, or any where nothing is agreed."""
+        agreed = self.referral.row.answered_by if self.referral is not None else ()
+        return any(not agreed or answer.type in agreed for answer, _ in self.answers)
+
 
 class Flows:
     """The flows of a corpus: `add` every message, then `found` once."""
@@ -209,8 +215,7 @@ class Flows:
         agreed = referral.row.answered_by
         place = _shown(referral.at)
         # Further letters of other types are ordinary beside the agreed one (an admission in the course of the episode).
-        odd = [] if any(a.type in agreed for a, _ in flow.answers) else [a for a, _ in flow.answers]
-        for answer in odd:
+        for answer, _ in () if flow.as_agreed else flow.answers:
             usual = " or ".join(agreed)
             log.add(OTHER_TYPE, answer.at, answer=answer.type, referral=referral.type, place=place, expected=usual)
         for answer, _ in flow.answers:

@@ -41,16 +41,15 @@ Leaves = Callable[[str], "set[str] | None"]
 
 @dataclass(frozen=True)
 class LetterRow:
-    """What the table says of one letter type: the leaf of each role, and what answers it (empty: it is an answer)."""
+    """What the table says of one letter type: the leaves of each role, and whether it waits for an answer.
+
+    `answered_by`: the types that usually answer it; empty where nothing is agreed.
+    """
 
     type: str
     roles: Mapping[str, tuple[str, ...]]
-    answered_by: tuple[str, ...]
-
-    @property
-    def is_referral(self) -> bool:
-        """Whether letters of the type wait for an answer."""
-        return bool(self.answered_by)
+    is_referral: bool
+    answered_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class _Reader:
             after = "0"
         common = self._roles(document.get("roles", {}))
         rows = {
-            str(type_): LetterRow(str(type_), common | own, answered_by)
+            str(type_): LetterRow(str(type_), common | own, part == "answered_by", answered_by)
             for part in ("answered_by", "answers")
             for type_, own, answered_by in self._rows(part, document.get(part, {}))
         }
@@ -116,8 +115,6 @@ class _Reader:
                 continue
             self._only(entry, ("types", "roles") if part == "answered_by" else ("referral", "roles"))
             types = tuple(self._texts(entry.get("types", [])))
-            if part == "answered_by" and not types:
-                self._wrong(type_, f"{type_} names no types that answer it")
             own = self._roles(entry.get("roles", {}))
             if "referral" in entry:
                 own["referral"] = tuple(self._texts(entry["referral"]))
