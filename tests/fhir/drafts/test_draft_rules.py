@@ -29,18 +29,26 @@ CASES = [(kind, *rest.rsplit(" | ", 1)) for kind, rest in (line.split(" | ", 1) 
 
 
 def message(kind: str) -> dict[str, Any]:
-    """A Bundle that breaks no rule."""
-    resources = copy.deepcopy([*RESOURCES[kind], *RESOURCES["common"]])
+    """A Bundle that breaks no rule: a message, or the discharge letter as a document."""
+    document = kind == "document"
+    resources = copy.deepcopy([*RESOURCES["discharge" if document else kind], *RESOURCES["common"]])
+    if document:
+        resources = [r for r in resources if r["resourceType"] not in ("MessageHeader", "Provenance")]
     for resource in resources:
         resource["text"] = {"status": "generated", "div": DIV}
     return {
         "resourceType": "Bundle",
         "id": "message",
-        "meta": {"profile": [f"{PROFILE}/{kind}-message"]},
-        "type": "message",
+        "meta": {"profile": [profile_of(kind)]},
+        **({"identifier": {"system": "https://example.dk/ids", "value": "1"}} if document else {}),
+        "type": "document" if document else "message",
         "timestamp": "2025-03-04T10:15:00+01:00",
         "entry": [{"fullUrl": f"{BASE}/{r['resourceType']}/{r['id']}", "resource": r} for r in resources],
     }
+
+
+def profile_of(kind: str) -> str:
+    return f"{PROFILE}/discharge-document" if kind == "document" else f"{PROFILE}/{kind}-message"
 
 
 def owner(bundle: dict[str, Any], place: str) -> tuple[Any, Any]:
@@ -96,7 +104,7 @@ def judge(library: Library, kind: str, *changes: str) -> list[Issue]:
     bundle = message(kind)
     for text in changes:
         change(bundle, text)
-    profile = library.profile(f"{PROFILE}/{kind}-message")
+    profile = library.profile(profile_of(kind))
     assert profile
     log = IssueLog()
     profile.validate(bundle, log, file="message.json")
@@ -108,7 +116,7 @@ def spoken(issue: Issue) -> set[str]:
     return {issue.code, *issue.rule.split()[1:]}
 
 
-@pytest.mark.parametrize("kind", ["referral", "discharge"])
+@pytest.mark.parametrize("kind", ["referral", "discharge", "document"])
 def test_message_breaks_no_rule(kind: str, library: Library) -> None:
     assert [(i.code, i.at.path, i.rule) for i in judge(library, kind)] == []
 
