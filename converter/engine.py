@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +25,7 @@ from converter.routes import Routes
 
 if TYPE_CHECKING:
     from converter.directory import Directory
+    from converter.fhir.documents import Documents
     from converter.fhir.library import Library
     from converter.fhir.narrative import Narratives
     from converter.fhir.profiles import Profile
@@ -132,7 +134,8 @@ class Engine:
 
     Raises `MappingError` when the mapping files do not load. Parameters: `mappings` the folder of mapping files;
     `directory` the organisation table; `accept` ids of losses that must not refuse a message; `kept` values of a
-    sidecar by message id, `sidecar` whether values are kept for one; `encoding` what UNOC bytes are read as.
+    sidecar by message id, `sidecar` whether values are kept for one; `encoding` what UNOC bytes are read as; `document`
+    whether Bundles are made into FHIR documents.
     """
 
     def __init__(
@@ -149,12 +152,14 @@ class Engine:
         cross_check: bool = False,
         kept: Mapping[str, Mapping[str, Value]] | None = None,
         sidecar: bool = False,
+        document: bool = False,
     ) -> None:
         self.folder = mappings or mappings_folder()
         self.directory, self.attempt, self.accept = directory, attempt, accept
         self.checking, self.limits, self.letter_version = validate, limits or Limits(), letter_version
         self.encoding, self.cross_check = encoding, cross_check
         self.kept, self.sidecar = kept or {}, sidecar
+        self.document = document
 
     @cached_property
     def definitions(self) -> Definitions:
@@ -177,6 +182,13 @@ class Engine:
         from converter.fhir.narrative import Narratives
 
         return Narratives.load()
+
+    @cached_property
+    def documents(self) -> Documents:
+        """How messages become FHIR documents."""
+        from converter.fhir.documents import Documents
+
+        return Documents.load(self.folder)
 
     @cached_property
     def packs(self) -> Library:
@@ -214,8 +226,10 @@ class Engine:
         for outcome, log in self._read(data, name):
             if outcome.letter is not None and not outcome.letter.refused:
                 self._letter_to(outcome, to or FHIR, log)
-            elif outcome.bundle is not None:
+            elif outcome.bundle is not None and not self.document:
                 self._bundle_to(outcome, to or OIOXML, log)
+            if self.document and outcome.bundle is not None:
+                self._as_document(outcome, outcome.bundle, log)
             yield self._done(outcome, log)
 
     def validate(self, data: bytes, *, name: str = "", profile: str | None = None) -> Iterator[Outcome]:
@@ -367,6 +381,26 @@ class Engine:
             self._check_letter(letter, log)
         outcome.ids = _ids(letter, bundle)
         outcome.output = self._written(letter, outcome.target, log)
+
+    def _as_document(self, outcome: Outcome, message: dict[str, Any], log: IssueLog) -> None:
+        """Put the FHIR document of a message in its place; the ledger then says where its values went."""
+        from converter.fhir import documents
+
+        outcome.target, outcome.suffix, outcome.output = FHIR, _SUFFIX[FHIR], None
+        plan = self.documents.plan(message)
+        made = documents.document(message, plan) if plan is not None else None
+        if plan is None or made is None:
+            problem = "its focus is no Composition" if plan else "no rules for messages of its profile"
+            log.add(documents.NO_DOCUMENT, Location(outcome.name, 1, 1), problem=problem)
+            return
+        for type_, number in Counter(made.left_out).items():
+            log.add(documents.LEFT_OUT, Location(outcome.name, 1, 1), number=number, type=type_)
+        self.narratives.add(made.bundle)
+        if outcome.ledger is not None:
+            outcome.ledger.move(made.moved)
+        outcome.bundle, outcome.output = made.bundle, fhir.write_json(made.bundle)
+        if self.checking:
+            self._check_bundle(made.bundle, log, outcome.name, plan.profile)
 
     def _letter_of(
         self, outcome: Outcome, bundle: dict[str, Any], log: IssueLog, accept: frozenset[str]

@@ -90,6 +90,13 @@ class Ledger:
         """Number of leaves by disposition; only dispositions that occur."""
         return dict(sorted(Counter(raw[1] for raw in self.raw).items()))
 
+    def move(self, moved: Callable[[str], str]) -> None:
+        """Say where the values stand now: `moved` gives the new place in the target; empty where there is none."""
+        self.raw = [(leaf, kind, rule, moved(to) if to else "", loss) for leaf, kind, rule, to, loss in self.raw]
+        self.raw_defaulted = [
+            (x, kind, rule, moved(to) if to else "", loss) for x, kind, rule, to, loss in self.raw_defaulted
+        ]
+
     def check(self, leaves: Iterable[str], log: IssueLog) -> None:
         """Compare the entries with the leaf ids of the source; add `SYS001` if they do not balance."""
         wanted = list(leaves)

@@ -50,6 +50,7 @@ def lint(folder: Path, log: IssueLog) -> str:
         _loaded(lambda: load_table(folder / FILE, types), folder, log)
     if (folder / ROUTES).is_file():
         _loaded(lambda: Routes.load(folder / ROUTES), folder, log)
+    documents = _loaded(partial(_documents, folder), folder, log)
     packs = _packs(folder / "profiles", log)
     guides = _guides(folder, log)
     counts = [
@@ -57,6 +58,7 @@ def lint(folder: Path, log: IssueLog) -> str:
         (len(mappings.mappings) if mappings else 0, "mappings"),
         (len(mappings.codes) if mappings else 0, "code maps"),
         (len(mappings.losses) if mappings else 0, "kinds of loss"),
+        (documents or 0, "kinds of document"),
         (packs, "profile packs"),
         (guides, "guides in source form"),
     ]
@@ -94,6 +96,12 @@ def _packs(folder: Path, log: IssueLog) -> int:
         except ConverterError:
             log.add(PACK, Location(str(path), 1, 1))
     return count
+
+
+def _documents(folder: Path) -> int:
+    from converter.fhir.documents import Documents
+
+    return len(Documents.load(folder).plans)
 
 
 def _guides(folder: Path, log: IssueLog) -> int:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--ledger", metavar="FILE", type=NEW, help="JSON lines: what became of every value, without values.")
 @click.option("--sidecar", metavar="FILE", type=NEW, help="Values without a place in the target; read on the way back.")
 @click.option("--state", metavar="FILE", type=NEW, help="SQLite store of message ids, for receipts.")
+@click.option("--to-document", is_flag=True, help="Make FHIR documents of discharge letters (EU Discharge Report).")
 @click.option("--attempt", metavar="N", type=click.IntRange(1), default=1, help="Number of this sending (default 1).")
 @click.option("--accept-loss", metavar="ID", multiple=True, help="Convert in spite of this blocking loss; repeatable.")
 @click.option("--envelope", is_flag=True, help="Wrap every output in a VANSEnvelope, addressed as the message is.")
@@ -63,7 +64,9 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
 
     reporter = settings.reporter(sys.stderr)
     output, force = wanted["output"], wanted["force"]
-    to = wanted["to"] or _target_of(output, envelope=wanted["envelope"])
+    to = wanted["to"] or ("fhir" if wanted["to_document"] else _target_of(output, envelope=wanted["envelope"]))
+    if wanted["to_document"] and to != "fhir":
+        raise click.UsageError("--to-document: only FHIR has documents")
     require(inputs)
     for path in (wanted[name] for name in ("ledger", "sidecar", "state") if wanted[name]):
         refuse_inside(path, inputs)
@@ -80,6 +83,7 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         cross_check=wanted["cross_check"],
         kept=sidecar.kept if sidecar else None,
         sidecar=sidecar is not None,
+        document=wanted["to_document"],
     )
     _check_names(engine, wanted["accept_loss"], wanted["letter_version"])
     records = runs.Records(

@@ -93,9 +93,13 @@ class Narratives:
 
 
 def _textless(resource: Resource) -> list[Resource]:
-    """The sections that only refer to resources: their text says what those are. A text that is there is content."""
+    """The sections without a text of their own: it says what they refer to. A text that is there is content."""
     found = resource.get("section")
-    return [s for s in found if type(s) is dict and "text" not in s and "entry" in s] if type(found) is list else []
+    return (
+        [s for s in found if type(s) is dict and "text" not in s and ("entry" in s or "section" in s)]
+        if type(found) is list
+        else []
+    )
 
 
 def template_environment(folder: Path) -> Environment:

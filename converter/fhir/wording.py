@@ -414,7 +414,13 @@ def _composition(resource: Resource, wording: Wording) -> Values:
 
 def section(resource: Resource, wording: Wording) -> Values:
     """The variables of the text of a section that says nothing but what it refers to."""
-    return {"entries": wording.references(resource.get("entry", []))}
+    return {"entries": wording.references(resource.get("entry", [])) + list(map(_part, resource.get("section", ())))}
+
+
+def _part(resource: Resource) -> str:
+    """A section of a section, whose text stands below."""
+    title: str = resource.get("title", "")
+    return title
 
 
 def _service_request(resource: Resource, wording: Wording) -> Values:
