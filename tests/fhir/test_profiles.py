@@ -105,33 +105,44 @@ def test_mutants_are_at_fault_in_the_same_resources(profile: Profile, examples: 
 
 def test_nothing_is_left_unchecked_in_a_carecommunication(profile: Profile, examples: Path) -> None:
     for path in sorted((examples / "mutants").glob("0*.json")):
-        assert [i.message for i in judge(profile, path) if i.code.startswith("NCK")] == []
+        # One of them claims a profile of another major version, which this pack cannot judge.
+        unchecked = {i.kind.name for i in judge(profile, path) if i.code.startswith("NCK")}
+        assert unchecked <= {"profile-version-not-judged"}
 
 
-@pytest.mark.parametrize(
-    ("guide", "folder", "differences"),
-    [
-        ("acknowledgement#2.0.3", "acknowledgement-2.0.3", set()),
-        ("hospitalnotification#3.0.2", "hospitalnotification-3.0.2", set()),
-        ("conditionlist#1.0.1", "conditionlist-1.0.1", set()),
-        ("messaging#4.0.2", "messaging-4.0.2", set()),
-        ("carecommunication#4.0.3", "carecommunication-4.0.3", set()),
-        ("carecommunication#4.0.3", "carecommunication-testscripts-CareCommunication_Ex_send", set()),
-        ("carecommunication#4.0.3", "carecommunicationtestscripts-4.0.1", set()),
-    ],
-)
-def test_other_guides(guide: str, folder: str, differences: set[str], shared: Path, examples: Path) -> None:
+OTHER_GUIDES = [
+    ("acknowledgement#2.0.3", "acknowledgement-2.0.3", 4),
+    ("hospitalnotification#3.0.2", "hospitalnotification-3.0.2", 12),
+    ("conditionlist#1.0.1", "conditionlist-1.0.1", 7),
+    ("messaging#4.0.2", "messaging-4.0.2", 1),
+    ("carecommunication#4.0.3", "carecommunication-4.0.3", 8),
+    ("carecommunication#4.0.3", "carecommunication-testscripts-CareCommunication_Ex_send", 12),
+    ("carecommunication#4.0.3", "carecommunicationtestscripts-4.0.1", 39),
+]
+
+
+@pytest.mark.parametrize(("guide", "folder", "files"), OTHER_GUIDES, ids=[folder for _, folder, _ in OTHER_GUIDES])
+def test_other_guides(guide: str, folder: str, files: int, shared: Path, examples: Path) -> None:
+    """Verdict and broken invariants of every file are the official ones, and no invariant is left unchecked."""
     pack = Pack(build_pack("medcom.fhir.dk." + guide, shared / "fhir/packages"))
-    different = set()
-    for name, theirs in official(examples / folder):
+    cases = list(official(examples / folder))
+    assert len(cases) == files
+    for name, theirs in cases:
         document = json.loads((examples / folder / name).read_text("utf-8"))
         claims = [p for p in document.get("meta", {}).get("profile", []) if pack.profile(p)]
         found = pack.profile((claims or pack.bundle_profiles())[0])
         assert found
-        if bool(errors(judge(found, examples / folder / name))) != bool(theirs):
-            different.add(name)
-    assert len(different) == len(differences)
-    assert all(any(d in name for name in different) for d in differences)
+        issues = judge(found, examples / folder / name)
+        assert bool(errors(issues)) == bool(theirs), name
+        ours = {i.rule.split()[-1] for i in errors(issues) if i.kind.name == "invariant-broken"}
+        assert ours == {key for _, _, key in theirs if key} - echoes(pack, theirs), name
+        assert "NCK001" not in {i.code for i in issues}
+
+
+def echoes(pack: Pack, theirs: list[Any]) -> set[str]:
+    """Rules that say `conformsTo` of an entry whose only fault is that what it refers to has faults."""
+    at_header = [place for place, _, _ in theirs if entry_of(place or "") == "0"]
+    return set() if at_header else {r["key"] for r in pack.rules if "conformsTo" in json.dumps(r["tree"])}
 
 
 CONVERSION_SERVICE = {
