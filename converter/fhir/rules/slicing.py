@@ -144,7 +144,8 @@ def _type_test(steps: list[str], part: Node, pack: Pack) -> Test | None:
     if not types:
         return None
     path = path_of(steps)
-    return lambda item, run: any(isinstance(v, dict) and v.get("resourceType") in types for v in path(item, run))
+    names = sorted(types)  # a list: what a message says may be unhashable
+    return lambda item, run: any(isinstance(v, dict) and v.get("resourceType") in names for v in path(item, run))
 
 
 def _name_test(owner: list[str], names: frozenset[str]) -> Test:

@@ -75,6 +75,25 @@ def test_discriminator_type_of_a_resolved_reference() -> None:
     assert judge(facts, bad) == ["PRO039 /entry/0/resource", "PRO041 /entry/0/resource/link/0"]
 
 
+@pytest.mark.parametrize("odd", [{}, [], None, 1])
+def test_discriminator_type_bears_any_json(odd: object) -> None:
+    """Slices of the entries by the type of their resource."""
+    facts = tiny()
+    elements = facts["profiles"][BASE + "Bundle|4"]["elements"]
+    entry = next(e for e in elements if e["id"] == "Bundle.entry")
+    entry["slicing"] = {"by": [["type", "resource"]], "rules": "open"}
+    part = {"id": "Bundle.entry:thing", "slice": "thing", "list": True, "max": None, "types": ["BackboneElement"]}
+    below = [
+        {"id": "Bundle.entry:thing.fullUrl", "types": ["uri"]},
+        {"id": "Bundle.entry:thing.resource", "types": ["Thing"]},
+    ]
+    elements += [part, *below]
+    document = bundle({"resourceType": "Thing", "id": "1"})
+    assert judge(facts, document) == []
+    document["entry"][0]["resource"]["resourceType"] = odd
+    assert judge(facts, document) != []
+
+
 def test_discriminator_profile_of_a_resolved_reference() -> None:
     part = {"types": [{"code": "Reference", "targets": [OWN + "named|1"]}]}
     facts = slice_links("profile", "resolve()", part)
