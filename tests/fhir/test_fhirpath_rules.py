@@ -13,6 +13,7 @@ import pytest
 
 from converter.errors import ProfileError
 from converter.fhir.expressions import parse
+from converter.fhir.fhirpath import patterns
 from converter.fhir.fhirpath.general import Unsupported
 from converter.fhir.fhirpath.guards import guard
 from converter.fhir.fhirpath.model import Model
@@ -232,6 +233,21 @@ class NoRun:
 
     def __init__(self, pack: Pack) -> None:
         self.pack = pack
+
+
+def test_pattern_that_cannot_be_matched_safely_leaves_the_rule_undecided(model: Model) -> None:
+    rule = compiled("name.matches('(a)\\\\1')", "Organization", model)
+    scope = Alone(model, resource := {"resourceType": "Organization", "name": "aa"})
+    assert not rule.direct
+    assert rule.judge(resource, scope) is scope.undecided("")
+
+
+def test_patterns_of_a_message_are_not_kept(model: Model) -> None:
+    rule = compiled("name.matches(alias.first()) and name.matches('^[a-z]+$')", "Organization", model)
+    resource = {"resourceType": "Organization", "name": "secret", "alias": ["se.ret"]}
+    assert rule.judge(resource, Alone(model, resource))
+    assert "^[a-z]+$" in patterns._prepared
+    assert "se.ret" not in patterns._prepared
 
 
 def test_nothing_is_parsed_at_run_time(root: Path) -> None:

@@ -8,13 +8,14 @@ eq(F_count(F_where(member(start(this, 'entry', s), …), s, lambda this, number:
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from converter.fhir.fhirpath import functions, operators
+from converter.fhir.fhirpath import functions, operators, patterns
 from converter.fhir.fhirpath.computing import constant
 from converter.fhir.fhirpath.functions import FUNCTIONS
 from converter.fhir.fhirpath.scope import Scope
-from converter.fhir.fhirpath.values import Items, PathError, literal
+from converter.fhir.fhirpath.values import Items, PathError, Undecided, literal
 
 Tree = list[Any]
 Evaluate = Callable[[Items, Scope], Items]
@@ -135,6 +136,8 @@ class General:
             self._argument(k, a)
             for k, a in zip(kinds.replace("?", "").ljust(len(arguments), "s"), arguments, strict=False)
         ]
+        if name in _PATTERNS and arguments[0][0] == "text":
+            _prepare(_PATTERNS[name](arguments[0][1]))
         focus = "this" if base is None else self.expression(base)
         return f"{self._function(function, 'F_' + name)}({', '.join((focus, 's', *given))})"
 
@@ -152,6 +155,15 @@ class General:
             # `$index` of an iif is the one of the expression around it.
             return f"lambda this, _, number=number: {self.expression(tree)}"
         return f"lambda this, number: {self.expression(tree)}"
+
+
+_PATTERNS: dict[str, Callable[[str], str]] = {"matches": str, "matchesFull": patterns.whole}
+
+
+def _prepare(pattern: str) -> None:
+    """Compile a pattern that stands in the rule now. One that cannot be decided says so when the rule runs."""
+    with suppress(Undecided):
+        patterns.searcher(pattern)
 
 
 _NAMES = {

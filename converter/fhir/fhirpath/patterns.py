@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
@@ -20,16 +19,22 @@ Test = Callable[[str], bool]
 _MOST_WAYS = 4096
 _MOST_STEPS = 20_000
 _MOST_STATES = 2_000
+_prepared: dict[str, Callable[[str], object]] = {}
 
 
 def find(pattern: str, text: str) -> bool:
     """Whether the pattern occurs in the text (a partial match unless it is anchored)."""
-    return bool(searcher(pattern)(text))
+    return bool((_prepared.get(pattern) or _searcher(pattern))(text))
 
 
 def full(pattern: str, text: str) -> bool:
     """Whether the pattern matches the whole text."""
-    return bool(searcher(rf"\A(?:{pattern})\Z")(text))
+    return find(whole(pattern), text)
+
+
+def whole(pattern: str) -> str:
+    """The pattern that matches where this one matches from end to end."""
+    return rf"\A(?:{pattern})\Z"
 
 
 def replace_all(pattern: str, new: str, text: str) -> str:
@@ -40,9 +45,15 @@ def replace_all(pattern: str, new: str, text: str) -> str:
     return re.sub(pattern, re.sub(r"\$(\d)", r"\\\1", new.replace("\\", r"\\")), text, flags=re.DOTALL)
 
 
-@lru_cache(maxsize=512)
 def searcher(pattern: str) -> Callable[[str], object]:
-    """A function whose result is truthy if the pattern occurs in a text."""
+    """A function whose result is truthy if the pattern occurs in a text. Only for patterns that stand in a rule: it is
+    kept, and what stands in a message must not be."""
+    if pattern not in _prepared:
+        _prepared[pattern] = _searcher(pattern)
+    return _prepared[pattern]
+
+
+def _searcher(pattern: str) -> Callable[[str], object]:
     tree = _parse(pattern)
     if _safe(tree):
         # `$` is the strict end: a line break after a number is no part of it.

@@ -55,7 +55,7 @@ def compile_rule(tree: Tree, kind: str, model: Model, scope: MakeScope, name: st
         source = (_SCOPED if direct.scoped else _PLAIN).format(direct.text)
         names = {**direct.names, "FAULTS": FAULTS, "slow": slow, "scope": scope}
         exec(compile(source, name, "exec"), names)  # noqa: S102 - our own text, made from a tree
-    except (Unsupported, SyntaxError):
+    except (Unsupported, SyntaxError, Undecided):
         return Rule(slow, slow, general.text + "\n", False, name_of_guard)
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     return Rule(names["rule"], slow, source, True, name_of_guard)

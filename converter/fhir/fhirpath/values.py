@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any
 
 from converter.fhir.fhirpath.model import Kind
@@ -129,7 +128,6 @@ def _quantity(value: dict[str, Any]) -> Quantity | None:
     return Quantity(amount, unit) if isinstance(amount, Decimal) and isinstance(unit, str) else None
 
 
-@lru_cache(maxsize=1024)
 def literal(kind: str, text: str, unit: str = "") -> Any:
     """The value of a literal of an expression."""
     if kind == "number":
