@@ -137,8 +137,9 @@ def profiles_list(settings: Settings) -> int:
 @click.argument("guide", metavar="GUIDE#VERSION")
 @click.option("--packages", metavar="DIR", type=FOLDER, help="Folder of FHIR packages (default ~/.fhir/packages).")
 @click.option("-o", "--output", metavar="PATH", type=click.Path(path_type=Path), help="File or folder for the pack.")
+@click.option("--preview", metavar="VERSION", default="", help="A coming version, whose new rules become warnings.")
 @shared
-def profiles_pack(settings: Settings, guide: str, packages: Path | None, output: Path | None) -> int:
+def profiles_pack(settings: Settings, guide: str, packages: Path | None, output: Path | None, preview: str) -> int:
     """Compile an implementation guide and all that it depends on into one pack.
 
     GUIDE is a package of the folder, or a guide in source form of the mapping files (profiles/*/guide.yaml).
@@ -147,7 +148,7 @@ def profiles_pack(settings: Settings, guide: str, packages: Path | None, output:
     from converter.fhir.packs import pack_command
 
     sources = (settings.mappings or mappings_folder()) / "profiles"
-    click.echo(pack_command(guide, packages, output, sources))
+    click.echo(pack_command(guide, packages, output, sources, preview))
     return CLEAN
 
 

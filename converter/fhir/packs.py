@@ -48,11 +48,12 @@ NARROW = ("elementdefinition-", "structuredefinition-", "operationdefinition-", 
 Pack = dict[str, Any]
 
 
-def build_pack(guide: str, packages: Path, sources: Path | None = None) -> Pack:
+def build_pack(guide: str, packages: Path, sources: Path | None = None, preview: str = "") -> Pack:
     """Compile a guide (`NAME#VERSION`) of the folder `packages`, or of ours in source form under `sources`.
 
-    A package of that name in the folder wins. Raises ProfileError if it cannot be done, MappingError for faults of the
-    sources.
+    A package of that name in the folder wins. `preview` is a coming version of the guide: the rules that it has beyond
+    this one are packed as warnings, under the key `KEY@VERSION`. Raises ProfileError if it cannot be done, MappingError
+    for faults of the sources.
     """
     if sources and is_package_name(guide) and not (packages / guide).is_dir():
         from converter.fhir.drafts import draft_closure
@@ -61,7 +62,8 @@ def build_pack(guide: str, packages: Path, sources: Path | None = None) -> Pack:
         draft = find_guide(guide, sources)
         if draft is not None:
             return _Builder(draft_closure(draft, packages)).build()
-    return _Builder(read_closure(guide, packages)).build()
+    coming = read_closure(f"{guide.partition('#')[0]}#{preview}", packages) if preview else None
+    return _Builder(read_closure(guide, packages), coming).build()
 
 
 def write_pack(pack: Pack, path: Path) -> None:
@@ -112,9 +114,11 @@ def pack_name(guide: str) -> str:
     return guide.replace("#", "-") + ".json.gz"
 
 
-def pack_command(guide: str, packages: Path | None, out: Path | None, sources: Path | None = None) -> Path:
+def pack_command(
+    guide: str, packages: Path | None, out: Path | None, sources: Path | None = None, preview: str = ""
+) -> Path:
     """What `medcom-fhir profiles pack` does: build, write to `out` (default: the current folder), return the path."""
-    pack = build_pack(guide, packages or DEFAULT_FOLDER, sources)
+    pack = build_pack(guide, packages or DEFAULT_FOLDER, sources, preview)
     path = out or Path(pack_name(guide))
     if path.is_dir():
         path = path / pack_name(guide)
@@ -161,8 +165,9 @@ def is_message(profile: dict[str, Any]) -> bool:
 class _Builder:
     """Collects the reachable definitions of one closure and turns them into facts."""
 
-    def __init__(self, closure: Closure) -> None:
+    def __init__(self, closure: Closure, coming: Closure | None = None) -> None:
         self.closure = closure
+        self.coming = coming
         self.reached: dict[str, Definition] = {}
         self.rules: list[dict[str, Any]] = []
         self._rule_numbers: dict[tuple[str, str, str], int] = {}
@@ -177,6 +182,7 @@ class _Builder:
         profiles = {key: self._facts(d) for key, d in sorted(self.reached.items())}
         for definition in own:
             profiles[_key(definition)]["own"] = True
+            self._preview(definition, profiles[_key(definition)]["elements"])
         used = {self.closure.home(d).name for d in self.reached.values()}
         return {
             "pack": FORMAT,
@@ -347,6 +353,21 @@ class _Builder:
         if key not in self.value_sets:
             self.value_sets[key] = expand(key, self.closure).facts()
 
+    def _preview(self, definition: Definition, elements: list[dict[str, Any]]) -> None:
+        """Add the rules that the coming version of a profile has on the same elements, as warnings."""
+        later = self.coming.find(definition["url"]) if self.coming else None
+        if self.coming is None or later is None:
+            return
+        known = {e["id"]: {c.get("expression") for c in e.get("constraint", [])} for e in _elements(definition)}
+        facts = {e["id"]: e for e in elements}
+        version = self.coming.guide.partition("#")[2]
+        for element in _elements(later):
+            for constraint in element.get("constraint", []):
+                wanted = known.get(element["id"])
+                if wanted is not None and constraint.get("expression", None) not in {None, *wanted}:
+                    rule = {**constraint, "key": f"{constraint['key']}@{version}", "severity": "warning"}
+                    facts[element["id"]].setdefault("rules", []).append(self._rule(rule))
+
     def _stays(self, constraint: dict[str, Any], element: dict[str, Any], definition: Definition) -> bool:
         """Whether a rule belongs in the table at this element."""
         if "expression" not in constraint or constraint["key"] in EVERYWHERE:
@@ -371,6 +392,10 @@ class _Builder:
                 {"key": identity[0], "severity": identity[2], "tree": tree, "digest": digest(tree)},
             )
         return self._rule_numbers[identity]
+
+
+def _elements(definition: Definition) -> list[dict[str, Any]]:
+    return list(definition["snapshot"]["element"])
 
 
 def _key(definition: Definition) -> str:

@@ -26,6 +26,7 @@ GUIDES = [
     "conditionlist#1.0.1",
     "hospitalnotification#3.0.2",
 ]
+PREVIEWS = {"carecommunication#5.0.2": "5.0.4"}
 NAME = "medcom.fhir.dk.carecommunication-5.0.2.json.gz"
 
 
@@ -132,9 +133,20 @@ def test_expressions_become_trees() -> None:
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_committed_pack_is_what_the_packages_give(guide: str, root: Path, packages: Path, tmp_path: Path) -> None:
-    made = pack_command("medcom.fhir.dk." + guide, packages, tmp_path)
+    made = pack_command("medcom.fhir.dk." + guide, packages, tmp_path, preview=PREVIEWS.get(guide, ""))
     committed = (root / "mappings/profiles" / made.name).read_bytes()
     assert gzip.decompress(made.read_bytes()) == gzip.decompress(committed)
+
+
+def test_rules_of_a_coming_version_are_warnings(built: dict[str, Any], packages: Path) -> None:
+    coming = build_pack(GUIDE, packages, preview="5.0.4")
+    before = [(r["key"], r["severity"]) for r in built["rules"]]
+    after = [(r["key"], r["severity"]) for r in coming["rules"]]
+    assert [r for r in after if r not in before] == [
+        ("medcom-careCommunication-15@5.0.4", "warning"),
+        ("medcom-carecommunication-definition-url@5.0.4", "warning"),
+    ]
+    assert build_pack(GUIDE, packages, preview="5.0.2") == built
 
 
 def test_build_is_deterministic(built: dict[str, Any], packages: Path, tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ BROKEN = declare(
     Severity.ERROR,
     "the rule {key} of {element} is broken",
     why="The profile makes this rule because receivers rely on it.",
-    help="Read the rule under its key in the guide; the finding names the profile and the element.",
+    help="Read the rule under its key in the guide; the finding names the profile and the element. A key that ends in "
+    "@VERSION is a rule of a coming version of the guide, which is only a warning until then.",
     source="FHIR R4, ElementDefinition.constraint",
 )
 
