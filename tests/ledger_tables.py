@@ -13,12 +13,14 @@ from converter.mapping.guards import guard_paths
 Fate = tuple[str, str]
 """A disposition and the loss id that goes with it; empty for none."""
 
-KEPT = "kept"  # with --sidecar; without one the same leaf is `lost` under the same id
-EVERYWHERE = {
-    ("ignored", "C91-18"),  # an element that is there and empty
-    ("lost", "C91-20"),  # an element that the letter does not have
-    ("lost", "C91-22"),  # the letter names itself in no way, so nothing was made of it
-}
+KEPT = "kept"  # with a sidecar; without one the same leaf is `lost` under the same id
+EMPTY = ("ignored", "C91-18")  # an element that is there and empty
+
+
+def allowed(table: dict[str, list[Fate]], path: str, *, sidecar: bool) -> set[Fate]:
+    """What may become of a field by its table, with and without a sidecar for what is kept."""
+    known = {EMPTY, *table.get(path, ())}
+    return known if sidecar else {("lost" if fate == KEPT else fate, loss) for fate, loss in known}
 
 
 def fates(document: Document) -> dict[str, list[Fate]]:
@@ -46,8 +48,9 @@ def _of_rule(rule: Rule) -> Iterator[tuple[str, Fate]]:
         return
     always = rule.loss if rule.default is None else ""
     fates = [("mapped-lossy", always)] if always else [("mapped", "")]
-    if rule.codec.lossy_there or (rule.map and rule.lossy):
-        fates.append(("mapped-lossy", rule.lossy or always))
+    loss = rule.lossy or always
+    if loss and (rule.codec.lossy_there or rule.map):  # a loss without an id is no fate: the fixtures must not have it
+        fates.append(("mapped-lossy", loss))
     leaves = [] if rule.also else [*rule.letter_columns.values(), *rule.sources, *rule.claims]
     yield from ((leaf, fate) for leaf in leaves if not leaf.startswith("$") for fate in fates)
     if rule.sentence:
