@@ -125,7 +125,7 @@ FEW_FORWARD = {
     *("ALL-01", "ALL-02", "ALL-04", "ALL-08", "ALL-12", "ALL-13", "C91-14", "C91-16", "C91-18", "C91-19"),
     *("DIS-02", "DIS-10", "DIS-11", "DIS-13", "DIS-14", "REF-04", "REF-11", "REF-14"),
 }
-FEW_BACK = {"F91-15", "F91-16"}
+FEW_BACK = {"F91-15", "F91-16", "DIS-14"}
 OTHERS = [
     pytest.param(mapping, version, id=f"{mapping.letter} {version}")
     for mapping in ENGINE.mappings.mappings
