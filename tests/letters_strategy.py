@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
+from uuid import UUID
 
 from hypothesis import strategies as st
 
@@ -86,8 +88,7 @@ def letters(definition: Definition, *, wide: bool = False) -> st.SearchStrategy[
 @st.composite
 def _letters(draw: st.DrawFn, definition: Definition, wide: bool) -> Letter:
     values: dict[str, Value] = {}
-    for element in definition.elements:
-        _fill(draw, element, "", values, partial(_value, wide=wide, wired=definition.edifact))
+    _children(draw, definition.tree, "", values, partial(_value, wide=wide, wired=definition.edifact))
     return Letter(definition.type, definition.version, "oioxml", values, counts_of(values))
 
 
@@ -101,11 +102,26 @@ def _fill(draw: st.DrawFn, element: Element, base: str, values: dict[str, Value]
         if element.is_leaf:
             values[leaf] = draw(value_of(element))
         else:
-            chosen = {choice.label: draw(st.sampled_from(choice.names)) for choice in element.choices}
-            for child in element.children:
-                if not child.choice or chosen[child.choice] == child.name:
-                    _fill(draw, child, f"{leaf}.", values, value_of)
+            _children(draw, element, f"{leaf}.", values, value_of)
+            _sized(element, f"{leaf}.", values)
         index += len(values) > before
+
+
+def _children(draw: st.DrawFn, element: Element, base: str, values: dict[str, Value], value_of: ValueOf) -> None:
+    chosen = {choice.label: draw(st.sampled_from(choice.names)) for choice in element.choices}
+    alternatives = {name for choice in element.choices for name in choice.names}
+    last = ""  # the alternative that a child without a choice of its own may stand beside
+    for child in element.children:
+        last = child.name if child.name in alternatives else last
+        if not child.choice or chosen[child.choice] == (child.name if child.name in alternatives else last):
+            _fill(draw, child, base, values, value_of)
+
+
+def _sized(element: Element, base: str, values: dict[str, Value]) -> None:
+    """Make the size that stands beside an object the object's."""
+    for content in (c for c in element.children if c.type == "base64"):
+        for size in (c for c in element.children if c.type == "size"):
+            values[base + size.name] = str(len(b64decode(str(values[base + content.name]))))
 
 
 def _value(element: Element, *, wide: bool, wired: bool) -> st.SearchStrategy[Value]:
@@ -123,10 +139,14 @@ def _value(element: Element, *, wide: bool, wired: bool) -> st.SearchStrategy[Va
     if element.type == "size":
         return st.integers(1, 10**9).map(str)
     if element.type == "base64":
-        return st.sampled_from(["", "QUJD", "AA=="])
+        return st.sampled_from(["QUJD", "AA==", "VU5QKzErMSdVTlorMStYJw=="])  # the last looks like segments
     if element.check == "gln":
         return st.sampled_from(GLNS)
     if element.pattern:
+        if re.fullmatch(element.pattern, str(UUID(int=0))):
+            return st.uuids().map(str)
+        if re.fullmatch(element.pattern, "2001"):
+            return st.integers(1000, 2999).map(str)
         return CPRS.filter(lambda v: re.fullmatch(element.pattern, v) is not None)
     low, high = element.length
     if (low, high) == (10, 10):
@@ -196,6 +216,8 @@ class _Normal:
             loop = next((path for path in reversed(loops) if path), "")
             for prefix in self._occurrences(loop):
                 self._template(template, loop, prefix)
+        for alias in self.definition.aliases:
+            wired.update(leaf for leaf, _ in (*alias.set, *((new, "") for _, new in alias.move)))
         for leaf in list(self.result):
             element = self.definition.leaf(leaf)
             assert element is not None
@@ -217,7 +239,8 @@ class _Normal:
             pieces = [p for component in slot.components for p in component if p.own]
             dead = slot.optional and leaf(pieces[0].path) not in self.result
             for piece in pieces:
-                self._piece(piece, leaf(piece.path), dead)
+                if not piece.filler_if or leaf(piece.filler_if) in self.result:
+                    self._piece(piece, leaf(piece.path), dead)
                 default = piece.default
                 if default is not None and self.result.get(leaf(default.when)) == default.value:
                     text = default.texts.get(str(self.result.get(leaf(default.code))))

@@ -9,7 +9,7 @@ from converter.definitions.build import CodeLists, TreeBuilder
 from converter.definitions.definition import Definition
 from converter.definitions.drafts import Head, Library
 from converter.definitions.faults import check_layout
-from converter.definitions.layout import Item
+from converter.definitions.layout import Alias, Item
 from converter.definitions.templates import LayoutBuilder
 from converter.definitions.tree import Choice, CodeList, Element
 from converter.errors import MappingError
@@ -106,9 +106,11 @@ def _built(library: Library, head: Head) -> Definition | None:
     codes = CodeLists(library, draft)
     tree = TreeBuilder(library, draft, codes).root()
     layout: tuple[Item, ...] = ()
+    aliases: tuple[Alias, ...] = ()
     if draft.edifact is not None:
-        layout = LayoutBuilder(library, tree, codes, draft.defaults).items(draft.edifact)
-        check_layout(library, tree, layout, draft.unwired)
+        builder = LayoutBuilder(library, tree, codes, draft.defaults)
+        layout, aliases = builder.items(draft.edifact), builder.aliases(draft.aliases)
+        check_layout(library, tree, layout, draft.unwired, aliases)
     return Definition(
         str(draft.letter),
         head.version,
@@ -116,6 +118,7 @@ def _built(library: Library, head: Head) -> Definition | None:
         namespaces=tuple(str(n) for n in draft.namespaces) or ("",),
         tree=tree,
         layout=layout,
+        aliases=aliases,
         params={k: str(v) for k, v in draft.params.items()},
     )
 

@@ -161,9 +161,11 @@ class TreeBuilder:
         for key, value in entries.items():
             if key.startswith("one_of"):
                 members = self._library.mapping(value, "one_of")
-                found = [e for k, v in members.items() if (e := self._element(k, v, parent, str(key).rstrip("~")))]
-                choices.append(Choice(key.rstrip("~"), tuple(e.name for e in found), not key.endswith("~")))
-                children += found
+                label = str(key).rstrip("~")
+                found = [(k, e) for k, v in members.items() if (e := self._element(k, v, parent, label))]
+                names = tuple(e.name for k, e in found if not k.endswith("~"))  # others may stand beside the last
+                choices.append(Choice(label, names, not key.endswith("~")))
+                children += [e for _, e in found]
             elif element := self._element(key, value, parent, ""):
                 children.append(element)
         seen: set[str] = set()

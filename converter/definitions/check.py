@@ -1,4 +1,4 @@
-"""Judges a letter by its definition, as MedCom's schemas do, and by what no schema can say (days that exist, GLNs)."""
+"""Judges a letter by its definition, as MedCom's schemas do, and by what no schema can say (days that exist)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from functools import lru_cache
 from typing import Any
 
 from converter.definitions.tree import Choice, Element
-from converter.identifiers import gln_ok
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
 from converter.letter import Letter, Value, plain
 
@@ -103,15 +102,6 @@ UNUSUAL = declare(
     why="Statistics count the letter as something else; EDIFACT has no place for another value.",
     help="The sender should write the usual value.",
     source="MedCom's samples; the schema allows any text",
-)
-GLN = declare(
-    "LTR020",
-    "gln-invalid",
-    Severity.WARNING,
-    "not a GLN: 13 digits, the last of them a check digit",
-    why="The letter may not reach its receiver, and FHIR refuses the identifier.",
-    help="Compare with the organisation table. Nothing is corrected.",
-    source="GS1; the schema allows any text",
 )
 FORM = declare(
     "LTR021",
@@ -239,7 +229,7 @@ class Checker:
         if letter.refused:
             return
         values = letter.values
-        report = _Report(letter, log)
+        report = Report(letter, log)
         indexed: list[str] = []
         tests = self.tests
         for leaf, value in values.items():
@@ -259,7 +249,7 @@ class Checker:
             structure.group(self.tree, "")
         report.close()
 
-    def _indexed(self, leaves: list[str], report: _Report, values: dict[str, Value]) -> dict[str, set[int]]:
+    def _indexed(self, leaves: list[str], report: Report, values: dict[str, Value]) -> dict[str, set[int]]:
         """Judge leaves below repeating elements; the indices in use of each, by its id without the last index."""
         indices: dict[str, set[int]] = {}
         for leaf in leaves:
@@ -268,7 +258,7 @@ class Checker:
                 indices.setdefault(leaf[: match.start()], set()).add(int(match[1]))
         return indices
 
-    def _judge(self, leaf: str, value: Value, report: _Report) -> None:
+    def _judge(self, leaf: str, value: Value, report: Report) -> None:
         element = self.find(leaf)
         if element is None:
             report.add(UNKNOWN, leaf, definition=self.name)
@@ -276,7 +266,7 @@ class Checker:
             _faults(element, leaf, value, report)
 
 
-class _Report:
+class Report:
     """Adds findings to a log, each at the leaf's place in the input; none where the log already has one."""
 
     def __init__(self, letter: Letter, log: IssueLog) -> None:
@@ -319,7 +309,7 @@ class _Report:
 class _Structure:
     """Checks which elements are there."""
 
-    def __init__(self, values: dict[str, Value], indices: dict[str, set[int]], report: _Report) -> None:
+    def __init__(self, values: dict[str, Value], indices: dict[str, set[int]], report: Report) -> None:
         self._values, self._indices, self._report = values, indices, report
         self._above: set[str] | None = None
 
@@ -401,8 +391,6 @@ def _test(element: Element) -> Test:
 
 
 def _wrong(element: Element, value: str) -> bool:
-    if element.check == "gln" and not gln_ok(value):
-        return True
     if element.pattern:
         return re.fullmatch(element.pattern, value) is None
     if element.type in _TIMES:
@@ -411,7 +399,7 @@ def _wrong(element: Element, value: str) -> bool:
     return not low <= len(value) <= high
 
 
-def _faults(element: Element, leaf: str, value: Value, report: _Report) -> None:
+def _faults(element: Element, leaf: str, value: Value, report: Report) -> None:
     """Report what is wrong with a value."""
     if element.type == "text":
         if isinstance(value, str):
@@ -437,13 +425,11 @@ def _faults(element: Element, leaf: str, value: Value, report: _Report) -> None:
         low, high = element.length
         if not low <= len(value) <= high:
             report.add(LENGTH, leaf, value=value, found=len(value), low=low, high=high)
-        elif element.check == "gln" and not gln_ok(value):
-            report.add(GLN, leaf, value=value)
         return
     _typed_faults(element, leaf, value, report)
 
 
-def _typed_faults(element: Element, leaf: str, value: str, report: _Report) -> None:
+def _typed_faults(element: Element, leaf: str, value: str, report: Report) -> None:
     if element.codes is not None and value not in element.codes.rows:
         report.add(NOT_IN_LIST, leaf, value=value, codes=element.codes.name)
     elif element.type == "date" and not is_day(value):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 from converter.definitions.check import Checker
-from converter.definitions.layout import Item
+from converter.definitions.layout import Alias, Item
 from converter.definitions.table import Row, table
 from converter.definitions.tree import Element
 from converter.issues import IssueLog
@@ -34,6 +34,7 @@ class Definition:
         namespaces: tuple[str, ...],
         tree: Element,
         layout: tuple[Item, ...] = (),
+        aliases: tuple[Alias, ...] = (),
         params: Mapping[str, str],
     ) -> None:
         self.type = type
@@ -42,6 +43,7 @@ class Definition:
         self.namespaces = namespaces
         self.tree = tree
         self.layout = layout
+        self.aliases = aliases
         self.params = dict(params)
         self.leaves: Mapping[str, Element] = {e.path: e for e in tree.walk() if e.is_leaf}
         self._elements = {e.path: e for e in tree.walk()}

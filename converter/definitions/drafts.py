@@ -16,7 +16,18 @@ from converter.errors import MappingError
 from converter.issues import Issue, IssueKind, Severity, declare
 from converter.yamlfile import Map, Seq, Str, fault, load, place
 
-VERSION_KEYS = {"namespace", "root", "params", "codes", "types", "elements", "edifact", "unwired", "defaults"}
+VERSION_KEYS = {
+    "namespace",
+    "root",
+    "params",
+    "codes",
+    "types",
+    "elements",
+    "edifact",
+    "unwired",
+    "defaults",
+    "aliases",
+}
 KEYS = VERSION_KEYS | {"letter", "extends", "uses", "versions"}
 PART_KEYS = {"params", "types", "elements", "segments"}
 UNPUBLISHED = "unpublished"
@@ -90,6 +101,7 @@ class Draft:
     edifact: Seq | None = None
     unwired: list[Str] = field(default_factory=list)
     defaults: dict[str, Any] = field(default_factory=dict)
+    aliases: Seq = field(default_factory=Seq)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +258,8 @@ class Library:
         draft.types.update(self.mapping(changes.get("types"), "types"))
         if "defaults" in changes:
             draft.defaults = {**base.defaults, **self.mapping(changes["defaults"], "defaults")}
+        if "aliases" in changes:
+            draft.aliases = self.sequence(changes["aliases"], "aliases")
         if "unwired" in changes:
             draft.unwired = list(self.sequence(changes["unwired"], "unwired"))
         elements = self._inlined(self.mapping(changes.get("elements"), "elements"), parts, 0)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from converter.definitions.drafts import Library
-from converter.definitions.layout import Group, Item, Repeat, SegmentTemplate, Start, starts, templates
+from converter.definitions.layout import Alias, Group, Item, Repeat, SegmentTemplate, Start, starts, templates
 from converter.definitions.tree import Element
 from converter.issues import Location, Severity, declare
 from converter.yamlfile import Str
@@ -63,9 +63,14 @@ UNWIRED = declare(
 _INDEX = re.compile(r"\[\d+\]")
 
 
-def check_layout(library: Library, tree: Element, items: tuple[Item, ...], unwired: Iterable[Str]) -> None:
+def check_layout(
+    library: Library, tree: Element, items: tuple[Item, ...], unwired: Iterable[Str], aliases: Iterable[Alias] = ()
+) -> None:
     """Report every fault of a layout."""
     bound = _bindings(library, items)
+    for alias in aliases:
+        bound.update(leaf for leaf, _ in alias.set)
+        bound.update(new for old, new in alias.move if old in bound)
     _check_unwired(library, tree, bound, list(unwired))
     _check_loops(library, tree, items)
     _check_neighbours(library, items)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from converter.definitions.tree import CodeList, Element
 from converter.definitions.wire import Codec
@@ -25,6 +26,44 @@ class Default:
     when: str
     value: str
     texts: Mapping[str, str] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Leaves that the wire carries as others: where `when` holds (empty: absent), they are `set`, and `move` renamed.
+
+    When written, the other way round: where the values of `set` are there.
+    """
+
+    when: tuple[tuple[str, str], ...]
+    set: tuple[tuple[str, str], ...]
+    move: tuple[tuple[str, str], ...]
+
+    def read(self, values: dict[str, Any], places: dict[str, Any]) -> None:
+        """Apply it to what was read."""
+        if any(values.get(leaf, "") != value for leaf, value in self.when):
+            return
+        place = next((places[leaf] for leaf, _ in self.when if leaf in places), None)
+        for leaf, _ in self.when:
+            values.pop(leaf, None)
+            places.pop(leaf, None)
+        for leaf, value in self.set:
+            values[leaf] = value
+            if place is not None:
+                places[leaf] = place
+        for old, new in self.move:
+            for found in (values, places):
+                if old in found:
+                    found[new] = found.pop(old)
+
+    def write(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values as the wire carries them."""
+        if any(values.get(leaf) != value for leaf, value in self.set):
+            return values
+        left_out = dict(self.set)
+        names = {new: old for old, new in self.move}
+        found = {names.get(leaf, leaf): value for leaf, value in values.items() if leaf not in left_out}
+        return {**found, **{leaf: value for leaf, value in self.when if value}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +135,10 @@ class SegmentTemplate:
 
     @property
     def kind(self) -> str:
-        """`text` for a formatted text run, `lines` for logical lines, else `plain`."""
+        """`text` for a formatted text run, `lines` for logical lines, `object` for bytes, else `plain`."""
         pieces = list(self.pieces())
+        if any(p.leaf is not None and p.leaf.type == "base64" for p in pieces):
+            return "object"
         return "text" if any(p.text for p in pieces) else "lines" if any(p.line for p in pieces) else "plain"
 
     @property

@@ -18,7 +18,7 @@ from typing import Any
 
 from converter.definitions.build import CodeLists
 from converter.definitions.drafts import SHAPE, Library
-from converter.definitions.layout import Component, Default, Group, Item, Piece, Repeat, SegmentTemplate, Slot
+from converter.definitions.layout import Alias, Component, Default, Group, Item, Piece, Repeat, SegmentTemplate, Slot
 from converter.definitions.tree import Element
 from converter.definitions.wire import CODECS
 from converter.issues import IssueKind, Severity, declare
@@ -183,6 +183,18 @@ class LayoutBuilder:
             return ""
         return str(full)
 
+    def aliases(self, raw: Any) -> tuple[Alias, ...]:
+        """The aliases of a list."""
+        found = []
+        for entry in self._library.sequence(raw, "aliases"):
+            entry = self._library.mapping(entry, "an alias")
+            self._library.known_keys(entry, {"when", "set", "move"}, "an alias")
+            parts = [self._library.mapping(entry.get(key), key) for key in ("when", "set", "move")]
+            for leaf in (*parts[0], *parts[1], *parts[2], *parts[2].values()):
+                self._path(leaf, "")
+            found.append(Alias(*(tuple((str(k), str(v)) for k, v in part.items()) for part in parts)))
+        return tuple(found)
+
     # -- templates
 
     def _segment(self, source: Any, scope: str, **facts: Any) -> SegmentTemplate | None:
@@ -319,6 +331,8 @@ def _check_field(piece: Piece) -> None:
 
 
 def _check_kind(template: SegmentTemplate) -> None:
+    if template.kind == "object" and len(list(template.pieces())) != 1:
+        raise TemplateError(TEMPLATE, problem="beside the bytes of an object nothing can stand")
     if template.kind == "text" and sum(p.format for p in template.pieces()) != 1:
         raise TemplateError(TEMPLATE, problem="formatted text needs one `~` for its format code")
     if template.kind == "lines":

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from converter.definitions.layout import Group, Item, SegmentTemplate, Start, starts, templates
-from converter.edifact.readers import mark
+from converter.edifact.readers import mark, qualified
 from converter.edifact.reading import Reading
 from converter.edifact.segments import Segment
 from converter.issues import IssueKind, Severity, declare
@@ -286,7 +286,7 @@ class _Letter:
                 mine = {id(t) for t, _ in templates((item,))}
                 for number, template in outside.settled:
                     if id(template) in mine:
-                        result.add(self.segments[number], self.mark(template), number)
+                        result.add(self.segments[number], self._key(number, template), number)
                 continue
             found = [block for block in blocks if block.group is item]
             if not found and item.required:
@@ -295,9 +295,13 @@ class _Letter:
                 trigger = Segment(item.trigger, [[item.number]]) if block.trigger < 0 else self.segments[block.trigger]
                 result.add(trigger, self.mark(item), block.trigger)
                 for number, template in block.settled:
-                    result.add(self.segments[number], self.mark(template), number)
+                    result.add(self.segments[number], self._key(number, template), number)
                 last = max([last, block.trigger, *block.content])
         return result
+
+    def _key(self, number: int, template: SegmentTemplate) -> str:
+        """The key of a segment; texts of one template are told apart by their qualifiers, so each has a key."""
+        return self.mark(template) + (f"+{self.segments[number].get(1)}" if qualified(template) else "")
 
     # -- reporting
 
@@ -338,20 +342,22 @@ class _Slots:
                 self._many.append(bool(around) or template.kind != "plain")
         self._given: list[tuple[int, int]] = []  # segment number, index of the template
         self._used: set[int] = set()
+        self._last = -1
 
     def take(self, number: int, segment: Segment, *, exact: bool) -> bool:
-        """Give a segment to the first template that it fits; not `exact`: to one of its tag that is missing."""
-        for index, template in enumerate(self._templates):
-            if index in self._used and not self._many[index]:
-                continue
-            if template.wins and any(self._rank[given] > self._rank[index] for _, given in self._given):
-                continue
-            if exact and _fit(segment, _start(template)):
-                break
-            if not exact and segment.tag == template.tag and template.required and index not in self._used:
-                break
-        else:
+        """Give a segment to a template that it fits: the first that does not stand before the last one taken, else the
+        first; not `exact`: to one of its tag that is missing.
+        """
+        found = [
+            index
+            for index, template in enumerate(self._templates)
+            if (index not in self._used or (exact and self._many[index]))
+            and (_fit(segment, _start(template)) if exact else segment.tag == template.tag and template.required)
+        ]
+        if not found:
             return False
+        index = next((i for i in found if self._rank[i] >= self._last), found[0]) if exact else found[0]
+        self._last = self._rank[index] if exact else self._last
         self._used.add(index)
         self._given.append((number, index))
         return True

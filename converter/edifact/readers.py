@@ -56,6 +56,11 @@ def mark(number: int) -> str:
     return f"#{number}"
 
 
+def qualified(template: SegmentTemplate) -> bool:
+    """Whether the texts of a template have qualifiers of their own, which tell where one ends and the next begins."""
+    return template.kind == "text" and any(p.own and not p.text for p in template.pieces())
+
+
 @dataclass(slots=True)
 class _Scope:
     """Where in the layout the compiler is: prefixes of leaf ids, the loop, and what follows from the group."""
@@ -107,6 +112,8 @@ class ReaderCompiler:
 
     def _fits(self, item: SegmentTemplate | Group, at: str = "i") -> str:
         """A condition: the segment at that number is this template, or the group's trigger."""
+        if self._arranged and isinstance(item, SegmentTemplate) and qualified(item):
+            return f"K[{at}].partition('+')[0] == {mark(self._numbers[id(item)])!r}"
         if self._arranged:
             return f"K[{at}] == {mark(self._numbers[id(item)])!r}"
         if isinstance(item, SegmentTemplate):
@@ -130,7 +137,7 @@ class ReaderCompiler:
         if not self._arranged:
             return self._starts(starts((repeat,)), at)
         marks = frozenset(mark(self._numbers[id(t)]) for t, _ in templates((repeat,)))
-        return f"K[{at}] in {self._out.name('KEYS', marks)}"
+        return f"K[{at}].partition('+')[0] in {self._out.name('KEYS', marks)}"
 
     def _trigger(self, group: Group) -> str:
         return mark(self._numbers[id(group)]) if self._arranged else f"{group.trigger}+{group.number}"

@@ -6,6 +6,7 @@ place.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -344,6 +345,16 @@ class Reading:
         i, element, component = place
         self.report(SHAPE, i, element, component, leaf, value=found, tag=self.segments[i].tag, expected=expected)
         return found
+
+    def object(self, i: int, leaf: str) -> None:
+        """Read the bytes of an object into a leaf, as base64; a segment of that name is none."""
+        content = self.segments[i].binary
+        if content is None:
+            for element, components in enumerate(self.segments[i].elements, 1):
+                self.surplus(i, element, 1, components)
+            return
+        self.values[leaf] = b64encode(content).decode("ascii")
+        self.places[leaf] = (i, 0, 0)
 
     # -- texts
 

@@ -107,6 +107,8 @@ class Compiled:
             end = self.in_order(keys, segments, reading, reading.values, reading.places, reading.counts)
         if end != len(segments):
             self._read_arranged(segments, reading, headless)
+        for alias in self.definition.aliases:
+            alias.read(reading.values, reading.places)
         letter.values, letter.counts, letter.places = reading.values, reading.counts, reading.places
         letter.extras = reading.extras
         letter.source = Source(segments)

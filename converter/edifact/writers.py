@@ -220,6 +220,9 @@ class WriterCompiler:
 
     def _body(self, template: SegmentTemplate, scope: _Scope) -> None:
         self._out.add(f"# {template.source}")
+        if template.kind == "object":
+            self._out.add(f"W.object({scope.into}, {self._key(next(template.pieces()).path, scope)})")
+            return
         body = next((e for e, _, p in template.places() if p.text or p.line), 0)
         elements = []
         for element, slot in enumerate(template.slots, 1):

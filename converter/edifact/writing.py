@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from converter.definitions import CodeList, Definition
-from converter.edifact.segments import Segment
+from converter.edifact.segments import ObjectSegment, Segment
 from converter.edifact.substitutes import carried, substituted
 from converter.edifact.text import write_lines, write_text
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
@@ -143,6 +144,16 @@ MERGING = declare(
     source="letter definition; MedCom's EDIFACT layouts",
 )
 
+SIZE = declare(
+    "LTR064",
+    "object-size-differs",
+    Severity.ERROR,
+    "the object has {found} bytes, and its size is said to be another",
+    why="On the wire the size is what tells where the object ends, so the letter was not written.",
+    help="Compare the object with its source; it may have been cut.",
+    source="MedCom's attachment message, UNO",
+)
+
 _INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
 
 Wired = Mapping[str, frozenset[str]]
@@ -167,7 +178,10 @@ class Writing:
         self.refused = False
         self.values: dict[str, Value] = {}
         found: dict[str, set[int]] = {}
-        for leaf, value in letter.values.items():
+        values: Mapping[str, Value] = letter.values
+        for alias in definition.aliases:
+            values = alias.write(values)
+        for leaf, value in values.items():
             self._take(leaf, value)
             if "[" in leaf:
                 for match in _INDEX.finditer(leaf):
@@ -260,6 +274,17 @@ class Writing:
         """A text cut into segments: format and components; one without components for an empty text."""
         value = self.values.get(leaf, ())
         return write_text((("P00", value),) if isinstance(value, str) else value) or [("P00", [])]
+
+    def object(self, segments: list[Segment], leaf: str) -> None:
+        """Add the bytes of an object behind the segment that announces its size."""
+        try:
+            content = b64decode("".join(plain(self.values.get(leaf, "")).split()), validate=True)
+        except ValueError:
+            self.refuse(NO_FORM, leaf, form="base64")
+            return
+        if segments[-1].get(4) != str(len(content)):
+            self.refuse(SIZE, leaf, found=len(content))
+        segments.append(ObjectSegment(content))
 
     def lines(self, lines: list[str]) -> list[list[str]]:
         """Logical lines cut into the components of segments."""

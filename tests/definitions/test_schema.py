@@ -78,6 +78,8 @@ def fits(element: Element, facets_text: str) -> bool:
     base = facets_text.partition("{")[0].strip()
     if element.type == "text":
         return base == ("BreakableText (mixed)" if element.check == "plain" else "FormattedTextType (mixed)")
+    if element.type == "base64":
+        return base == "string"
     if element.type == "date":
         return base == "date"
     if element.type == "time":

@@ -6,8 +6,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, settings
 
 from converter import edifact
 from converter.definitions import Definition
@@ -20,6 +19,7 @@ from tests.edifact.made_letter import DEFINITIONS, LETTER, LOOKS_ODD, SEGMENTS, 
 from tests.letters_strategy import letters, normal_form
 
 WIRED = [d for d in DEFINITIONS if d.edifact]
+EXAMPLES = pytest.mark.parametrize("examples", [8, pytest.param(300, marks=pytest.mark.long)])
 BY_VERSION = pytest.mark.parametrize("definition", WIRED, ids=lambda d: f"{d.type}-{d.version}")
 
 REFUSED = {"LTR054", "LTR055", "LTR062", "LTR063"}
@@ -258,62 +258,73 @@ def test_too_many_strange_values_refuse_the_letter() -> None:
 
 
 @BY_VERSION
-@SLOW
-@given(data=st.data())
-def test_reading_what_was_written_gives_the_normal_form(definition: Definition, data: st.DataObject) -> None:
-    letter = data.draw(letters(definition))
-    log = IssueLog()
-    definition.check(letter, log)
-    assert codes(log) == []
-    written = edifact.write([letter], DEFINITIONS, log)
-    if written is None:
-        assert {i.code for i in log if i.severity is Severity.ERROR} <= REFUSED | NOT_AS_IT_WAS
-        return
-    assert {i.code for i in log} <= NOT_AS_IT_WAS
-    again, found = read(written)
-    assert set(codes(found)) <= LOOKS_ODD
-    assert again.values == normal_form(definition, letter)
-    assert again.counts == counts_of(again.values)
-    assert edifact.write([again], DEFINITIONS, found) == written
+@EXAMPLES
+def test_reading_what_was_written_gives_the_normal_form(definition: Definition, examples: int) -> None:
+    @settings(SLOW, max_examples=examples)
+    @given(letters(definition))
+    def law(letter: Letter) -> None:
+        log = IssueLog()
+        definition.check(letter, log)
+        assert codes(log) == []
+        written = edifact.write([letter], DEFINITIONS, log)
+        if written is None:
+            assert {i.code for i in log if i.severity is Severity.ERROR} <= REFUSED | NOT_AS_IT_WAS
+            return
+        assert {i.code for i in log} <= NOT_AS_IT_WAS
+        again, found = read(written)
+        assert set(codes(found)) <= LOOKS_ODD
+        assert again.values == normal_form(definition, letter)
+        assert again.counts == counts_of(again.values)
+        assert edifact.write([again], DEFINITIONS, found) == written
+
+    law()
 
 
 @BY_VERSION
-@SLOW
-@given(data=st.data())
-def test_any_characters_can_be_written(definition: Definition, data: st.DataObject) -> None:
-    letter = data.draw(letters(definition, wide=True))
-    log = IssueLog()
-    written = edifact.write([letter], DEFINITIONS, log)
-    assert all(i.code in {"LTR050", *NOT_AS_IT_WAS} or written is None for i in log)
-    if written is None:
-        return
-    again, found = read(written)
-    assert set(codes(found)) <= LOOKS_ODD
-    assert edifact.write([again], DEFINITIONS, found) == written
+@EXAMPLES
+def test_any_characters_can_be_written(definition: Definition, examples: int) -> None:
+    @settings(SLOW, max_examples=examples)
+    @given(letters(definition, wide=True))
+    def law(letter: Letter) -> None:
+        log = IssueLog()
+        written = edifact.write([letter], DEFINITIONS, log)
+        assert all(i.code in {"LTR050", *NOT_AS_IT_WAS} or written is None for i in log)
+        if written is None:
+            return
+        again, found = read(written)
+        assert set(codes(found)) <= LOOKS_ODD
+        assert edifact.write([again], DEFINITIONS, found) == written
+
+    law()
 
 
 @BY_VERSION
-@SLOW
-@given(data=st.data())
-def test_both_readers_agree(definition: Definition, data: st.DataObject) -> None:
+@EXAMPLES
+def test_both_readers_agree(definition: Definition, examples: int) -> None:
     """What the strict reader reads, the other one reads alike after the arranger has looked at it."""
-    log = IssueLog()
-    written = edifact.write([data.draw(letters(definition))], DEFINITIONS, log)
-    if written is None:
-        return
-    strict, _ = read(written)
-    refusing = Compiled(definition)
-    refusing.in_order = lambda *_: -1
-    arranged = Letter(definition.type, definition.version, "edifact")
-    message = next(read_messages(written, log))
-    assert message.interchange.header is not None
-    found = IssueLog()
-    segments = [message.interchange.header, *message.segments[:-1]]
-    refusing.read(segments, arranged, found, Limits(), headless=False)
-    assert set(codes(found)) <= LOOKS_ODD
-    assert arranged.values == strict.values
-    assert arranged.counts == strict.counts
-    assert arranged.places == strict.places
+
+    @settings(SLOW, max_examples=examples)
+    @given(letters(definition))
+    def law(letter: Letter) -> None:
+        log = IssueLog()
+        written = edifact.write([letter], DEFINITIONS, log)
+        if written is None:
+            return
+        strict, _ = read(written)
+        refusing = Compiled(definition)
+        refusing.in_order = lambda *_: -1
+        arranged = Letter(definition.type, definition.version, "edifact")
+        message = next(read_messages(written, log))
+        assert message.interchange.header is not None
+        found = IssueLog()
+        segments = [message.interchange.header, *message.segments[:-1]]
+        refusing.read(segments, arranged, found, Limits(), headless=False)
+        assert set(codes(found)) <= LOOKS_ODD
+        assert arranged.values == strict.values
+        assert arranged.counts == strict.counts
+        assert arranged.places == strict.places
+
+    law()
 
 
 # -- writing
