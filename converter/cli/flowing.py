@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 )
 @click.argument("corpus", metavar="CORPUS...", nargs=-1, required=True)
 @click.option(
-    "--after", metavar="DAYS", type=click.IntRange(0), help="Report referrals without an answer that are so old."
+    "--after",
+    metavar="DAYS",
+    type=click.IntRange(0),
+    help="Age at which a referral counts as unanswered (else flows.yaml).",
 )
 @click.option("--on", metavar="DATE", type=click.DateTime(["%Y-%m-%d"]), help="The day to count from (default today).")
 @shared
