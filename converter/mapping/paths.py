@@ -126,7 +126,8 @@ def walk(node: Node, path: Path, follow: Mapping[str, Node]) -> Iterator[Node]:
         return
     step, rest = path[0], path[1:]
     if step.name == "resolve()":
-        target = follow.get(node.value.get("reference", "")) if isinstance(node.value, dict) else None
+        reference = node.value.get("reference") if isinstance(node.value, dict) else None
+        target = follow.get(reference) if isinstance(reference, str) else None
         if target is not None:
             yield from walk(target, rest, follow)
         return

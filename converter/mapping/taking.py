@@ -426,7 +426,9 @@ class Taking:
 
     def _types(self) -> list[str]:
         return [
-            str((e.get("resource") or {}).get("resourceType", "")) if isinstance(e, dict) else ""
+            str(e["resource"].get("resourceType", ""))
+            if isinstance(e, dict) and isinstance(e.get("resource"), dict)
+            else ""
             for e in self.bundle.get("entry") or ()
         ]
 
