@@ -199,7 +199,7 @@ class Engine:
 
     def profile(self, url: str) -> Profile | None:
         """The profile with that canonical (`url` or `url|version`): of the guide whose own it is, else of any pack."""
-        return self.packs.profile(url)
+        return self.packs.any_profile(url)
 
     def load(self) -> None:
         """Load and compile everything now. Raises `MappingError` with all faults of all files."""
@@ -234,7 +234,7 @@ class Engine:
 
     def validate(self, data: bytes, *, name: str = "", profile: str | None = None) -> Iterator[Outcome]:
         """Judge every message in some bytes: letters by their definition, Bundles by their profile (or `profile`)."""
-        for outcome, log in self._read(data, name):
+        for outcome, log in self._read(data, name, documents=True):
             letter = outcome.letter
             if letter is not None and not letter.refused:
                 self._check_letter(letter, log)
@@ -257,13 +257,13 @@ class Engine:
         for outcome, log in self._read(data, name):
             yield self._done(outcome, log)
 
-    def _read(self, data: bytes, name: str) -> Iterator[tuple[Outcome, IssueLog]]:
+    def _read(self, data: bytes, name: str, *, documents: bool = False) -> Iterator[tuple[Outcome, IssueLog]]:
         if edifact.sniff(data):
             yield from self._read_letters(data, name, EDIFACT)
             return
         start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
         if start[:1] in (b"{", b"["):
-            yield self._read_bundle(data, name)
+            yield self._read_bundle(data, name, ("message", "document") if documents else ("message",))
         elif b"http://hl7.org/fhir" in start and not oioxml.sniff(data):
             yield self._refused(name, FHIR_XML)
         elif oioxml.sniff(data):
@@ -297,14 +297,14 @@ class Engine:
         if not number or len(log):
             yield Outcome(name, syntax=syntax), log
 
-    def _read_bundle(self, data: bytes, name: str) -> tuple[Outcome, IssueLog]:
+    def _read_bundle(self, data: bytes, name: str, types: tuple[str, ...]) -> tuple[Outcome, IssueLog]:
         log = IssueLog()
         bundle = fhir.read_json(data, log, file=name, limits=self.limits)
         outcome = Outcome(name, syntax=FHIR, message=f"{name}#1")
         if bundle is None:
             return outcome, log
         kind, type_ = bundle.get("resourceType"), bundle.get("type")
-        if kind != "Bundle" or type_ != "message":
+        if kind != "Bundle" or type_ not in types:
             known = kind if isinstance(kind, str) and kind.isalpha() else "something else"
             log.add(NOT_A_BUNDLE, Location(name, 1, 1), what=known if kind != "Bundle" else "a Bundle of another type")
             outcome.recognised = kind == "Bundle"

@@ -36,33 +36,46 @@ class Library:
 
     def choose(self, bundle: Mapping[str, Any]) -> Profile | None:
         """The profile that a Bundle is judged by; None if no pack can."""
-        claims = _texts(_object(bundle.get("meta")).get("profile"))
         header = _header(bundle)
-        if not claims:
-            event = _object(header.get("eventCoding"))
-            claims = [self._events.get((str(event.get("system")), str(event.get("code"))), "")]
+        event = _object(header.get("eventCoding"))
+        usual = self._events.get((str(event.get("system")), str(event.get("code"))), "")
         meant = _major(str(header.get("definition", "")).partition("|")[2])
-        return next((found for claim in claims if (found := self.profile(claim, meant)) is not None), None)
+        for claim in _texts(_object(bundle.get("meta")).get("profile")) or [usual]:
+            found = self.profile(claim, meant) or self._shared(claim, usual, meant)
+            if found is not None:
+                return found
+        return None
 
     def profile(self, canonical: str, major: int | None = None) -> Profile | None:
-        """The profile with this URL (`url` or `url|version`): of a guide whose own it is, else of any pack.
+        """The profile with this URL (`url` or `url|version`) of a guide whose own it is; None if there is none.
 
         `major` decides among several guides if the URL has no version.
         """
         found = self._found.get((canonical, major))
-        return found if found is not None else self._find(canonical, major)
+        return found if found is not None else self._own(canonical, major)
 
-    def _find(self, canonical: str, major: int | None) -> Profile | None:
+    def any_profile(self, canonical: str) -> Profile | None:
+        """The profile with this URL: of a guide whose own it is, else the newest that any pack holds."""
+        return self.profile(canonical) or self._shared(canonical)
+
+    def _shared(self, canonical: str, usual: str = "", major: int | None = None) -> Profile | None:
+        """A profile that guides build on: in the pack of the message that is `usual` for the event, else the newest."""
+        if not canonical or any(canonical.partition("|")[0] in head["profiles"] for head in self._heads.values()):
+            return None  # it is a guide's own, in a version that is not here
+        guide = self.profile(usual, major) if usual else None
+        found = guide.pack.profile(canonical) if guide else None
+        every = [p for pack in self if (p := pack.profile(canonical)) is not None]
+        return found or max(every, key=lambda p: _order(p.version), default=None)
+
+    def _own(self, canonical: str, major: int | None) -> Profile | None:
         url, _, version = canonical.partition("|")
         own = {h["profiles"][url]: path for path, h in self._heads.items() if url in h["profiles"]}
-        if own:
-            chosen = nearest(version, list(own), major)
-            profile = self._pack(own[chosen]).profile(url) if chosen else None
-            # Only names that are ours are remembered: whatever else a message claims must not fill the memory.
-            if profile and version in ("", chosen) and major in (None, _major(chosen)):
-                self._found[canonical, major] = profile
-            return profile
-        return next((found for pack in self if (found := pack.profile(canonical)) is not None), None)
+        chosen = nearest(version, list(own), major)
+        profile = self._pack(own[chosen]).profile(url) if chosen else None
+        # Only names that are ours are remembered: whatever else a message claims must not fill the memory.
+        if profile and version in ("", chosen) and major in (None, _major(chosen)):
+            self._found[canonical, major] = profile
+        return profile
 
     @cached_property
     def _heads(self) -> dict[Path, dict[str, Any]]:
