@@ -11,7 +11,7 @@ for (extensions in place of values, wrong JSON types) raises one of FAULTS when 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,14 +19,9 @@ from converter.fhir.fhirpath.computing import constant
 from converter.fhir.fhirpath.general import Tree, Unsupported, type_name
 from converter.fhir.fhirpath.model import Child, Model
 from converter.fhir.fhirpath.patterns import searcher
+from converter.fhir.fhirpath.reading import NAMES
 from converter.fhir.fhirpath.values import literal
 
-
-class NotHere(Exception):  # noqa: N818 - a way out, no fault
-    """The data has something that only the general way can judge."""
-
-
-FAULTS = (NotHere, AttributeError, TypeError, KeyError, ValueError)
 _TEXTS = frozenset({"canonical", "code", "id", "markdown", "oid", "string", "uri", "url", "uuid"})
 _NUMBERS = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
 _ORDERS = ("<", "<=", ">", ">=")
@@ -35,75 +30,6 @@ _TESTS = {
     "endsWith": "{0}.endswith({1})",
     "contains": "{1} in {0}",
     "matches": "{1}({0})",
-}
-
-
-def values(owner: dict[str, Any], name: str) -> Sequence[Any]:
-    """The items of a repeating primitive."""
-    if "_" + name in owner:
-        raise NotHere
-    found: Sequence[Any] = owner.get(name, ())
-    if found and found.__class__ is not list:
-        raise NotHere
-    return found
-
-
-def loose(owner: Any, name: str) -> Sequence[Any]:
-    """The elements of a name where the type of their owner is not known before the rule runs."""
-    found = owner.get(name)
-    if found is None:
-        # It could be a choice of types, or have nothing but extensions.
-        if any(k.startswith(name) or k == "_" + name for k in owner):
-            raise NotHere
-        return ()
-    if "_" + name in owner:
-        raise NotHere
-    return found if found.__class__ is list else (found,)
-
-
-def present(owner: dict[str, Any], names: frozenset[str]) -> Sequence[Any]:
-    """The value of a choice, if it has one of these types."""
-    return [v for k, v in owner.items() if k in names]
-
-
-def found(value: Any, scope: Any) -> Sequence[Any]:
-    """The resource that a Reference or its text leads to."""
-    text = value.get("reference") if value.__class__ is dict else value
-    if not isinstance(text, str) or not text:
-        return ()
-    resource = scope.resolve(text)
-    return () if resource is None else (resource,)
-
-
-def texts(items: list[Any]) -> list[Any]:
-    """Items that are compared as they are: texts and resources."""
-    for item in items:
-        if item.__class__ is not str and item.__class__ is not dict:
-            raise NotHere
-    return items
-
-
-def resources(items: list[Any]) -> list[Any]:
-    """Items of unknown type: resources are compared as they are; a text could be a date."""
-    if any(i.__class__ is not dict for i in items):
-        raise NotHere
-    return items
-
-
-def is_distinct(items: list[str]) -> bool:
-    """Whether no text occurs twice."""
-    return len(set(texts(items))) == len(items)
-
-
-NAMES: dict[str, Any] = {
-    "NONE": {},
-    "values": values,
-    "loose": loose,
-    "present": present,
-    "found": found,
-    "texts": texts,
-    "resources": resources,
-    "is_distinct": is_distinct,
 }
 
 
@@ -235,14 +161,20 @@ class Direct:
 
     def _logic(self, sign: str, left: Tree, right: Tree, wanted: bool) -> str:
         if sign == "xor":
-            a, b = (True, False) if wanted else (True, True)
-            first = f"{self._condition(left, a)} and {self._condition(right, b)}"
-            second = f"{self._condition(left, not a)} and {self._condition(right, not b)}"
-            return f"({first} or {second})"
+            return self._alike(left, right, not wanted)
         # `a implies b` is `not a or b`.
         first = self._condition(left, wanted if sign != "implies" else not wanted)
         joint = "and" if (sign == "and") is wanted else "or"
         return f"({first} {joint} {self._condition(right, wanted)})"
+
+    def _alike(self, left: Tree, right: Tree, wanted: bool) -> str:
+        """Whether two conditions have the same (or not the same) truth; never if one of them is empty."""
+        if _total(left) and _total(right):
+            sign = "is" if wanted else "is not"
+            return f"(bool({self.true(left)}) {sign} bool({self.true(right)}))"
+        pairs = ((True, True), (False, False)) if wanted else ((True, False), (False, True))
+        cases = (f"{self._condition(left, a)} and {self._condition(right, b)}" for a, b in pairs)
+        return f"({' or '.join(cases)})"
 
     def _not(self, tree: Tree, wanted: bool) -> str:
         return self._condition(tree[1], not wanted) if tree[1] else self._boolean(self.focus, not wanted)
@@ -333,9 +265,7 @@ class Direct:
         if self._numeric(left) or self._numeric(right):
             return self._order("==", left, right, equal)
         if _logical(left) or _logical(right):
-            pairs = ((True, True), (False, False)) if equal else ((True, False), (False, True))
-            cases = (f"{self._condition(left, a)} and {self._condition(right, b)}" for a, b in pairs)
-            return f"({' or '.join(cases)})"
+            return self._alike(left, right, equal)
         return self._equal_paths(self.path(left), self.path(right), equal)
 
     def _text(self, tree: Tree) -> str | None:
@@ -588,6 +518,15 @@ def _logical(tree: Tree) -> bool:
     if tree[0] == "op":
         return tree[1] in ("and", "or", "xor", "implies", "=", "!=", "in", "is", *_ORDERS)
     return tree[0] == "truth" or (tree[0] == "call" and tree[2] in _CONDITIONS and tree[2] != "iif")
+
+
+def _total(tree: Tree) -> bool:
+    """Whether a condition is always true or false, never empty."""
+    if tree[0] == "op":
+        return tree[1] in ("and", "or", "xor", "implies") and _total(tree[2]) and _total(tree[3])
+    if tree[:1] + tree[2:3] == ["call", "not"]:
+        return tree[1] is not None and _total(tree[1])
+    return tree[0] == "truth" or (tree[0] == "call" and tree[2] in ("exists", "empty", "all", "hasValue", "isDistinct"))
 
 
 def _alternatives(tree: Tree) -> Iterable[str]:

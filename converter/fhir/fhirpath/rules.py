@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from converter.fhir.fhirpath.direct import FAULTS, Direct
+from converter.fhir.fhirpath.direct import Direct
 from converter.fhir.fhirpath.general import Evaluate, General, Tree, Unsupported
 from converter.fhir.fhirpath.guards import guard
 from converter.fhir.fhirpath.model import Model
+from converter.fhir.fhirpath.reading import FAULTS
 from converter.fhir.fhirpath.scope import Scope
 from converter.fhir.fhirpath.values import Item, Malformed, PathError, Undecided, plain
 
