@@ -21,23 +21,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from converter.errors import ConverterError
-from converter.identifiers import gln_ok, sor_ok, sor_shape_ok
+from converter.identifiers import ORGANISATION_NUMBERS, gln_ok, sor_ok, sor_shape_ok
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 
 COLUMNS = ("gln", "sor", "id", "id_kind", "name", "telephone", "receives", "valid_from", "valid_to")
 OPTIONAL = ("can_receive",)
 """Columns that a table may have beside them: what a receiver's system is able to receive, registered or not."""
 
-# OIOXML's IdentifierCode values that an organisation can have, and the shapes of their numbers. SHAK codes have 4
-# characters for a hospital and up to 7 with department; provider numbers occur without their leading zero.
-ID_KINDS = {
-    "ydernummer": re.compile(r"[0-9]{5,6}\Z"),
-    "sygehusafdelingsnummer": re.compile(r"[0-9A-Z]{4,7}\Z"),
-    "kommunenummer": re.compile(r"[0-9]{1,4}\Z"),
-    "lokationsnummer": re.compile(r"[0-9]{13}\Z"),
-    "sorkode": re.compile(r"[0-9]{11,17}\Z"),
-    "amt": re.compile(r"[0-9]{1,4}\Z"),
-}
 NAME_LENGTH = 35
 TELEPHONE_LENGTH = 25
 
@@ -129,7 +119,7 @@ ID_KIND = declare(
     Severity.WARNING,
     "{problem}",
     why="A letter names the kind of each number; without a known kind the number cannot be written.",
-    help=f"Write one of {', '.join(ID_KINDS)} into id_kind, and the number itself into id.",
+    help=f"Write one of {', '.join(ORGANISATION_NUMBERS)} into id_kind, and the number itself into id.",
 )
 ID_SHAPE = declare(
     "DIR011",
@@ -482,9 +472,9 @@ def _check_id(table: _Table, found: Organisation, gln: str, log: IssueLog) -> No
     if not found.id or not found.id_kind:
         halves = ("id", "id_kind") if found.id else ("id_kind", "id")
         log.add(ID_KIND, at, problem=f"GLN {gln} has an {halves[0]} without {halves[1]}")
-    elif found.id_kind not in ID_KINDS:
+    elif found.id_kind not in ORGANISATION_NUMBERS:
         log.add(ID_KIND, at, problem=f"the id_kind of GLN {gln} is not one that letters have")
-    elif not ID_KINDS[found.id_kind].match(found.id):
+    elif not ORGANISATION_NUMBERS[found.id_kind].match(found.id):
         at = table.at(found.line, "id")
         log.add(ID_SHAPE, at, gln=gln, wanted=found.id_kind, length=len(found.id))
 

@@ -22,6 +22,7 @@ from converter.limits import Limits
 from converter.mapping import Context, Mappings
 from converter.routes import FILE as ROUTES
 from converter.routes import Routes
+from converter.rules import DEFAULT_LEVEL, Rules
 
 if TYPE_CHECKING:
     from converter.directory import Directory
@@ -134,7 +135,8 @@ class Engine:
 
     Raises `MappingError` when the mapping files do not load. Parameters: `mappings` the folder of mapping files;
     `directory` the organisation table; `accept` ids of losses that must not refuse a message; `kept` values of a
-    sidecar by message id, `sidecar` whether values are kept for one; `encoding` what UNOC bytes are read as; `document`
+    sidecar by message id, `sidecar` whether values are kept for one; `ecpr_level` how closely replacement CPR numbers
+    are looked at (0 to 5); `encoding` what UNOC bytes are read as; `document`
     whether Bundles are made into FHIR documents.
     """
 
@@ -152,6 +154,7 @@ class Engine:
         cross_check: bool = False,
         kept: Mapping[str, Mapping[str, Value]] | None = None,
         sidecar: bool = False,
+        ecpr_level: int = DEFAULT_LEVEL,
         document: bool = False,
     ) -> None:
         self.folder = mappings or mappings_folder()
@@ -159,6 +162,7 @@ class Engine:
         self.checking, self.limits, self.letter_version = validate, limits or Limits(), letter_version
         self.encoding, self.cross_check = encoding, cross_check
         self.kept, self.sidecar = kept or {}, sidecar
+        self.ecpr_level = ecpr_level
         self.document = document
 
     @cached_property
@@ -170,6 +174,11 @@ class Engine:
     def mappings(self) -> Mappings:
         """The mappings, compiled."""
         return Mappings.load(self.folder, self.definitions.leaves)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules about the content of letters."""
+        return Rules.load(self.folder, self.ecpr_level)
 
     @cached_property
     def routes(self) -> Routes:
@@ -431,6 +440,7 @@ class Engine:
         definition = self.definitions.get(letter.type, letter.version)
         if definition is not None:
             definition.check(letter, log)
+            self.rules.check(definition, letter, log)
 
     def _check_bundle(self, bundle: dict[str, Any], log: IssueLog, name: str, profile: str | None) -> None:
         known = self.profile(profile) if profile else self.packs.choose(bundle)

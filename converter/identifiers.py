@@ -7,6 +7,7 @@ ASCII digits only, no blanks and no hyphen; whoever reads a message strips those
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Literal
 
 # Day and month as dk-core's invariant `cpr` has them: 29 February of any year, no century.
@@ -14,9 +15,24 @@ _DATE = r"(?:(?:0[1-9]|[12][0-9]|3[01])(?:0[13578]|1[02])|(?:0[1-9]|[12][0-9]|30
 _CPR = re.compile(_DATE + r"[0-9]{6}\Z")
 _X_ECPR = re.compile(_DATE + r"[0-9]{2}[17][A-Z]{2}[0-9]\Z")
 _D_ECPR = re.compile(_DATE + r"[0-9]{2}[056][A-Z]{2}[0-9]\Z")
+_ECPR = re.compile(r"[0-9]{7}[A-Z]{2}[0-9]\Z")
+_DATE_PART = re.compile(_DATE)
 _GLN = re.compile(r"[0-9]{13}\Z")
 _SOR = re.compile(r"[0-9]{11,18}\Z")
 _CVR = re.compile(r"[0-9]{8}\Z")
+
+ORGANISATION_NUMBERS = {
+    "ydernummer": re.compile(r"[0-9]{5,6}\Z"),
+    "sygehusafdelingsnummer": re.compile(r"[0-9A-Z]{4,7}\Z"),
+    "kommunenummer": re.compile(r"[0-9]{1,4}\Z"),
+    "lokationsnummer": _GLN,
+    "sorkode": re.compile(r"[0-9]{11,17}\Z"),
+    "amt": re.compile(r"[0-9]{1,4}\Z"),
+}
+"""The shapes of the numbers that an organisation can have, by OIOXML's IdentifierCode.
+
+SHAK codes have 4 characters for a hospital and up to 7 with department; provider numbers occur without their leading
+zero; a letter has room for 17 digits of a SOR id."""
 
 _CPR_WEIGHTS = (4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
 _CVR_WEIGHTS = (2, 7, 6, 5, 4, 3, 2, 1)
@@ -73,12 +89,40 @@ def cpr_shape_ok(value: str) -> bool:
     return _CPR.match(value) is not None
 
 
+def cpr_birth_date(value: str) -> date | None:
+    """The day of birth that a CPR number gives; None if that day does not exist in the century of its 7th digit.
+
+    Digits 5 to 7 decide about the century (cpr.dk).
+    """
+    if not _CPR.match(value):
+        return None
+    year, seventh = int(value[4:6]), value[6]
+    if seventh in "0123" or (seventh in "49" and year > 36):
+        century = 1900
+    else:
+        century = 2000 if year < 58 or seventh in "49" else 1800
+    try:
+        return date(century + year, int(value[2:4]), int(value[:2]))
+    except ValueError:
+        return None
+
+
 def cpr_modulus11(value: str) -> bool:
     """Whether a CPR number's last digit is right. Never an error if not.
 
     Since 1 October 2007 numbers are issued without it (cpr.dk), and no official test number has it.
     """
     return _CPR.match(value) is not None and _weighted(value, _CPR_WEIGHTS) % 11 == 0
+
+
+def date_part_ok(value: str) -> bool:
+    """Whether the text begins with a day and a month, as numbers of persons do."""
+    return _DATE_PART.match(value) is not None
+
+
+def ecpr_shape_ok(value: str) -> bool:
+    """Whether this can be a replacement CPR by its characters: 7 digits, 2 letters, a digit; any date, any issuer."""
+    return _ECPR.match(value) is not None
 
 
 def ecpr_kind(value: str) -> Literal["X", "D"] | None:

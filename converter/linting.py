@@ -14,6 +14,7 @@ from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.mapping import Mappings
 from converter.routes import FILE as ROUTES
 from converter.routes import Routes
+from converter.rules import load as load_rules
 
 PACK = declare(
     "LNT200",
@@ -50,6 +51,7 @@ def lint(folder: Path, log: IssueLog) -> str:
         _loaded(lambda: load_table(folder / FILE, types), folder, log)
     if (folder / ROUTES).is_file():
         _loaded(lambda: Routes.load(folder / ROUTES), folder, log)
+    rules = _loaded(lambda: load_rules(folder), folder, log)
     documents = _loaded(partial(_documents, folder), folder, log)
     packs = _packs(folder / "profiles", log)
     guides = _guides(folder, log)
@@ -59,6 +61,7 @@ def lint(folder: Path, log: IssueLog) -> str:
         (len(mappings.codes) if mappings else 0, "code maps"),
         (len(mappings.losses) if mappings else 0, "kinds of loss"),
         (documents or 0, "kinds of document"),
+        (len(rules[0]) if rules else 0, "rules"),
         (packs, "profile packs"),
         (guides, "guides in source form"),
     ]

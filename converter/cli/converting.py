@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from converter.sources import Input
 
 
+_ecpr_level = click.option(
+    "--ecpr-level",
+    metavar="N",
+    type=click.IntRange(0, 5),
+    default=2,
+    show_default=True,
+    help="How closely replacement CPR numbers are looked at: 0 form, 1 date, 2 issuer, 3 initials, 5 collisions.",
+)
+
+
 @click.command(
     epilog=examples(
         "convert letter.edi                                one Bundle on stdout",
@@ -48,6 +58,7 @@ if TYPE_CHECKING:
 )
 @click.option("--cross-check", is_flag=True, help="Read EDIFACT with a second, independent reader and compare.")
 @click.option("--encoding", type=click.Choice(("utf-8",)), help="Read EDIFACT bytes as UTF-8 whatever its label says.")
+@_ecpr_level
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @shared
 def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
@@ -83,6 +94,7 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         cross_check=wanted["cross_check"],
         kept=sidecar.kept if sidecar else None,
         sidecar=sidecar is not None,
+        ecpr_level=wanted["ecpr_level"],
         document=wanted["to_document"],
     )
     _check_names(engine, wanted["accept_loss"], wanted["letter_version"])
@@ -155,15 +167,16 @@ def _target_of(output: str | None, *, envelope: bool) -> str | None:
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--profile", metavar="URL", help="Judge FHIR by this profile instead of the one that the Bundle names.")
+@_ecpr_level
 @shared
-def validate(settings: Settings, inputs: Sequence[str], profile: str | None) -> int:
+def validate(settings: Settings, inputs: Sequence[str], profile: str | None, ecpr_level: int) -> int:
     """Judge messages: EDIFACT and OIOXML by their letter definitions, FHIR by its profiles. Findings go to stdout."""
     from converter import runs
     from converter.sources import require
 
     require(inputs)
     reporter = settings.reporter(sys.stdout)
-    engine = engine_for(settings, reporter)
+    engine = engine_for(settings, reporter, ecpr_level=ecpr_level)
     if profile is not None and engine.profile(profile) is None:
         raise click.UsageError(f"--profile: no pack holds {profile}; `{NAME} profiles list` shows the packs")
     run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
