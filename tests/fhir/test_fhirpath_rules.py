@@ -179,6 +179,7 @@ def test_what_is_no_expression_is_refused(expression: str) -> None:
         parse(expression)
 
 
+@pytest.mark.long
 def test_parser_reads_as_another_one_does(rules: list[tuple[str, str]]) -> None:
     """Names, functions and operators of every rule, in order, against fhirpathpy's parser."""
     fhirpathpy = pytest.importorskip("fhirpathpy.parser")
