@@ -140,7 +140,7 @@ def _value(element: Element, *, wide: bool, wired: bool) -> st.SearchStrategy[Va
         return st.integers(1, 10**9).map(str)
     if element.type == "base64":
         return st.sampled_from(["QUJD", "AA==", "VU5QKzErMSdVTlorMStYJw=="])  # the last looks like segments
-    if element.check == "gln":
+    if element.name == "EANIdentifier":
         return st.sampled_from(GLNS)
     if element.pattern:
         if re.fullmatch(element.pattern, str(UUID(int=0))):
