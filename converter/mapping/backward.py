@@ -191,6 +191,8 @@ class _Writer:
             return f"b.value({scope}, {kept}, {name}, {prefix}, {group!r})"
         if rule.line:
             return f"b.line({scope}, {kept}, {name})"
+        if rule.claims_fhir and not rule.target:
+            return f"b.give_up({kept}, {name})"
         return f"b.take({scope}, {kept}, {name}, {prefix}, {group!r})"
 
     def _letter_guard(self, text: str, group: str) -> str:

@@ -267,6 +267,12 @@ class Taking:
         if rule.defaulted:
             self.dfl.append(("", "defaulted", name, leaf, rule.loss))
 
+    def give_up(self, plan: Plan, name: str) -> None:
+        """Values that no letter can say, under their loss: one of severity block refuses the message."""
+        for resource, path in plan.claims:
+            for node in self.nodes(self.resources.get(resource), path)[:1]:
+                self.note(node.pointer, "lost", name, "", plan.rule.loss)
+
     def line(self, scope: Node | None, plan: Plan, name: str) -> None:
         """Compose a leaf from a line of text with values of the Bundle in it."""
         rule, leaf = plan.rule, plan.leaves[0]
