@@ -7,6 +7,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +50,14 @@ def _content(folder: Path) -> Iterator[Row]:
     definitions: Any = None
     try:
         definitions = Definitions.load(folder / "letters")
-        for type_, versions in sorted(definitions.types.items()):
-            yield f"letter {type_}", "ok", ", ".join(versions)
+        for family, types in groupby(sorted(definitions.types), lambda type_: type_.rstrip("0123456789")):
+            yield f"letters {family}", "ok", ", ".join(types)
     except (ConverterError, OSError) as error:
         yield "letters", "fault", f"do not load ({type(error).__name__}): run `medcom-fhir lint`"
     try:
-        for mapping in Mappings.load(folder, lambda type_: None).mappings:
-            yield f"mapping {mapping.name}", "ok", f"{mapping.letter} <-> {mapping.bundle.rpartition('/')[2]}"
+        targets = ((m.bundle.rpartition("/")[2], m.letter) for m in Mappings.load(folder, lambda type_: None).mappings)
+        for target, found in groupby(sorted(targets), itemgetter(0)):
+            yield f"mapping {target}", "ok", ", ".join(letter for _, letter in found)
     except (ConverterError, OSError) as error:
         yield "mappings", "fault", f"do not load ({type(error).__name__}): run `medcom-fhir lint`"
     yield from _packs(folder / "profiles")

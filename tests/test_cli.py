@@ -437,9 +437,9 @@ def test_values_are_shown_only_on_request() -> None:
 def test_doctor_shows_versions_mappings_and_packs() -> None:
     result = run("doctor")
     assert result.exit_code == 0
-    for part in ("medcom-fhir", "lxml", "letter DIS91", "mapping DIS91-carecommunication", "pack medcom.fhir.dk"):
+    for part in ("medcom-fhir", "lxml", "letters DIS", "DIS91", "mapping medcom-careCommunication-message", "pack medcom.fhir.dk"):
         assert part in result.stdout
-    assert len(result.stdout.splitlines()) < 50
+    assert len(result.stdout.splitlines()) < 40
 
 
 def test_doctor_finds_what_does_not_load(broken_mappings: Path) -> None:
