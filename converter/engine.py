@@ -293,7 +293,7 @@ class Engine:
             if self.cross_check:
                 from converter.edifact.crosscheck import cross_check
 
-                cross_check(data, log, file=name)
+                cross_check(data, log, file=name, limits=self.limits, encoding=self.encoding or "")
             letters = edifact.read(data, self.definitions, log, file=name, limits=self.limits, encoding=self.encoding)
         else:
             letters = oioxml.read(data, self.definitions, log, file=name, limits=self.limits)

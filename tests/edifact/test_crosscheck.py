@@ -47,6 +47,14 @@ def test_what_cannot_be_compared_is_said(name: str, reason: str) -> None:
     assert reason in issue.message
 
 
+def test_of_several_interchanges_each_is_judged_or_said_not_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ALL["binary"] + b"\r\n" + PLAIN
+    assert [i.code for i in checked(both)] == ["EDI092"]
+    assert [i.code for i in checked(both + b"\r\n" + ALL["own separators"])] == ["EDI092", "EDI092"]
+    monkeypatch.setattr(splitting, "_park", lambda body, _: (body.replace("?", ""), 0))
+    assert {i.code for i in checked(both)} == {"EDI092", "EDI090"}  # the other one is compared all the same
+
+
 def test_what_was_left_out_cannot_be_compared() -> None:
     for data in (PLAIN[:-5], PLAIN.replace(b"SEQ++1'", b"SEQ++1'UNA:+.? '"), PLAIN.replace(b"SEQ", b"S" + b"+" * 1100)):
         assert {i.code for i in checked(data)} == {"EDI092"}
