@@ -120,6 +120,7 @@ def as_json(issue: Issue, *, show_values: bool = False) -> dict[str, Any]:
         "component": at.component or None,
         "path": at.path or None,
         "target": issue.target or None,
+        "expression": fhirpath(issue.target) if issue.target.startswith("/") else None,
         "rule": issue.rule or None,
         "contrl": issue.kind.contrl,
         "value": issue.value if show_values else None,
@@ -268,10 +269,20 @@ def _outcome_issue(issue: Issue) -> dict[str, Any]:
         "details": {"coding": [{"code": issue.code, "display": issue.kind.name}], "text": neutral(issue.message)},
         "diagnostics": f"{place} {neutral(_where(issue))}".strip(),
     }
-    # `expression` is FHIRPath; JSON pointers and letter paths stand in the diagnostics.
-    if issue.target and not issue.target.startswith("/"):
-        entry["expression"] = [issue.target]
+    # `expression` is FHIRPath; JSON pointers and letter paths stand in the diagnostics as well.
+    if issue.target:
+        entry["expression"] = [fhirpath(issue.target)]
     return entry
+
+
+def fhirpath(target: str) -> str:
+    """A place in a Bundle as FHIRPath: `/entry/2/resource/topic` becomes `Bundle.entry[2].resource.topic`.
+
+    The step of a choice is written as in JSON (`contentAttachment`), which says which type was found there.
+    """
+    if not target.startswith("/"):
+        return target
+    return "Bundle" + "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in target[1:].split("/"))
 
 
 def counts(issue: Issue, fail_on: Severity) -> bool:

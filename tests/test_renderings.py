@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from converter.issues import Issue, IssueKind, IssueLog, Location, Severity
-from converter.renderings import FORMATS, counts, neutral, page, render
+from converter.renderings import FORMATS, counts, fhirpath, neutral, page, render
 
 CANARY = "Canary Testesen"
 KIND = IssueKind("EDI999", "invented-fault", Severity.ERROR, "expected {n} segments", "Why so.", "Do this.", "X 1", 29)
@@ -109,6 +109,11 @@ def test_operation_outcome_is_never_empty_and_maps_severities() -> None:
     assert [i["severity"] for i in outcome["issue"]] == ["error", "information"]
     assert outcome["issue"][0]["expression"] == ["Bundle.entry[1]"]
     assert json.loads(render([], "operationoutcome"))["issue"][0]["severity"] == "information"
+
+
+def test_a_place_in_a_bundle_is_told_as_fhirpath() -> None:
+    assert fhirpath("/entry/2/resource/category/0/coding/0") == "Bundle.entry[2].resource.category[0].coding[0]"
+    assert fhirpath("Patient.PersonGivenName") == "Patient.PersonGivenName"
 
 
 def test_not_checked_never_counts() -> None:

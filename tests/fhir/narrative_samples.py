@@ -187,8 +187,11 @@ COMPOSITION = {
     "custodian": ref("Organization", "copy"),
     "title": "Brevets titel",
     "section": [
-        {"title": "Første afsnit", "text": {"div": "<div>Linje &lt;1&gt;<br/>Linje <b>2</b></div>"}},
-        {"title": "Andet afsnit", "text": {"div": "<div><p>Stykke 1</p><p>Stykke 2</p></div>"}},
+        {
+            "title": "Første afsnit",
+            "text": {"status": "additional", "div": "<div>Linje &lt;1&gt;<br/>Linje <b>2</b></div>"},
+        },
+        {"title": "Andet afsnit", "text": {"status": "additional", "div": "<div><p>Stykke 1</p><p>Stykke 2</p></div>"}},
     ],
 }
 SERVICE_REQUEST = {
@@ -197,6 +200,7 @@ SERVICE_REQUEST = {
     "extension": [{"url": OURS + "answer-copy-to", "valueReference": ref("Organization", "copy")}],
     "identifier": [{"value": "letter-1"}],
     "status": "code-request-status",
+    "intent": "order",
     "category": [{"text": "Kategoritekst"}],
     "code": {"text": "Ydelsestekst"},
     "priority": "code-request-priority",
@@ -241,6 +245,7 @@ DOCUMENT = {
     "id": "id-document",
     "extension": [{"url": OURS + "reference-supplement", "valueString": "på papir"}],
     "identifier": [{"value": "object-1"}],
+    "status": "current",
     "description": "Bilagets beskrivelse",
     "subject": ref("Patient", "id-patient"),
     "content": [
