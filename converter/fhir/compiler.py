@@ -131,9 +131,17 @@ class Functions:
     def checks(self, node: Node, code: str = "") -> list[tuple[dict[str, Any], invariants.Check | None, str]]:
         """The rules of an element (as one of its types), their functions, and the elements that they speak of."""
         code = code or (node.types[0].code if node.types else "")
-        kind = self.type if node is self.root else self.pack.paths.at(self.type, node.id, code) if node.rules else ""
-        rules = [self.pack.rules[number] for number in node.rules]
+        numbers = [*node.rules, *(n for n in self._rules_of_type(node, code) if n not in node.rules)]
+        kind = self.type if node is self.root else self.pack.paths.at(self.type, node.id, code) if numbers else ""
+        rules = [self.pack.rules[number] for number in numbers]
         return [(rule, *invariants.check_of(rule, kind, self.pack)) for rule in rules]
+
+    def _rules_of_type(self, node: Node, code: str) -> tuple[int, ...]:
+        """The rules of the type itself, which snapshots do not repeat where an element has elements of its own."""
+        if node is self.root or not node.children or any(self.pack.facts(p) for t in node.types for p in t.profiles):
+            return ()
+        root = self.pack.tree(self.pack.base(code))
+        return root.rules if root and not self.pack.is_resource(code) else ()
 
     def _matcher(self, node: Node) -> slicing.Matcher | None:
         return self.pack.matcher(self.key, node) if node.slicing and node.slices else None
@@ -405,12 +413,11 @@ class Compiler(Functions):
                 values.emit_pattern(source, node.pattern, pointer, site)
         if node.binding and kind.code in ("Coding", "CodeableConcept", "Quantity"):
             binding.emit_coded(source, self.pack.codes(node.binding), pointer, site, kind.code)
-        if node.rules:
-            if kind.primitive:
+        if kind.primitive:
+            self._rules(node, "v", pointer, kind.code)
+        elif any(check is not invariants.always for _, check, _ in self.checks(node, kind.code)):
+            with source.block("if v.__class__ is dict:"):
                 self._rules(node, "v", pointer, kind.code)
-            else:
-                with source.block("if v.__class__ is dict:"):
-                    self._rules(node, "v", pointer, kind.code)
 
     def _rules(self, node: Node, value: str, pointer: str, code: str = "") -> None:
         place = invariants.Place(value, pointer, self.site(node))

@@ -270,7 +270,8 @@ class Quick(Functions):
         else:
             fast = primitives.FAST.get(kind.code, "False")
             if kind.code in ("uri", "canonical"):
-                fast = "v.__class__ is str and (v in URIS or uri_match(v))"
+                match = f"{kind.code}_match"
+                fast = f"v.__class__ is str and (v in URIS or {match}(v))"
             self._no(f"not ({fast}) and not right_primitive(v, {kind.code!r})")
         if node.length is not None:
             self._no(f"v.__class__ is not str or len(v) > {node.length}")

@@ -116,6 +116,7 @@ class Run:
         "current",
         "entries",
         "found",
+        "lost",
         "pack",
         "pointers",
         "root",
@@ -135,6 +136,7 @@ class Run:
         self.by_type: dict[str, list[dict[str, Any]]] = {}
         self.by_url: dict[str, Entry] = {}
         self.by_type_id: dict[str, Entry] = {}
+        self.lost: set[str] = set()  # the fullUrls of entries whose resource cannot be read
         self.tasks: deque[tuple[Entry, str]] = deque()
         self.undecided = False  # set by a rule whose result cannot be known
         self._trying = False

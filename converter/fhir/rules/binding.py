@@ -140,7 +140,7 @@ def right_concept(value: dict[str, Any], run: Run, codes: Codes) -> bool:
 def check_system(value: dict[str, Any], pointer: str, run: Run, site: Site) -> None:
     """Judge code and display of a Coding whose code system is in the pack, wherever the Coding stands."""
     system, code = value.get("system"), value.get("code")
-    if not isinstance(system, str) or system not in run.pack.systems or not isinstance(code, str):
+    if not isinstance(system, str) or system not in run.pack.systems or not isinstance(code, str) or not code:
         return
     known = run.pack.systems[system].get(code)
     if known is None:
@@ -170,6 +170,8 @@ def check_coding(value: Any, pointer: str, run: Run, site: Site, codes: Codes) -
         if "system" in value or "value" not in value:
             run.add(NO_CODE, pointer, site, element=site.leaf, value_set=codes.name)
         return
+    if not isinstance(code, str) or not code:
+        return  # reported as that
     verdict = codes.holds(value.get("system"), code)
     if verdict is None:
         run.skip(UNCHECKED_CODES, site.profile, codes.name)
@@ -195,8 +197,10 @@ def check_concept(value: Any, pointer: str, run: Run, site: Site, codes: Codes) 
                 _check_bound_display(coding, f"{pointer}/coding/{index}", run, site, codes)
     elif None in verdicts:
         run.skip(UNCHECKED_CODES, site.profile, codes.name)
-    elif not any(isinstance(c.get("code"), str) for c in codings):
+    elif all(c.get("code") is None for c in codings):
         run.add(NO_CODE, pointer, site, element=site.leaf, value_set=codes.name)
+    elif not all(isinstance(c.get("code"), str) and c["code"] for c in codings if "code" in c):
+        return  # reported as that
     elif not any(_unknown(c, run) for c in codings):
         run.add(CODE, pointer, site, value=codings[0].get("code"), element=site.leaf, value_set=codes.name)
 

@@ -57,6 +57,8 @@ def index_entries(run: Run) -> None:
         resource = part.get("resource") if isinstance(part, dict) else None
         kind = resource.get("resourceType") if isinstance(resource, dict) else None
         if not isinstance(resource, dict) or not isinstance(kind, str):
+            if isinstance(part, dict) and isinstance(part.get("fullUrl"), str):
+                run.lost.add(part["fullUrl"])
             continue  # reported by the structure rules
         pointer = f"/entry/{number}/resource"
         name = f"{kind}/{resource.get('id')}"
@@ -85,7 +87,8 @@ def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> Non
         entry.base = url[: 1 - len(tail)]
     elif parts := split_url(url):
         entry.base = parts[0]
-        if parts[1:] != (entry.type, entry.resource.get("id")):
+        # A type that FHIR does not have is reported as that.
+        if parts[1:] != (entry.type, entry.resource.get("id")) and run.pack.is_resource(entry.type):
             entry.faulty_url = True
             run.add(BAD_URL, pointer + "/fullUrl", SITE, value=url, problem="does not end in the type and id")
     elif not _ABSOLUTE.match(url):

@@ -45,6 +45,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 _CODE = re.compile(r"[^\s]+(?: [^\s]+)*\Z")
 _URI = re.compile(r"\S+\Z")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|#")
 _OID = re.compile(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+\Z")
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
 _DATE = re.compile(r"([0-9]{4})(?:-(0[1-9]|1[0-2])(?:-(0[1-9]|[12][0-9]|3[01]))?)?\Z")
@@ -102,6 +103,12 @@ def _uri(value: str) -> str:
     return "urn: is missing before it" if value.startswith(("oid:", "uuid:")) else ""
 
 
+def _canonical(value: str) -> str:
+    problem = _uri(value)
+    # A fragment names a contained resource.
+    return problem or ("" if _SCHEME.match(value) else "an absolute URL or # and an id expected")
+
+
 def _base64(value: str) -> str:
     try:
         binascii.a2b_base64(value.translate(_DROP_SPACE), strict_mode=True)
@@ -117,7 +124,7 @@ JUDGES: dict[str, Judge] = {
     "id": _by(_ID, "1 to 64 letters, digits, - and . expected"),
     "uri": _uri,
     "url": _uri,
-    "canonical": _uri,
+    "canonical": _canonical,
     "oid": _by(_OID, "urn:oid: and an OID expected"),
     "uuid": _by(_UUID, "urn:uuid: and a lower-case UUID expected"),
     "date": _date,
@@ -139,12 +146,13 @@ FAST = {
     "id": "v.__class__ is str and id_match(v)",
     "uri": "v.__class__ is str and uri_match(v)",
     "url": "v.__class__ is str and uri_match(v)",
-    "canonical": "v.__class__ is str and uri_match(v)",
+    "canonical": "v.__class__ is str and canonical_match(v)",
 }
 _PLAIN_DAY = r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
 FAST_NAMES = {
     "id_match": _ID.match,
     "uri_match": re.compile(r"(?:https?://|urn:uuid:|[A-Z])[!-~]+\Z").match,
+    "canonical_match": re.compile(r"(?:https?://|urn:uuid:)[!-~]+\Z").match,
     "date_match": re.compile(rf"{_PLAIN_DAY}\Z").match,
     "moment_match": re.compile(rf"{_PLAIN_DAY}T{_CLOCK}{_ZONE}\Z").match,
 }

@@ -207,11 +207,14 @@ def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) ->
     relative = _RELATIVE.match(reference)
     apparent = run.by_type_id.get(reference) if relative else None
     if apparent is not None:
-        if not apparent.faulty_url:  # else the fullUrl has been reported, which is the root of it
+        # A fullUrl that is at fault has been reported, which is the root of it.
+        if not apparent.faulty_url and not run.current.faulty_url:
             run.add(ONLY_BY_ID, pointer, site, value=reference, element=site.leaf)
         run.current.links.append(apparent)
         _check_target(apparent, pointer, run, target)
         return
+    if reference in run.lost or run.current.base + reference in run.lost:
+        return  # it leads to an entry that cannot be read, which has been reported
     if target.bundled:
         run.add(NOT_BUNDLED, pointer, site, value=reference, element=site.leaf)
     kind = relative[1] if relative else (split_url(reference) or ("", "", ""))[1]

@@ -22,7 +22,7 @@ import org.hl7.fhir.validation.instance.advisor.BasePolicyAdvisorForFullValidati
 
 /**
  * HL7's official validator without network: {@code Oracle PACKAGES-FOLDER PACKAGE#VERSION,... < list of files}.
- * Prints one JSON line a file: its errors as [location, message id, invariant key] and the milliseconds it took.
+ * Prints one JSON line a file: its errors as [location, message id, invariant key, message], and the milliseconds.
  */
 public final class Oracle {
   private static final List<String> MIME_TYPES =
@@ -49,7 +49,7 @@ public final class Oracle {
       List<String[]> errors = new ArrayList<>();
       for (ValidationMessage m : messages) {
         if (m.getLevel() == IssueSeverity.ERROR || m.getLevel() == IssueSeverity.FATAL) {
-          errors.add(new String[] {m.getLocation(), m.getMessageId(), m.getInvId()});
+          errors.add(new String[] {m.getLocation(), m.getMessageId(), m.getInvId(), m.getMessage()});
         }
       }
       Map<String, Object> line = new TreeMap<>(Map.of("file", file, "errors", errors, "ms", took));
@@ -73,6 +73,7 @@ public final class Oracle {
     }
     engine.getContext().cacheResource(enumerated("urn:ietf:bcp:13", MIME_TYPES));
     engine.getContext().cacheResource(enumerated("urn:ietf:bcp:47", LANGUAGES));
+    engine.getContext().setNoTerminologyServer(true);
     engine.prepare();
     engine.setAllowExampleUrls(true);
     engine.setFetcher(fetcher());
