@@ -64,7 +64,7 @@ COMMANDS = dict(every_command())
 
 
 def test_commands_and_options_are_those_of_the_contract() -> None:
-    wanted = {"convert", "validate", "flows", "lint", "explain", "show", "doctor", "sor check"}
+    wanted = {"convert", "validate", "flows", "route", "lint", "explain", "show", "doctor", "sor check"}
     wanted |= {"profiles list", "profiles pack", "profiles export"}
     assert set(COMMANDS) == wanted
     shared = {
@@ -81,8 +81,9 @@ def test_commands_and_options_are_those_of_the_contract() -> None:
     options = {name: {o for p in found.params for o in p.opts} for name, found in COMMANDS.items()}
     assert {name: shared - have for name, have in options.items()} == {name: set() for name in COMMANDS}
     own = "--to -o --letter-version --no-validate --ledger --sidecar --state --attempt --accept-loss --envelope"
-    assert set(f"{own} --cross-check --encoding --force".split()) <= options["convert"]
-    assert "--profile" in options["validate"]
+    assert set(f"{own} --sent --ecpr-level --cross-check --encoding --force".split()) <= options["convert"]
+    assert {"--profile", "--ecpr-level"} <= options["validate"]
+    assert "--on" in options["route"]
     assert {"--after", "--on"} <= options["flows"]
     assert "-o" in options["explain"]
 
@@ -178,7 +179,8 @@ WRONG_USE = {
     "no such table": ("convert", PLAIN, "--sor", "no-such-table.csv"),
     "no such mappings": ("convert", PLAIN, "--mappings", "no-such-folder"),
     "attempt": ("convert", PLAIN, "--attempt", "0"),
-    "envelope comes later": ("convert", PLAIN, "--envelope"),
+    "no organisation table": ("route", PLAIN),
+    "time of sending": ("convert", PLAIN, "--envelope", "--sent", "soon"),
     "Danish comes later": ("convert", PLAIN, "--lang", "da"),
     "unknown loss": ("convert", PLAIN, "--accept-loss", "NONSENSE"),
     "unknown version": ("convert", PLAIN, "--to", "oioxml", "--letter-version", "D0000L"),
@@ -203,7 +205,6 @@ def test_wrong_use_is_2_and_says_why(name: str, tmp_path: Path, monkeypatch: pyt
 
 
 def test_what_comes_later_says_so() -> None:
-    assert "later version" in run("convert", PLAIN, "--envelope").stderr
     assert "later version" in run("convert", PLAIN, "--lang", "da").stderr
     assert run("convert", PLAIN, *TABLE, "--lang", "en").exit_code == 0
 
@@ -437,7 +438,14 @@ def test_values_are_shown_only_on_request() -> None:
 def test_doctor_shows_versions_mappings_and_packs() -> None:
     result = run("doctor")
     assert result.exit_code == 0
-    for part in ("medcom-fhir", "lxml", "letters DIS", "DIS91", "mapping medcom-careCommunication-message", "pack medcom.fhir.dk"):
+    for part in (
+        "medcom-fhir",
+        "lxml",
+        "letters DIS",
+        "DIS91",
+        "mapping medcom-careCommunication-message",
+        "pack medcom.fhir.dk",
+    ):
         assert part in result.stdout
     assert len(result.stdout.splitlines()) < 40
 
