@@ -7,7 +7,7 @@ from base64 import b64decode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
+from functools import cached_property, partial
 from uuid import UUID
 
 from hypothesis import strategies as st
@@ -151,7 +151,8 @@ def _value(element: Element, *, wide: bool, wired: bool) -> st.SearchStrategy[Va
     low, high = element.length
     if (low, high) == (10, 10):
         return st.sampled_from(REPLACEMENTS)
-    return words(low, high, wide=wide)
+    found = words(low, high, wide=wide)
+    return found.filter(re.compile(r"\w").search) if element.name == "Identifier" else found  # blanks are no reference
 
 
 # -- the normal form
@@ -164,6 +165,11 @@ class _Normal:
     definition: Definition
     values: dict[str, Value]
     result: dict[str, Value] = field(default_factory=dict)
+
+    @cached_property
+    def _reads_as_absent(self) -> dict[str, str]:
+        pieces = (piece for template, _ in templates(self.definition.layout) for piece in template.pieces())
+        return {piece.path: piece.filler for piece in pieces if piece.filler_reads}
 
     def of(self) -> dict[str, Value]:
         for element in self.definition.elements:
@@ -191,6 +197,8 @@ class _Normal:
             return len(self.result) > before
         value = self.values.get(old)
         if value is None or value == "":
+            return False
+        if value == self._reads_as_absent.get(element.path):
             return False
         self.result[new] = normal_text(value) if isinstance(value, tuple) else value
         return True
@@ -256,8 +264,6 @@ class _Normal:
                 self.result.pop(leaf, None)
         elif codes is not None and codes.other is not None and value is not None and not codes.rows.get(str(value)):
             self.result[leaf] = codes.read[codes.other[0]]
-        elif piece.filler_reads and value == piece.filler:
-            del self.result[leaf]
         elif value is None and codes is not None and (codes.absent or codes.empty):
             self.result[leaf] = codes.read[codes.absent[0]] if codes.absent else str(codes.empty)
         elif value is None and piece.filler and not piece.filler_reads:

@@ -80,6 +80,12 @@ class Compiled:
             wired.setdefault(pattern(path), set()).add(path.rpartition("[")[2] if path.endswith("]") else "")
         return {path: frozenset(ends) for path, ends in wired.items()}
 
+    @cached_property
+    def fillers(self) -> dict[str, str]:
+        """What stands for an absent leaf and reads as absent, by the leaf's pattern path."""
+        found = (piece for template, _ in templates(self.definition.layout) for piece in template.pieces())
+        return {pattern(piece.path): piece.filler for piece in found if piece.filler_reads}
+
     @property
     def source(self) -> str:
         """All that is generated for the definition, as Python."""
@@ -137,7 +143,7 @@ class Compiled:
 
         `origin` is the definition of the letter's own version, if this is another.
         """
-        writing = Writing(letter, self.definition, log, wired=self.wired, origin=origin)
+        writing = Writing(letter, self.definition, log, wired=self.wired, origin=origin, fillers=self.fillers)
         segments = self.writer(writing.values, writing.indices, writing, Segment)
         return None if writing.refused else segments
 

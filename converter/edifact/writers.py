@@ -337,7 +337,4 @@ class WriterCompiler:
             out.add(f"{variable} = {piece.filler!r}")
             if not piece.echo and not piece.filler_reads:
                 out.add(f"W.default({key})")
-        if piece.filler_reads:
-            with out.block(f"elif {variable} == {piece.filler!r}:"):
-                out.add(f"W.filler({key})")
         return variable

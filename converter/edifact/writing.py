@@ -164,16 +164,25 @@ class Writing:
     """One letter while it is written: its values as the wire can carry them, and what was found so far.
 
     `indices` holds the indices in use of each repeating element, by its id without the last index. `wired` are the
-    leaves that the layout carries, `origin` the definition of the version that the letter comes from.
+    leaves that the layout carries, `origin` the definition of the version that the letter comes from, `fillers` what
+    stands on the wire for an absent leaf and reads as absent.
     """
 
     def __init__(
-        self, letter: Letter, definition: Definition, log: IssueLog, *, wired: Wired, origin: Definition | None
+        self,
+        letter: Letter,
+        definition: Definition,
+        log: IssueLog,
+        *,
+        wired: Wired,
+        origin: Definition | None,
+        fillers: Mapping[str, str],
     ) -> None:
         self.letter = letter
         self.definition = definition
         self.log = log
         self._wired = wired
+        self._fillers = fillers
         self._origin = origin
         self.refused = False
         self.values: dict[str, Value] = {}
@@ -208,7 +217,9 @@ class Writing:
             text, number = substituted(text)
             if number:
                 self.report(SUBSTITUTED, leaf, number=number)
-        if text:  # an empty element cannot be told from an absent one
+        if text and self._fillers.get(element.path) == text:
+            self.report(FILLER, leaf)
+        elif text:  # an empty element cannot be told from an absent one
             self.values[leaf] = text
 
     def _carried(self, path: str, leaf: str) -> bool:
@@ -289,10 +300,6 @@ class Writing:
     def lines(self, lines: list[str]) -> list[list[str]]:
         """Logical lines cut into the components of segments."""
         return write_lines(lines)
-
-    def filler(self, leaf: str) -> None:
-        """Note that a value is the constant that stands for none."""
-        self.report(FILLER, leaf)
 
     def dead(self, leaf: str, usual: str | None) -> None:
         """Report a value whose element is not written because its first field is absent."""

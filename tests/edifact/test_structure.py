@@ -444,7 +444,7 @@ def test_sniffing() -> None:
 def test_generated_source_shows_in_tracebacks_and_names_its_templates(definition: Definition) -> None:
     source = compiled(definition).source
     assert "def read_in_order" in source
-    assert "# PNA+PAT+" in source
+    assert "# UNH+" in source
     with pytest.raises(AttributeError) as caught:
         compiled(definition).in_order(["UNB+UNOC", "", ""], [None], None, {}, {}, {})  # type: ignore[list-item, arg-type]
     assert "S[i].elements" in "".join(traceback.format_exception(caught.value))
