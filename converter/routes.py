@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from converter.errors import MappingError
-from converter.issues import Issue, IssueLog, Severity, declare
+from converter.issues import Severity, declare
 from converter.letter import Letter
-from converter.yamlfile import Map, Seq, Str, load, place
+from converter.yamlfile import Fields, Map, Str, load
 
 FILE = "routes.yaml"
 FHIR, OIOXML, EDIFACT = "fhir", "oioxml", "edifact"
@@ -172,80 +171,43 @@ def _at(bundle: Mapping[str, Any], path: str) -> str:
     return ""
 
 
-_TOP = {"letters", "fhir_format", "fhir", "sender", "receiver", "key", "gln"}
-_ROW = {"profile", "event", "letters", "version", "also", "postfix"}
+_TOP = ("letters", "fhir_format", "fhir", "sender", "receiver", "key", "gln")
+_ROW = ("profile", "event", "letters", "version", "postfix")
 
 
-class _Reader:
+class _Reader(Fields):
     """From YAML to the table; all faults together."""
 
     def __init__(self, table: Map) -> None:
+        super().__init__(TABLE)
         self._table = table
-        self._faults: list[Issue] = []
 
     def routes(self) -> Routes:
-        self._keys(self._table, _TOP, "the table")
-        letters = {str(s): self._syntax(s, row) for s, row in self._map(self._table, "letters").items()}
+        table = self._table
+        self.keys(table, _TOP, (), "the table")
+        rows = self.mapping(table.get("letters"), table, "letters")
+        letters = {str(syntax): self._syntax(syntax, row) for syntax, row in rows.items()}
         for syntax in (EDIFACT, OIOXML):
             if syntax not in letters:
-                self._fault(self._table, f"letters has no row {syntax}")
-        fhir = {str(name): self._message(name, row) for name, row in self._map(self._table, "fhir").items()}
-        texts = {key: self._text(self._table, key) for key in ("fhir_format", "sender", "receiver")}
-        lists = {key: self._list(self._table, key) for key in ("key", "gln")}
-        if self._faults:
-            first = self._faults[0]
-            raise MappingError(f"{first.at}: {first.message}", self._faults)
+                self.fault(table, f"letters has no row {syntax}")
+        messages = self.mapping(table.get("fhir"), table, "fhir")
+        fhir = {str(name): self._message(name, row) for name, row in messages.items()}
+        texts = {key: self.text(table, key) for key in ("fhir_format", "sender", "receiver")}
+        lists = {key: self.texts(table, key) for key in ("key", "gln")}
+        self.raise_faults()
         profiles = {row.profile: row for row in fhir.values()}
         return Routes(letters, fhir, **texts, key=lists["key"], gln=frozenset(lists["gln"]), _profiles=profiles)
 
     def _syntax(self, name: Str, row: Any) -> Syntax:
-        row = self._mapping(row, name, {"format", "name", "version"})
-        texts = {key: self._text(row, key) for key in ("format", "name", "version")}
+        row = self.mapping(row, name, name)
+        self.keys(row, ("format", "name", "version"), (), str(name))
+        texts = {key: self.text(row, key) for key in ("format", "name", "version")}
         if any(set("{}") & set(_FIELD.sub("", text)) for text in texts.values()):
-            self._fault(name, f"{name}: only {{type}} and {{version}} may stand in braces")
+            self.fault(name, f"{name}: only {{type}} and {{version}} may stand in braces")
         return Syntax(**texts)
 
     def _message(self, name: Str, row: Any) -> FhirMessage:
-        row = self._mapping(row, name, _ROW)
-        texts = {key: self._text(row, key) for key in ("profile", "event", "version", "postfix")}
-        return FhirMessage(str(name), letters=self._list(row, "letters"), also=self._list(row, "also"), **texts)
-
-    def _mapping(self, row: Any, name: Str, known: set[str]) -> Map:
-        found = row if isinstance(row, Map) else Map()
-        if found is not row:
-            self._fault(name, f"{name} must be a mapping")
-        self._keys(found, known, str(name))
-        return found
-
-    def _keys(self, row: Map, known: set[str], where: str) -> None:
-        for key in row:
-            if key not in known:
-                self._fault(key, f"{where} has the unknown key {key}")
-        for key in known - set(row) - {"also"}:
-            self._fault(row, f"{where} has no {key}")
-
-    def _map(self, table: Map, key: str) -> Map:
-        value = table.get(key)
-        if isinstance(value, Map):
-            return value
-        self._fault(value, f"{key} must be a mapping")
-        return Map()
-
-    def _text(self, row: Map, key: str) -> str:
-        value = row.get(key, "")
-        if not isinstance(value, str):
-            self._fault(value, f"{key} must be text")
-            return ""
-        return str(value)
-
-    def _list(self, row: Map, key: str) -> tuple[str, ...]:
-        value = row.get(key, Seq())
-        if isinstance(value, Seq) and all(isinstance(item, str) for item in value):
-            return tuple(str(item) for item in value)
-        self._fault(value, f"{key} must be a list of texts")
-        return ()
-
-    def _fault(self, value: object, problem: str) -> None:
-        log = IssueLog()
-        log.add(TABLE, place(value), problem=problem)
-        self._faults += log.issues
+        row = self.mapping(row, name, name)
+        self.keys(row, _ROW, ("also",), str(name))
+        texts = {key: self.text(row, key) for key in ("profile", "event", "version", "postfix")}
+        return FhirMessage(str(name), letters=self.texts(row, "letters"), also=self.texts(row, "also"), **texts)

@@ -7,7 +7,7 @@ anchors, aliases and merge keys (a few lines of aliases can hang a loader), dupl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -198,3 +198,56 @@ def key_of(entries: Mapping[Any, Any], key: str) -> Str:
         if have == key:
             return have if isinstance(have, Str) else Str(key, place(entries))
     raise KeyError(key)
+
+
+class Fields:
+    """Reads the fields of a file that is a table, and gathers what is wrong with them under one kind of issue.
+
+    A wrong field reads as empty, so that all faults are found together; `raise_faults` says so in the end.
+    """
+
+    def __init__(self, kind: IssueKind) -> None:
+        self._finding = kind
+        self.faults: list[Issue] = []
+
+    def fault(self, value: object, problem: str) -> None:
+        """Note what is wrong at the place of a value."""
+        self.faults.append(fault(self._finding, value, problem=problem))
+
+    def raise_faults(self) -> None:
+        """Raise `MappingError` if anything was wrong."""
+        if self.faults:
+            first = self.faults[0]
+            raise MappingError(f"{first.at}: {first.message}", self.faults)
+
+    def keys(self, entries: Map, must: Collection[str], may: Collection[str], where: str) -> None:
+        """Whether all keys are there that must be, and no others than those that may."""
+        for key in entries:
+            if key not in must and key not in may:
+                self.fault(key, f"{where} has the unknown key {key}")
+        for key in must:
+            if key not in entries:
+                self.fault(entries, f"{where} has no {key}")
+
+    def mapping(self, value: object, where: object, name: str) -> Map:
+        """The value as a mapping; `where` is the place to name if it has none."""
+        if isinstance(value, Map):
+            return value
+        self.fault(where if value is None else value, f"{name} must be a mapping")
+        return Map()
+
+    def text(self, entries: Map, key: str) -> str:
+        """A field that is text; empty if it is not there."""
+        value = entries.get(key, "")
+        if isinstance(value, str):
+            return str(value)
+        self.fault(value, f"{key} must be text")
+        return ""
+
+    def texts(self, entries: Map, key: str) -> tuple[str, ...]:
+        """A field that is a list of texts; empty if it is not there."""
+        value = entries.get(key, Seq())
+        if isinstance(value, Seq) and all(isinstance(item, str) for item in value):
+            return tuple(str(item) for item in value)
+        self.fault(value, f"{key} must be a list of texts")
+        return ()
