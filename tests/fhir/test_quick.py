@@ -41,6 +41,11 @@ PLAIN = (
     '<div xmlns="http://www.w3.org/1999/xhtml"><h3>A</h3><p><b>B:</b> c<br/>d &amp; e</p><hr/><ul><li>f</li></ul></div>'
 )
 
+FORMATTED = (
+    '<div xmlns="http://www.w3.org/1999/xhtml" style="white-space: pre-wrap">A<br/><b>B<br/><tt>c</tt></b>&#13;'
+    '<span style="text-decoration: underline">d</span><i> <tt>e</tt>\nf</i><div style="text-align: right">g</div></div>'
+)
+
 
 @pytest.fixture(scope="module")
 def pack(root: Path) -> Pack:
@@ -119,7 +124,7 @@ def test_sound_message_needs_no_exact_function(pack: Pack, message: Any, monkeyp
     assert not found(pack, message)
 
 
-def texts() -> Iterator[str]:
+def texts(plain: str) -> Iterator[str]:
     """A plain narrative with every stretch cut out, and with odd pieces put in everywhere."""
     pieces = [
         "<",
@@ -139,18 +144,19 @@ def texts() -> Iterator[str]:
         "<p>",
         "<!--x-->",
     ]
-    for at in [m.start() for m in re.finditer(r"\b|(?=[<>&;])", PLAIN)]:
+    for at in [m.start() for m in re.finditer(r"\b|(?=[<>&;])", plain)]:
         for size in (1, 3, 4, 9):
-            yield PLAIN[:at] + PLAIN[at + size :]
+            yield plain[:at] + plain[at + size :]
         for piece in pieces:
-            yield PLAIN[:at] + piece + PLAIN[at:]
-    yield from (re.sub(r"(?<=>)[^<]+", fill, PLAIN) for fill in ("", " ", "\n", "\xa0"))
+            yield plain[:at] + piece + plain[at:]
+    yield from (re.sub(r"(?<=>)[^<]+", fill, plain) for fill in ("", " ", "\n", "\xa0"))
 
 
-def test_clean_texts_are_good_texts(pack: Pack) -> None:
-    assert clean_text(PLAIN)
+@pytest.mark.parametrize("plain", [PLAIN, FORMATTED, PLAIN.replace('"', "'")])
+def test_clean_texts_are_good_texts(pack: Pack, plain: str) -> None:
+    assert clean_text(plain)
     clean = 0
-    for text in texts():
+    for text in texts(plain):
         run = Run(pack, {})
         check_narrative(text, "", run, Site("Narrative", "Narrative.div"))
         if clean_text(text):

@@ -146,13 +146,25 @@ OWN = {
 _OWN = {name: frozenset(text.split()) for name, text in OWN.items()}
 _SHOWN = re.compile(r">\s*[^\s<]")
 _CONTROL = bytes(c for c in range(32) if c not in (9, 10, 13))
-# The plain narratives of programs: headings, paragraphs and lists of text with bold words and line breaks.
-_LINE = r"[^<]*+(?:<br/>[^<]*+|<b>[^<]*+</b>[^<]*+)*+"
+_STYLE = r'(?: style="[a-z0-9:; -]*+")?'
+
+
+def _marked(inside: str) -> str:
+    """A pattern: text with line breaks, and with words in bold and the like, which hold what `inside` allows."""
+    marks = "|".join(f"<{name}>{inside}</{name}>" for name in ("b", "i", "tt"))
+    return rf"[^<]*+(?:(?:<br/>|{marks}|<span{_STYLE}>{inside}</span>)[^<]*+)*+"
+
+
+# The plain narratives of programs: headings, paragraphs, lists and runs of formatted text, no mark more than two deep.
+_LINE = _marked(_marked("[^<]*+(?:<br/>[^<]*+)*+"))
 _LISTS = "|".join(f"<{n}>(?:<li>{_LINE}</li>)*+</{n}>" for n in ("ul", "ol"))
 _BLOCKS = "|".join(f"<{n}>{_LINE}</{n}>" for n in ("p", "h3", "h1", "h2", "h4", "h5", "h6"))
-_PLAIN = re.compile(rf'<div xmlns="{re.escape(XHTML)}">(?:{_BLOCKS}|<hr/>|{_LISTS})*+</div>\Z')
+_PLAIN = re.compile(
+    rf"<div xmlns=(?:\"{re.escape(XHTML)}\"|'{re.escape(XHTML)}'){_STYLE}>"
+    rf"{_LINE}(?:(?:{_BLOCKS}|<hr/>|{_LISTS}|<div{_STYLE}>{_LINE}</div>){_LINE})*+</div>\Z"
+)
 # What text between good tags could still break: the end of CDATA, references, characters that XML does not have.
-_DOUBTFUL = re.compile("]]>|&(?!(?:amp|lt|gt|quot|apos|#39|#34);)|[\ufffe\uffff]")
+_DOUBTFUL = re.compile("]]>|&(?!(?:amp|lt|gt|quot|apos|#39|#34|#13);)|[\ufffe\uffff]")
 
 
 def emit_narrative(source: Source, pointer: str, site: Site) -> None:
