@@ -14,9 +14,7 @@ from converter.letter import Letter
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFINITIONS = Definitions.load(ROOT / "mappings" / "letters")
-SLOW = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 LOOKS_ODD = {"EDI021"}  # made values may look like UTF-8 read in another character set
 
