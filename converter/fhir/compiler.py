@@ -45,6 +45,8 @@ NAMES: dict[str, Any] = {
     "UNCHECKED_RULE": UNCHECKED_RULE,
     "UNCHECKED_SLICE": UNCHECKED_SLICE,
     "WARNING": Severity.WARNING,
+    "check_advice": binding.check_advice,
+    "check_range": values.check_range,
     "check_code": binding.check_code,
     "check_coding": binding.check_coding,
     "check_concept": binding.check_concept,
@@ -413,6 +415,11 @@ class Compiler(Functions):
                 values.emit_pattern(source, node.pattern, pointer, site)
         if node.binding and kind.code in ("Coding", "CodeableConcept", "Quantity"):
             binding.emit_coded(source, self.pack.codes(node.binding), pointer, site, kind.code)
+        if values.limited(node.least, node.most):
+            values.emit_range(source, node.least, node.most, pointer, site)
+        if node.advice and kind.code in binding.CODED:
+            strength, key = node.advice
+            binding.emit_advice(source, (self.pack.codes(key), strength, kind.primitive), pointer, site)
         if kind.primitive:
             self._rules(node, "v", pointer, kind.code)
         elif any(check is not invariants.always for _, check, _ in self.checks(node, kind.code)):

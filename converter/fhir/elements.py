@@ -82,6 +82,9 @@ class Node:
     length: int | None = None
     slicing: dict[str, Any] | None = None
     binding: str = ""
+    advice: tuple[str, str] | None = None
+    least: Any = ABSENT
+    most: Any = ABSENT
     content: str = ""
     rules: tuple[int, ...] = ()
     children: dict[str, Node] = field(default_factory=dict)
@@ -138,6 +141,9 @@ def _node(facts: dict[str, Any]) -> Node:
         length=facts.get("length"),
         slicing=facts.get("slicing"),
         binding=facts.get("binding", ""),
+        advice=tuple(facts["advice"]) if "advice" in facts else None,
+        least=facts.get("minValue", ABSENT),
+        most=facts.get("maxValue", ABSENT),
         content=facts.get("content", ""),
         rules=tuple(facts.get("rules", ())),
     )
@@ -172,6 +178,8 @@ def _tighter(narrow: Node, wide: Node) -> bool:
     if not set(wide.rules) <= set(narrow.rules) or not {t.code for t in narrow.types} <= {t.code for t in wide.types}:
         return False
     same = (narrow.binding == wide.binding or not wide.binding) and (narrow.length or 0) <= (wide.length or 1 << 30)
+    same = same and wide.advice in (None, narrow.advice)
+    same = same and wide.least in (ABSENT, narrow.least) and wide.most in (ABSENT, narrow.most)
     fixed = wide.fixed is ABSENT or narrow.fixed == wide.fixed
     pattern = wide.pattern is ABSENT or wide.pattern in (narrow.pattern, narrow.fixed)
     return same and fixed and pattern and _profiles(narrow) >= _profiles(wide)

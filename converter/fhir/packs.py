@@ -11,9 +11,10 @@ stand on them. The same input gives the same bytes.
      "resources": [type], "canonical": {url: "url|version"}, "systems": {url: {code: [display]}},
      "valuesets": {key: {codes, grammars?, unknown?}}, "rules": [rule]}
     head: comes first in the file, so that it can be read without the rest: the guide's own profiles
-    element: {id, min?, max?, list?, types?, fixed?, pattern?, length?, slicing?, slice?, binding?, content?,
-              rules?, narrative?}      a missing min is 0, a missing max is 1 ("*" is null)
+    element: {id, min?, max?, list?, types?, fixed?, pattern?, length?, minValue?, maxValue?, slicing?, slice?,
+              binding?, advice?, content?, rules?, narrative?}      a missing min is 0, a missing max is 1 ("*" is null)
     type:    a code, or {code, profiles?, targets?, aggregation?}
+    advice:  [strength, key of a value set], where a code outside it is no error
     rule:    {key, severity, tree, digest}      (trees: see expressions.py)
 """
 
@@ -37,6 +38,8 @@ FORMAT = 1
 BASE = "http://hl7.org/fhir/StructureDefinition/"
 R4 = "hl7.fhir.r4.core#"
 OBLIGATION = "http://hl7.org/fhir/StructureDefinition/obligation"
+MOST_ADVICE = 100
+MAX_VALUE_SET = "http://hl7.org/fhir/StructureDefinition/elementdefinition-maxValueSet"
 FHIR_TYPE = "http://hl7.org/fhir/StructureDefinition/structuredefinition-fhir-type"
 # Rules that hold for every element and are checked as such, so that the tables need not repeat them 3 000 times.
 EVERYWHERE = {"ele-1"}
@@ -172,12 +175,14 @@ class _Builder:
         self.rules: list[dict[str, Any]] = []
         self._rule_numbers: dict[tuple[str, str, str], int] = {}
         self.value_sets: dict[str, dict[str, Any]] = {}
+        self._expansions: dict[str, dict[str, Any]] = {}
 
     def build(self) -> Pack:
         own = self.closure.own()
         if not own:
             raise ProfileError(f"{self.closure.guide} holds no StructureDefinitions")
         self._reach([_key(d) for d in own] + [BASE + name for name in ALWAYS])
+        self._reach(self._claimable())
         self._reach([_key(d) for d in self.closure.of_kind("StructureDefinition") if self._extension_fits(d)])
         profiles = {key: self._facts(d) for key, d in sorted(self.reached.items())}
         for definition in own:
@@ -220,6 +225,18 @@ class _Builder:
             meant = self.closure.find(url)
             names[url] = _key(meant) if meant and _key(meant) in self.reached else key
         return dict(sorted(names.items()))
+
+    def _claimable(self) -> list[str]:
+        """Profiles that resources of a message may claim although nothing of the guide names them."""
+        types = {d["type"] for d in self.reached.values()}
+        return [
+            _key(d)
+            for d in self.closure.of_kind("StructureDefinition")
+            if d["kind"] == "resource"
+            and d.get("derivation") == "constraint"
+            and d["type"] in types
+            and not self.closure.home(d).name.startswith(R4)
+        ]
 
     def _reach(self, start: list[str]) -> None:
         waiting = deque(start)
@@ -298,6 +315,8 @@ class _Builder:
                 facts["fixed"] = value
             elif name.startswith("pattern"):
                 facts["pattern"] = value
+            elif name.startswith(("minValue", "maxValue")):
+                facts[name[:3] + "Value"] = value
         if "maxLength" in element:
             facts["length"] = element["maxLength"]
         if "contentReference" in element:
@@ -343,15 +362,39 @@ class _Builder:
                 facts["slicing"]["ordered"] = True
 
     def _binding(self, element: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Only required bindings are kept: the others are advice to the author of the message."""
+        """What must be met, and what is advice, if all its codes are known: else nothing could be said about a code.
+
+        HL7's own lists of advice and long ones are left out: they are made for the whole world.
+        """
         binding = element.get("binding", {})
-        if binding.get("strength") != "required" or "valueSet" not in binding:
+        most = next((e["valueCanonical"] for e in binding.get("extension", []) if e["url"] == MAX_VALUE_SET), None)
+        wanted, strength = binding.get("valueSet"), binding.get("strength")
+        if wanted and strength == "required":
+            facts["binding"] = self._value_set(wanted)
+        elif most and self.closure.find(most):
+            facts["binding"] = self._value_set(most)
+        value_set = self.closure.find(wanted) if strength in ("extensible", "preferred") else None
+        if value_set is None or self._foreign(value_set):
             return
-        value_set = self.closure.find(binding["valueSet"])
-        key = _key(value_set) if value_set else binding["valueSet"]
-        facts["binding"] = key
-        if key not in self.value_sets:
-            self.value_sets[key] = expand(key, self.closure).facts()
+        known = self._expanded(_key(value_set))
+        if "unknown" not in known and sum(map(len, known["codes"].values())) <= MOST_ADVICE:
+            facts["advice"] = [strength, self._value_set(wanted)]
+
+    def _foreign(self, definition: Definition) -> bool:
+        """Whether a definition is HL7's own."""
+        return self.closure.home(definition).name.startswith(R4)
+
+    def _value_set(self, canonical: str) -> str:
+        """The key of a value set, which is packed."""
+        found = self.closure.find(canonical)
+        key = _key(found) if found else canonical
+        self.value_sets[key] = self._expanded(key)
+        return key
+
+    def _expanded(self, key: str) -> dict[str, Any]:
+        if key not in self._expansions:
+            self._expansions[key] = expand(key, self.closure).facts()
+        return self._expansions[key]
 
     def _preview(self, definition: Definition, elements: list[dict[str, Any]]) -> None:
         """Add the rules that the coming version of a profile has on the same elements, as warnings."""

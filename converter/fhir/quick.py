@@ -35,6 +35,8 @@ NAMES: dict[str, Any] = {
     "leads": references.leads,
     "leads_only": references.leads_only,
     "clean_text": narrative.clean_text,
+    "in_range": values.in_range,
+    "right_advice": binding.right_advice,
     "right_code": binding.right_code,
     "right_coding": binding.right_coding,
     "right_concept": binding.right_concept,
@@ -286,6 +288,12 @@ class Quick(Functions):
         if node.binding and kind.code in ("Coding", "CodeableConcept", "Quantity"):
             check = "right_concept" if kind.code == "CodeableConcept" else "right_coding"
             self._no(f"not {check}(v, x, {self.source.constant(self.pack.codes(node.binding), 'VALUESET')})")
+        if values.limited(node.least, node.most):
+            self._no(f"not in_range(v, {self.source.constant((node.least, node.most), 'RANGE')})")
+        if node.advice and kind.code in binding.CODED:
+            strength, key = node.advice
+            advice = (self.pack.codes(key), strength, kind.primitive)
+            self._no(f"not right_advice(v, {self.source.constant(advice, 'ADVICE')})")
         self._rules(node, "v", kind.code)
 
 

@@ -187,6 +187,7 @@ def test_pack_holds_facts_and_no_prose(root: Path) -> None:
     fields = {name for p in pack["profiles"].values() for e in p["elements"] for name in e}
     assert fields <= {
         *("id", "min", "max", "list", "types", "fixed", "pattern", "length", "slicing", "slice", "binding"),
+        *("advice", "minValue", "maxValue"),
         *("content", "rules", "narrative"),
     }
     assert {name for p in pack["profiles"].values() for name in p} <= {

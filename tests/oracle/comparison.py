@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 NOT_FROM_PROFILES = re.compile(
     r"Reference_REF_CantMatchChoice|BUNDLE_BUNDLE_ENTRY_NOTFOUND_APPARENT|BUNDLE_BUNDLE_ENTRY_(REVERSE_)?ORPHAN|XHTML_"
 )
-# Entries are counted from 1 in the places of this message.
-COUNTED_FROM_ONE = "Bundle_BUNDLE_Entry_NotFound"
+# Entries and other items are counted from 1 in the places of these messages (some lists from 0).
+COUNTED_FROM_ONE = ("Bundle_BUNDLE_Entry_NotFound", "Bundle_BUNDLE_Entry_Orphan_DOCUMENT")
 FIRST_ENTRY = "Validation_BUNDLE_Message"
 # The text of these names the fullUrl that is at fault, the place always entry 0.
 ABOUT_URL = re.compile(r"BUNDLE_ENTRY_URL_.*")
@@ -35,6 +35,8 @@ AT_REFERENCES = re.compile(
     r"Reference_REF_(NotFound_Bundle|BadTargetType2?|CantResolve|Format[12])|Bundle_BUNDLE_(FullUrl_Missing|Entry_NotFound)"
 )
 IDENTITY = re.compile(r"(/entry/\d+)(?:/fullUrl|/resource|/resource/id|/resource/resourceType)?\Z")
+# What stands at a resource and says nothing about its identity: rules of its profile, what it lacks.
+NOT_IDENTITY = re.compile(r"http|Validation_|Extension_|PRO0(?:23|24|25|39|40|41|42|51)")
 ENTRY = re.compile(r"/entry/\d+")
 
 
@@ -55,8 +57,8 @@ def place_of(location: str, message: str | None) -> str:
     steps = [s for s in re.split(r"[.\[\]]+", text)[1:] if s]
     if message == FIRST_ENTRY:
         return ""  # it says again, at the entry that stands first, what bdl-12 says about the Bundle
-    if message == COUNTED_FROM_ONE and len(steps) > 1 and steps[1].isdigit():
-        steps[1] = str(int(steps[1]) - 1)
+    if message in COUNTED_FROM_ONE:
+        steps = [str(max(int(s) - 1, 0)) if s.isdigit() else s for s in steps]
     return "".join(f"/{s}" for s in steps)
 
 
@@ -120,7 +122,7 @@ class Case:
         url = QUOTED.search(leaf.text)
         if ABOUT_URL.fullmatch(leaf.what) and url and isinstance(self._entries, list):
             for number, entry in enumerate(self._entries):
-                if isinstance(entry, dict) and str(entry.get("fullUrl")) == url[1]:
+                if isinstance(entry, dict) and json.dumps(entry.get("fullUrl")).strip('"') == url[1]:
                     return replace(leaf, place=f"/entry/{number}")
         return leaf
 
@@ -187,7 +189,8 @@ def _references(value: Any, place: str) -> list[str]:
 
 
 def _identities(leaves: list[Leaf]) -> set[str]:
-    return {match[1] for leaf in leaves if (match := IDENTITY.match(leaf.place))}
+    about = [leaf for leaf in leaves if key_of(leaf) == "bdl-5" or not NOT_IDENTITY.match(leaf.what)]
+    return {match[1] for leaf in about if (match := IDENTITY.match(leaf.place))}
 
 
 def _at(document: Any, place: str) -> Any:

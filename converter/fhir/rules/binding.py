@@ -31,6 +31,15 @@ NO_CODE = declare(
     help="Add a coding of the value set.",
     source="FHIR R4, ElementDefinition.binding, strength required",
 )
+NO_SYSTEM = declare(
+    "PRO061",
+    "code-without-system",
+    Severity.ERROR,
+    "the code of {element} has no system, a code of the value set {value_set} is required",
+    why="The same code means different things in different code systems.",
+    help="Add the code system that the value set names.",
+    source="FHIR R4, Coding.system; ElementDefinition.binding, strength required",
+)
 UNKNOWN_CODE = declare(
     "PRO057",
     "code-not-in-code-system",
@@ -50,6 +59,17 @@ DISPLAY = declare(
     source="FHIR R4, Coding.display",
 )
 
+ADVICE = declare(
+    "PRO060",
+    "code-not-of-advised-value-set",
+    Severity.WARNING,
+    "the code of {element} is not in the {strength} value set {value_set}",
+    why="Where the value set has a code that fits, receivers expect it (extensible) or prefer it (preferred).",
+    help="Use a code of the value set if one fits what is meant; else the finding can be accepted.",
+    source="FHIR R4, ElementDefinition.binding, strength extensible and preferred",
+)
+
+CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
 _MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(?:\s*;.*)?\Z", re.DOTALL)
 _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*|[xi](?:-[A-Za-z0-9]{1,8})+)\Z")
 _GRAMMARS = {"urn:ietf:bcp:13": _MIME, "urn:ietf:bcp:47": _LANGUAGE}
@@ -84,6 +104,9 @@ class Codes:
         return None if self.unknown else False
 
 
+Advice = tuple[Codes, str, bool]  # value set, strength, whether the element is a primitive
+
+
 def emit_code(source: Source, codes: Codes, pointer: str, site: Site, kind: str) -> None:
     """Code for a bound primitive `v` (code, string, uri) of type `kind`; judges its format too."""
     here = source.constant(site, "S")
@@ -99,6 +122,33 @@ def emit_coded(source: Source, codes: Codes, pointer: str, site: Site, kind: str
     table = source.constant(codes, "VALUESET")
     check = "check_concept" if kind == "CodeableConcept" else "check_coding"
     source(f"{check}(v, {pointer}, x, {here}, {table})")
+
+
+def emit_advice(source: Source, bound: Advice, pointer: str, site: Site) -> None:
+    """Code for an extensible or preferred binding of `v`."""
+    advice = source.constant(bound, "ADVICE")
+    source(f"check_advice(v, {pointer}, x, {source.constant(site, 'S')}, {advice})")
+
+
+def check_advice(value: Any, pointer: str, run: Run, site: Site, advice: Advice) -> None:
+    """Warn of a code outside the value set; a text without code is fine. Preferred is less than a warning."""
+    codes, strength, _ = advice
+    if right_advice(value, advice):
+        return
+    severity = Severity.WARNING if strength == "extensible" else Severity.INFO
+    run.add(ADVICE, pointer, site, severity=severity, element=site.leaf, strength=strength, value_set=codes.name)
+
+
+def right_advice(value: Any, advice: Advice) -> bool:
+    """Whether `check_advice` would find nothing."""
+    codes, _, primitive = advice
+    if primitive:
+        return not isinstance(value, str) or codes.holds_code(value) is not False
+    if not isinstance(value, dict):
+        return True
+    listed = value.get("coding") if "coding" in value else [value]
+    coded = [c for c in listed if isinstance(c, dict) and "code" in c] if isinstance(listed, list) else []
+    return not coded or any(codes.holds(c.get("system"), c["code"]) is not False for c in coded)
 
 
 def emit_system(source: Source, site: Site) -> None:
@@ -170,13 +220,15 @@ def check_coding(value: Any, pointer: str, run: Run, site: Site, codes: Codes) -
         if "system" in value or "value" not in value:
             run.add(NO_CODE, pointer, site, element=site.leaf, value_set=codes.name)
         return
-    if not isinstance(code, str) or not code:
+    if _faulty(value):
         return  # reported as that
     verdict = codes.holds(value.get("system"), code)
     if verdict is None:
         run.skip(UNCHECKED_CODES, site.profile, codes.name)
     elif verdict:
         _check_bound_display(value, pointer, run, site, codes)
+    elif "system" not in value:
+        run.add(NO_SYSTEM, pointer, site, element=site.leaf, value_set=codes.name)
     elif not _unknown(value, run):
         run.add(CODE, pointer, site, value=code, element=site.leaf, value_set=codes.name)
 
@@ -199,10 +251,18 @@ def check_concept(value: Any, pointer: str, run: Run, site: Site, codes: Codes) 
         run.skip(UNCHECKED_CODES, site.profile, codes.name)
     elif all(c.get("code") is None for c in codings):
         run.add(NO_CODE, pointer, site, element=site.leaf, value_set=codes.name)
-    elif not all(isinstance(c.get("code"), str) and c["code"] for c in codings if "code" in c):
+    elif any(_faulty(c) for c in codings):
         return  # reported as that
+    elif not any("system" in c for c in codings):
+        run.add(NO_SYSTEM, pointer, site, element=site.leaf, value_set=codes.name)
     elif not any(_unknown(c, run) for c in codings):
         run.add(CODE, pointer, site, value=codings[0].get("code"), element=site.leaf, value_set=codes.name)
+
+
+def _faulty(coding: dict[str, Any]) -> bool:
+    """Whether code or system are no texts at all."""
+    given = [coding[name] for name in ("code", "system") if name in coding]
+    return not all(isinstance(text, str) and text for text in given)
 
 
 def _unknown(coding: dict[str, Any], run: Run) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 from converter.fhir.elements import Site
 from converter.fhir.rules.invariants import listed, native, objects
-from converter.fhir.rules.references import resolve, split_url
+from converter.fhir.rules.references import NOT_BUNDLED, resolve, split_url
 from converter.fhir.rules.structure import has
 from converter.fhir.run import Entry, Run
 from converter.issues import Severity, declare
@@ -37,10 +37,10 @@ UNREACHABLE = declare(
     "PRO051",
     "entry-not-reachable",
     Severity.WARNING,
-    "no chain of references connects this entry with the MessageHeader",
-    why="Receivers that start at the header never see it.",
-    help="Refer to it from a resource of the message, or leave it out.",
-    source="FHIR R4, Messaging; the official validator warns as well",
+    "no chain of references connects this entry with the {start}",
+    why="Receivers that start there never see it.",
+    help="Refer to it from another resource, or leave it out.",
+    source="FHIR R4, Messaging (a warning) and Documents (an error); the official validator does the same",
 )
 
 _URN = re.compile(r"urn:(?:uuid|oid):")
@@ -48,6 +48,19 @@ _ABSOLUTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+\Z")
 SITE = Site("Bundle", "Bundle.entry.fullUrl")
 # Provenance points backwards, at the header: FHIR lets it belong to the message by that.
 BACKWARDS = frozenset({"Provenance"})
+STARTS = {"message": "MessageHeader", "document": "Composition"}
+# FHIR R4, Documents: what these elements refer to shall be in the Bundle.
+CARRIED = (
+    ("subject",),
+    ("encounter",),
+    ("author",),
+    ("attester", "party"),
+    ("custodian",),
+    ("event", "detail"),
+    ("section", "author"),
+    ("section", "focus"),
+    ("section", "entry"),
+)
 
 
 def index_entries(run: Run) -> None:
@@ -99,12 +112,18 @@ def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> Non
 
 
 def check_reachable(run: Run) -> None:
-    """Warn about entries of a message that no chain of references connects with its MessageHeader."""
-    if run.root.get("type") != "message" or not run.entries or run.entries[0].type != "MessageHeader":
+    """Report entries that no chain of references connects with the MessageHeader (Composition) of a message (document).
+
+    A document may be put together by references in either direction.
+    """
+    start = STARTS.get(str(run.root.get("type")))
+    if start is None or not run.entries or run.entries[0].type != start:
         return  # without a header at its place everything would be out of reach: that has been said
     _link_unread(run)
+    if start == "Composition":
+        _check_composition(run)
     for entry in run.entries:
-        if entry.type in BACKWARDS:
+        if entry.type in BACKWARDS or start == "Composition":
             for target in tuple(entry.links):
                 target.links.append(entry)
     reached = {id(run.entries[0])}
@@ -116,7 +135,34 @@ def check_reachable(run: Run) -> None:
                 waiting.append(entry)
     for entry in run.entries:
         if id(entry) not in reached:
-            run.add(UNREACHABLE, entry.pointer, Site("Bundle", "Bundle.entry"))
+            severity = Severity.ERROR if start == "Composition" else None
+            run.add(UNREACHABLE, entry.pointer, Site("Bundle", "Bundle.entry"), severity=severity, start=start)
+
+
+def _check_composition(run: Run) -> None:
+    """What the Composition of a document refers to travels in the Bundle."""
+    composition = run.current = run.entries[0]
+    told = {f.pointer for f in run.found}
+    for path in CARRIED:
+        for reference, pointer in _at(composition.resource, path, composition.pointer):
+            text = reference.get("reference")
+            # An entry that cannot be read has been reported.
+            known = not isinstance(text, str) or text[:1] == "#" or resolve(run, text) or run.by_type_id.get(text)
+            lost = isinstance(text, str) and not run.lost.isdisjoint({text, composition.base + text})
+            if not known and not lost and pointer not in told:
+                run.add(NOT_BUNDLED, pointer, Site("Bundle", f"Composition.{'.'.join(path)}"), element=path[-1])
+
+
+def _at(value: Any, path: tuple[str, ...], pointer: str) -> Iterator[tuple[Object, str]]:
+    """The objects at a path, with their pointers."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _at(item, path, f"{pointer}/{number}")
+    elif isinstance(value, dict):
+        if not path:
+            yield value, pointer
+        elif path[0] in value:
+            yield from _at(value[path[0]], path[1:], f"{pointer}/{path[0]}")
 
 
 def _link_unread(run: Run) -> None:

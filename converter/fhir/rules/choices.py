@@ -93,6 +93,9 @@ def bare(node: Node) -> Node:
         node.pattern,
         node.length,
         binding=node.binding,
+        advice=node.advice,
+        least=node.least,
+        most=node.most,
         rules=node.rules,
     )
 

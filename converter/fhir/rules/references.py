@@ -45,6 +45,15 @@ WRONG_TARGET = declare(
     help="Point to a resource of an allowed type.",
     source="FHIR R4, ElementDefinition.type.targetProfile",
 )
+NO_REFERENCE = declare(
+    "PRO062",
+    "reference-malformed",
+    Severity.ERROR,
+    "the reference of {element} is neither absolute nor a type and an id",
+    why="Nobody can tell what it refers to.",
+    help="Write Type/id, an absolute URL, urn:uuid:, or # and the id of a contained resource.",
+    source="FHIR R4, Reference.reference",
+)
 NO_MATCH = declare(
     "PRO035",
     "reference-target-meets-no-profile",
@@ -65,6 +74,7 @@ NAMED_ONLY = declare(
 )
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _RESTFUL = re.compile(
     r"((?:https?)://\S+/)([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z"
 )
@@ -217,6 +227,8 @@ def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) ->
         return  # it leads to an entry that cannot be read, which has been reported
     if target.bundled:
         run.add(NOT_BUNDLED, pointer, site, value=reference, element=site.leaf)
+    elif not relative and not _SCHEME.match(reference):
+        run.add(NO_REFERENCE, pointer, site, value=reference, element=site.leaf)
     kind = relative[1] if relative else (split_url(reference) or ("", "", ""))[1]
     if kind and target.types and kind not in target.types and not target.unknown and run.pack.is_resource(kind):
         run.add(WRONG_TARGET, pointer, site, element=site.leaf, found=kind, allowed=target.names)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from converter.fhir.elements import Site
+from converter.fhir.elements import ABSENT, Site
 from converter.fhir.run import Run
 from converter.issues import Severity, declare
 
@@ -29,6 +31,65 @@ PATTERN = declare(
     help="Write at least the values of the pattern; more may stand beside them.",
     source="FHIR R4, ElementDefinition.pattern[x]",
 )
+RANGE = declare(
+    "PRO059",
+    "value-out-of-range",
+    Severity.ERROR,
+    "{element} is {problem} the profile allows",
+    why="The profile takes values outside of its range for mistakes, and receivers may refuse them.",
+    help="Correct the value; look for a slip in the unit or the decimal point.",
+    source="FHIR R4, ElementDefinition.minValue[x] and maxValue[x]",
+)
+
+
+def emit_range(source: Source, least: Any, most: Any, pointer: str, site: Site) -> None:
+    """Code that compares `v` with the least and the most value that an element may have."""
+    source(f"check_range(v, {pointer}, x, {source.constant(site, 'S')}, {source.constant((least, most), 'RANGE')})")
+
+
+def check_range(value: object, pointer: str, run: Run, site: Site, limits: tuple[Any, Any]) -> None:
+    """Report a number, time or quantity outside of its limits."""
+    least, most = limits
+    for problem, low, high in (("less than", value, least), ("more than", most, value)):
+        if below(low, high):
+            run.add(RANGE, pointer, site, element=site.leaf, problem=problem)
+
+
+def in_range(value: object, limits: tuple[Any, Any]) -> bool:
+    """Whether `check_range` would find nothing."""
+    return not below(value, limits[0]) and not below(limits[1], value)
+
+
+def below(low: object, high: object) -> bool:
+    """Whether one value is certainly less than another: numbers, dates and times to the precision that both have,
+    quantities of the same unit. What cannot be compared is not."""
+    if isinstance(low, dict) and isinstance(high, dict):
+        same = all(low.get(k) == high.get(k) for k in ("system", "code")) and "code" in low
+        return same and below(low.get("value"), high.get("value"))
+    if isinstance(low, str) and isinstance(high, str):
+        first, second = _moment(low), _moment(high)
+        if first and second:
+            return first < second
+        length = min(len(low), len(high)) if low[2:3] == ":" else min(len(low), len(high), 10)
+        return low[:length] < high[:length]
+    return _number(low) is not None and _number(high) is not None and Decimal(str(low)) < Decimal(str(high))
+
+
+def _number(value: object) -> object:
+    return value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text) if "T" in text else None
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None
+
+
+def limited(least: Any, most: Any) -> bool:
+    """Whether an element has limits."""
+    return least is not ABSENT or most is not ABSENT
 
 
 def emit_fixed(source: Source, value: Any, pointer: str, site: Site) -> None:

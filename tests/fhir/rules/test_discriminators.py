@@ -163,3 +163,50 @@ def test_nesting_ends_in_a_finding_not_in_a_traceback(depth: int) -> None:
         document = {"resourceType": "Thing", "id": str(number), "contained": [document]}
     found = judge(facts, bundle(document))
     assert found == ([] if depth < 10 else ["PRO056 "])
+
+
+def test_reslicing_judges_by_both_levels() -> None:
+    facts = slice_links("value", "type", {"max": None})
+    row = next(r for r in facts["profiles"][THING]["elements"] if r["id"] == "Thing.link:a")
+    assert row["min"] == 1
+    facts["profiles"][THING]["elements"].append({"id": "Thing.link:a.type", "types": ["string"], "fixed": "Other"})
+    facts["profiles"][BASE + "Reference|4"]["elements"].append({"id": "Reference.type", "types": ["string"]})
+    link(facts)["slicing"]["rules"] = "open"
+    good = bundle({"resourceType": "Thing", "id": "1", "link": [{"type": "Other"}]})
+    assert judge(facts, good) == []
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "link": [{"type": "Thing"}]})) == [
+        "PRO039 /entry/0/resource"
+    ]
+
+
+def limited(kind: str, least: Any, most: Any) -> dict[str, Any]:
+    """The tiny pack with an element Thing.size that has limits."""
+    facts = tiny()
+    row = {"id": "Thing.size", "types": [kind], "minValue": least, "maxValue": most}
+    facts["profiles"][THING]["elements"].append(row)
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "most", "good", "bad"),
+    [
+        ("integer", 1, 5, [1, 5], [0, 6]),
+        ("decimal", 0.5, 1, [0.5, 1], [0.25, 1.5]),
+        ("date", "2020-01-31", "2024-12", ["2020-01-31", "2020", "2024-12-31"], ["2020-01-30", "2019", "2025-01-01"]),
+        (
+            "instant",
+            "2020-01-01T00:00:00Z",
+            "2020-01-02T00:00:00Z",
+            ["2020-01-01T01:00:00+01:00"],
+            ["2020-01-01T00:00:00+01:00", "2020-01-02T00:00:00-01:00"],
+        ),
+        ("time", "08:00:00", "16:00:00", ["08:00:00", "16:00:00"], ["07:59:59", "16:00:01"]),
+    ],
+)
+def test_value_range(kind: str, least: Any, most: Any, good: list[Any], bad: list[Any]) -> None:
+    facts = limited(kind, least, most)
+    for value in good:
+        assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": value})) == [], value
+    for value in bad:
+        found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": value}))
+        assert found == ["PRO059 /entry/0/resource/size"], value
