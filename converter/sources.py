@@ -67,27 +67,45 @@ def require(paths: Sequence[str]) -> None:
         raise InterchangeError(f"no such file or folder: {', '.join(missing)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file to read inputs from; `-` is standard input. `name`, `display` and `explicit` are those of its inputs."""
+
+    path: str
+    name: str
+    display: str
+    explicit: bool
+
+
 def inputs(paths: Sequence[str], log: IssueLog, limits: Limits | None = None) -> Iterator[Input]:
     """All inputs that these arguments stand for, in their order; folders in the order of names.
 
     Faults of single inputs are added to `log` before the next input is yielded.
     """
     limits = limits or Limits()
-    for item in _found(paths, log, limits):
+    for source in sources(paths, log):
+        yield from read(source, log, limits)
+
+
+def sources(paths: Sequence[str], log: IssueLog) -> Iterator[Source]:
+    """The files that these arguments stand for, unread and in the order of `inputs`."""
+    for path in paths:
+        if path == "-":
+            yield Source(path, STDIN, STDIN, explicit=True)
+        elif Path(path).is_dir():
+            yield from _folder(Path(path), log)
+        else:
+            yield Source(path, Path(path).name, path, explicit=True)
+
+
+def read(source: Source, log: IssueLog, limits: Limits) -> Iterator[Input]:
+    """The inputs in one file; what is wrong with them is added to `log`."""
+    found = _stdin(log, limits) if source.path == "-" else _file(source, log, limits)
+    for item in found:
         if not is_envelope(item.data):
             yield item
         elif (opened := _opened(item, log, limits)) is not None:
             yield opened
-
-
-def _found(paths: Sequence[str], log: IssueLog, limits: Limits) -> Iterator[Input]:
-    for path in paths:
-        if path == "-":
-            yield from _stdin(log, limits)
-        elif Path(path).is_dir():
-            yield from _folder(Path(path), log, limits)
-        else:
-            yield from _file(Path(path), Path(path).name, path, log, limits, explicit=True)
 
 
 def _opened(item: Input, log: IssueLog, limits: Limits) -> Input | None:
@@ -115,7 +133,7 @@ def _stdin(log: IssueLog, limits: Limits) -> Iterator[Input]:
         yield Input(STDIN, STDIN, data, explicit=True)
 
 
-def _folder(top: Path, log: IssueLog, limits: Limits) -> Iterator[Input]:
+def _folder(top: Path, log: IssueLog) -> Iterator[Source]:
     # A stack and not recursion: folders may be nested deeper than Python's own stack.
     pending, found = [top], False
     while pending:
@@ -131,14 +149,15 @@ def _folder(top: Path, log: IssueLog, limits: Limits) -> Iterator[Input]:
             continue
         found = True
         if stat.S_ISREG(mode):
-            yield from _file(path, path.relative_to(top).as_posix(), str(path), log, limits, explicit=False)
+            yield Source(str(path), path.relative_to(top).as_posix(), str(path), explicit=False)
         else:
             log.add(NOT_A_FILE, Location(str(path)), found=kind_of_file(mode))
     if not found:
         log.add(NOTHING, Location(str(top)))
 
 
-def _file(path: Path, name: str, display: str, log: IssueLog, limits: Limits, *, explicit: bool) -> Iterator[Input]:
+def _file(source: Source, log: IssueLog, limits: Limits) -> Iterator[Input]:
+    path, name, display, explicit = Path(source.path), source.name, source.display, source.explicit
     try:
         if is_archive(name):
             # Labels start at the archive if the user named it, at the folder that it was found in otherwise.
