@@ -216,15 +216,14 @@ def _expect(outcome: Outcome, path: Path) -> bytes:
     return outcome.output or b""
 
 
-def _line(outcome: Outcome) -> bytes:
+def line(outcome: Outcome) -> bytes:
     """The output as one line of a stream: a Bundle without line feeds, a letter as it is."""
     if outcome.suffix != ".json" or outcome.bundle is None:
         data = outcome.output or b""
         return data if data.endswith(b"\n") else data + b"\n"
     from converter.fhir.bundle import write_ndjson
 
-    line: bytes = write_ndjson(outcome.bundle)
-    return line
+    return write_ndjson(outcome.bundle)
 
 
 class Stdout(Sink):
@@ -236,12 +235,12 @@ class Stdout(Sink):
 
     def write(self, name: str, outcome: Outcome) -> None:
         if self._several:
-            self._put(_line(outcome))
+            self._put(line(outcome))
         elif self._first is None:
             self._first = outcome
         else:
             self._several = True
-            self._put(_line(self._first) + _line(outcome))
+            self._put(line(self._first) + line(outcome))
             self._first = None
 
     def finish(self, summary: Summary) -> None:
@@ -284,7 +283,7 @@ class Joined(Sink):
         data = _expect(outcome, self._path)
         if self._file is None:
             self._file = AtomicFile(self._path, force=self._force)
-        self._file.write(_line(outcome) if outcome.suffix == ".json" else data)
+        self._file.write(line(outcome) if outcome.suffix == ".json" else data)
 
     def finish(self, summary: Summary) -> None:
         if self._file is not None:
