@@ -15,12 +15,14 @@ from converter.letter import Letter, pattern
 from converter.mapping import backward, forward
 from converter.mapping.choice import rank
 from converter.mapping.codes import CodeMap, Loss, load_codes, load_losses
-from converter.mapping.document import INHERITED, UNDECLARED_LEAF, UNKNOWN_LEAF, Document, Each, Reader, Rule
+from converter.mapping.coverage import unaccounted
+from converter.mapping.document import Document
 from converter.mapping.ids import Minter
 from converter.mapping.paths import Node, walk
+from converter.mapping.reading import Reader
 from converter.mapping.running import Context, Raw, claim, origin_value
 from converter.mapping.taking import Taking
-from converter.yamlfile import fault, load
+from converter.yamlfile import load
 
 __all__ = ["Context", "Mapping", "Mappings"]
 
@@ -232,7 +234,7 @@ class Mappings:
             try:
                 reader = Reader(folder / "fhir", names, codes, losses)
                 document = reader.read(load(path, name=names[str(path)]), names[str(path)])
-                faults.extend(_unaccounted(document, leaves))
+                faults.extend(unaccounted(document, leaves))
                 mappings.append(Mapping(document, codes, losses))
             except MappingError as error:
                 faults.extend(error.issues)
@@ -257,55 +259,3 @@ class Mappings:
     def named(self, name: str) -> Mapping | None:
         """The mapping with that name."""
         return next((m for m in self.mappings if m.name == name), None)
-
-
-def _unaccounted(document: Document, leaves: Callable[[str], set[str] | None]) -> list[Issue]:
-    """Letter paths that rules name and the letter lacks, and elements of the letter that no rule names."""
-    known = leaves(document.letter)
-    if known is None:
-        return []
-    log = IssueLog()
-    used = set(document.origin)
-    for rule in _all_rules(document):
-        for path in _letter_paths(rule):
-            if path in known:
-                used.add(path)
-            elif rule not in document.back_rules:
-                _not_there(document, rule, path, log)
-    for declared in document.declared:
-        # An overlay inherits what its base leaves out or keeps, as far as its own letter has it.
-        if declared.leaf not in known and not (document.bases and declared.at.file != document.file):
-            log.issues.append(fault(UNKNOWN_LEAF, declared, path=declared.leaf))
-        used.add(declared.leaf)
-    for fold in list(document.fold):
-        if pattern(fold.rule.target) not in known and document.bases and fold.at.file != document.file:
-            document.fold.remove(fold)
-        elif pattern(fold.rule.target) not in known:
-            _not_there(document, fold.rule, fold.rule.target, log)
-    for path in sorted(known - used):
-        log.add(UNDECLARED_LEAF, Location(document.file, 1, 1), path=path)
-    return list(log)
-
-
-def _letter_paths(rule: Rule) -> Iterator[str]:
-    for path in (*rule.sources, *rule.claims, *rule.letter_columns.values()):
-        if not path.startswith("$"):
-            yield path.replace("[*]", "")
-
-
-def _not_there(document: Document, rule: Rule, path: str, log: IssueLog) -> None:
-    if rule.at.file != document.file and document.bases:
-        log.add(INHERITED, rule.at, path=path, file=document.file, rule=f"{document.name}.{rule.name}")
-    else:
-        log.add(UNKNOWN_LEAF, rule.at, path=path, rule=f"{document.name}.{rule.name}")
-
-
-def _all_rules(document: Document) -> Iterator[Rule]:
-    yield from document.bundle_rules
-    yield from document.back_rules
-    for resource in document.resources.values():
-        for rule in resource.rules:
-            if isinstance(rule, Each):
-                yield from rule.rules
-            elif isinstance(rule, Rule):
-                yield rule
