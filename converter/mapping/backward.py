@@ -15,8 +15,8 @@ from converter.letter import Value
 from converter.mapping import guards, paths, thread
 from converter.mapping.codes import CodeMap
 from converter.mapping.document import Derived, Document, Each, Fold, Refs, Resource, Rule
-from converter.mapping.forward import Source
 from converter.mapping.paths import Node
+from converter.mapping.source import Source
 from converter.mapping.taking import Taking
 
 

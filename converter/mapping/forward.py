@@ -6,7 +6,6 @@ Every statement follows from a rule and names it with file and line. The ledger 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
@@ -15,35 +14,13 @@ from typing import Any
 from converter.mapping import guards, paths
 from converter.mapping.codes import CodeMap
 from converter.mapping.document import Derived, Document, Each, Refs, Resource, Rule
+from converter.mapping.entries import DEFAULTED, LedgerSource, shown
 from converter.mapping.ids import netstrings
+from converter.mapping.source import LetterSource, Source
 from converter.mapping.targets import Slot, Tree, has_each, literal, presence, slots, solid, start, varying
 
 ABSENT = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
-MAPPED, LOSSY, FOLDED, DEFAULTED = "mapped", "mapped-lossy", "folded-to-text", "defaulted"
-
-
-class Source:
-    """Gathers lines of generated source and the objects that they need."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self.objects: dict[str, Any] = {}
-        self.depth = 1
-        self._serial = 0
-
-    def put(self, line: str) -> None:
-        """Add a line at the present depth."""
-        self.lines.append("    " * self.depth + line)
-
-    def name(self, letter: str) -> str:
-        """A fresh variable name."""
-        self._serial += 1
-        return f"{letter}{self._serial}"
-
-    def keep(self, name: str, value: Any) -> str:
-        """Make an object available to the generated code."""
-        self.objects[name] = value
-        return name
+FOLDED = "folded-to-text"
 
 
 def generate(document: Document, codes: Mapping[str, CodeMap]) -> Source:
@@ -54,13 +31,11 @@ def generate(document: Document, codes: Mapping[str, CodeMap]) -> Source:
 class _Writer:
     def __init__(self, document: Document, codes: Mapping[str, CodeMap]) -> None:
         self.document, self.codes = document, codes
-        self.out = Source()
+        self.out = LetterSource()
         self.put = self.out.put
-        self.owners = _owners(document)
-        self.group = ""
+        self.ledger = LedgerSource(self.out, document)
         self.written = ""
         self.entry = ""
-        self.names: dict[int, str] = {}
         self.rows: dict[int, str] = {}
         self.derived = [r for x in document.resources.values() for r in x.rules if isinstance(r, Derived)]
 
@@ -84,7 +59,7 @@ class _Writer:
                 number, flags = (number, flags + f" + x_{name}") if self._exists(resource) else (number + 1, flags)
             self._resource(resource)
         for path in doc.origin:
-            self._claim(path, "origin", "'/identifier/value'", doc)
+            self.ledger.origin(path, "origin", "'/identifier/value'")
         put("return bundle, led, dfl")
         return self.out
 
@@ -98,11 +73,11 @@ class _Writer:
         anchors = resource.anchor
         if any(path in self.document.key for path in anchors):
             anchors = ()
-        conditions = [self._guard(resource.when)] if resource.when else []
+        conditions = [self.out.guard(resource.when)] if resource.when else []
         if len(anchors) == 1 and not resource.each:
             conditions.append(f"{anchors[0]!r} in V")
         elif anchors:
-            conditions.append(f"bool({' or '.join(self._get(path) for path in anchors)})")
+            conditions.append(f"bool({' or '.join(self.out.get(path) for path in anchors)})")
         return " and ".join(conditions)
 
     def _id(self, resource: Resource) -> None:
@@ -116,21 +91,10 @@ class _Writer:
             put(f"i_{name} = m.made({suffix!r})" + (f" if x_{name} else ''" if condition else ""))
             return
         put(f"l_{name} = ['']")
-        with self._repeated(resource.each):
+        with self.out.repeated(resource.each):
             condition = self._exists(resource)
             made = f"m.made({suffix!r} + b'%d:%d,' % (len(str(i)), i))"
             put(f"l_{name}.append({made}{f' if {condition} else {chr(39) * 2}' if condition else ''})")
-
-    @contextmanager
-    def _repeated(self, group: str) -> Iterator[None]:
-        """Write what follows once for every repetition of a group: `i` counts it, `p` begins its leaves."""
-        self.put(f"for i in range(1, count({group!r}, 0) + 1):")
-        self.out.depth += 1
-        self.put(f"p = f'{group}[{{i}}].'")
-        self.group = group
-        yield
-        self.group = ""
-        self.out.depth -= 1
 
     def _bundle(self) -> None:
         put, doc = self.put, self.document
@@ -146,40 +110,11 @@ class _Writer:
         self._object(slot_tree, "bundle", "")
         put("entries = bundle['entry'] = []")
 
-    def _claim(self, path: str, rule: str, pointer: str, doc: Document) -> None:
-        for when, leaf, loss in doc.origin_lossy:
-            if leaf == path:
-                self.put(f"if {self._guard(when)}:")
-                self.put(f"    led[{path!r}] = ({path!r}, {LOSSY!r}, {rule!r}, {pointer}, {loss!r})")
-                self.put("else:")
-                self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
-                return
-        self.put(
-            f"if {path!r} not in led and g({path!r}): led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')"
-        )
-
-    def _guard(self, text: str) -> str:
-        return guards.compile_guard(text, self._value_of)
-
-    def _value_of(self, path: str) -> str:
-        if path == "$index":
-            return "str(i)"
-        if path.startswith("$"):
-            table, _, column = path[1:].partition(".")
-            return f"(t_{table}.{column} or None if t_{table} is not None else None)"
-        return self._get(path)
-
-    def _leaf(self, path: str) -> str:
-        """Expression for a leaf's id."""
-        if self.group and path.startswith(self.group + "."):
-            return f"p + {path[len(self.group) + 1 :]!r}"
-        return repr(path)
-
     def _resource(self, resource: Resource) -> None:
         put, name = self.put, resource.name
         put(f"# resource {name} ({resource.at.file}:{resource.at.line})")
         if resource.each:
-            with self._repeated(resource.each):
+            with self.out.repeated(resource.each):
                 put(f"if not l_{name}[i]: continue")
                 self.written = ""
                 self._made_resource(resource, f"l_{name}[i]")
@@ -263,7 +198,7 @@ class _Writer:
         if rule.ref:
             target = self.document.resources[rule.ref]
             slot.always = not target.each and not self._exists(target) and not rule.when
-        self.names[id(rule)] = rule_name
+        self.ledger.names[id(rule)] = rule_name
 
     # -- values ------------------------------------------------------------------------------------------------------
 
@@ -284,7 +219,7 @@ class _Writer:
         if not slot.simple:
             put(f"r{var} = ()")
         for number, rule in enumerate(slot.rules):
-            put(f"# {self.names[id(rule)]} ({rule.at.file}:{rule.at.line})")
+            put(f"# {self.ledger.names[id(rule)]} ({rule.at.file}:{rule.at.line})")
             depth = self.out.depth
             if number:
                 put(f"if {var} is None:")
@@ -298,7 +233,7 @@ class _Writer:
         """The expression of an id or a reference."""
         if rule.id:
             number = f"str(len({self.written}) + 1)" if self.written else "str(i)"
-            return f"m.urn({rule.id!r}, {rule.name!r}, {number if self.group else repr('')})"
+            return f"m.urn({rule.id!r}, {rule.name!r}, {number if self.out.group else repr('')})"
         return f"{{'reference': {self.document.resources[rule.ref].type + '/'!r} + {self._id_of(rule.ref)[0]}}}"
 
     def _id_of(self, name: str) -> tuple[str, str]:
@@ -308,9 +243,9 @@ class _Writer:
     def _rule(self, slot: Slot, rule: Rule, done: set[int]) -> None:
         put, var = self.put, slot.var
         if rule.when:
-            put(f"if {self._guard(rule.when)}:")
+            put(f"if {self.out.guard(rule.when)}:")
             self.out.depth += 1
-        claims = "" if slot.simple else f"; r{var} = {self._claims(rule, False)}"
+        claims = "" if slot.simple else f"; r{var} = {self.ledger.claims(rule, False)}"
         if rule.const is not None:
             put(f"{var} = {rule.const!r}{claims}")
         elif rule.id:
@@ -325,7 +260,7 @@ class _Writer:
             self._carry(slot, rule)
 
     def _kept_key(self, rule: Rule) -> str:
-        return f"p + {rule.target!r}" if self.group else repr(rule.target)
+        return f"p + {rule.target!r}" if self.out.group else repr(rule.target)
 
     def _map(self, slot: Slot, rule: Rule, done: set[int]) -> None:
         put = self.put
@@ -334,7 +269,7 @@ class _Writer:
         if first:
             done.add(id(rule))
             table = self.out.keep(f"MAP_{row}", self.codes[rule.map].table(tuple(rule.letter_columns), back=False))
-            keys = ", ".join(self._get(p) for p in rule.letter_columns.values())
+            keys = ", ".join(self.out.get(p) for p in rule.letter_columns.values())
             put(f"{row} = {table}.get(({keys},))")
             if rule.otherwise:
                 other = self.out.keep(f"ELSE_{row}", {**rule.otherwise, "relation": "narrower"})
@@ -343,13 +278,14 @@ class _Writer:
         self.out.depth += 1
         put(f"{slot.var} = {row}[{slot.column!r}]")
         if first:
-            put(f"r{slot.var} = {self._claims(rule, True)} if 'relation' in {row} else {self._claims(rule, False)}")
+            lossy, whole = self.ledger.claims(rule, True), self.ledger.claims(rule, False)
+            put(f"r{slot.var} = {lossy} if 'relation' in {row} else {whole}")
 
     def _carry(self, slot: Slot, rule: Rule) -> None:
         put, var, codec = self.put, slot.var, rule.codec
         values = [f"{var}_{n}" for n in range(len(rule.sources))]
         for value, source in zip(values, rule.sources, strict=True):
-            put(f"{value} = {self._value_of(source) if source.startswith('$') else self._values(source)}")
+            put(f"{value} = {self.out.value_of(source) if source.startswith('$') else self.out.values(source)}")
         put(f"if {' or '.join(values)}:")  # an empty element carries nothing
         self.out.depth += 1
         if codec.name == "copy":
@@ -362,25 +298,15 @@ class _Writer:
         if rule.sentence:
             self._sentence(slot, rule)
         if not slot.simple and (rule.defaulted or not rule.also):
-            lossy = f"{self._claims(rule, True)} if x{var} else " if codec.lossy_there else ""
-            put(f"if {var} is not None: r{var} = {lossy}{self._claims(rule, False)}")
-
-    def _values(self, source: str) -> str:
-        """The value of a source, or the list of values of one with `[*]`."""
-        group, star, _ = source.partition("[*]")
-        return f"[g({_starred(source)}, '') for k in range(1, count({group!r}, 0) + 1)]" if star else self._get(source)
-
-    def _get(self, source: str) -> str:
-        if self.group and source.startswith(self.group + "."):
-            return f"g(p + {source[len(self.group) + 1 :]!r})"
-        return f"g({source!r})"
+            lossy = f"{self.ledger.claims(rule, True)} if x{var} else " if codec.lossy_there else ""
+            put(f"if {var} is not None: r{var} = {lossy}{self.ledger.claims(rule, False)}")
 
     def _sentence(self, slot: Slot, rule: Rule) -> None:
         """A literal before the first item's text that stands for a code."""
         leaf = guards.guard_paths(rule.sentence_when)[0].removeprefix("/")
-        self.put(f"if {slot.var} is not None and not {self.written} and {self._guard(rule.sentence_when)}:")
+        self.put(f"if {slot.var} is not None and not {self.written} and {self.out.guard(rule.sentence_when)}:")
         self.put(f"    {slot.var} = {rule.sentence!r} + {slot.var}")
-        entry = (leaf, FOLDED, self.names[id(rule)], "", rule.sentence_loss)
+        entry = (leaf, FOLDED, self.ledger.names[id(rule)], "", rule.sentence_loss)
         self.put(f"    led.setdefault({leaf!r}, {entry!r})")
 
     def _argument(self, argument: str) -> str:
@@ -389,26 +315,6 @@ class _Writer:
         if "." in argument and not argument.startswith("http"):
             return f"g({argument!r})"
         return repr(argument)
-
-    def _claims(self, rule: Rule, lost: bool) -> str:
-        """The ledger entries that a rule makes when it fires, without their pointer."""
-        always = rule.loss if rule.default is None else ""
-        loss = (rule.lossy or always) if lost else always
-        disposition = LOSSY if lost or always else MAPPED
-        leaves = [*rule.letter_columns.values(), *(s for s in rule.sources if not s.startswith("$")), *rule.claims]
-        leaves = [] if rule.also else leaves
-        name = self.names[id(rule)]
-        entries = [self._claimed(leaf, f"{disposition!r}, {name!r}, {loss!r}") for leaf in leaves]
-        if rule.defaulted or (any(s.startswith("$") for s in rule.sources) and rule.loss):
-            # A value from the table stands in for one that the letter lacks: the loss holds although a value was found.
-            entries.append(f"('', {DEFAULTED!r}, {name!r}, {(rule.loss or loss)!r})")
-        return f"({', '.join(entries)},)" if entries else "()"
-
-    def _claimed(self, leaf: str, rest: str) -> str:
-        group, star, _ = leaf.partition("[*]")
-        if star:
-            return f"*[({_starred(leaf)}, {rest}) for k in range(1, count({group!r}, 0) + 1)]"
-        return f"({self._leaf(leaf)}, {rest})"
 
     # -- building ----------------------------------------------------------------------------------------------------
 
@@ -429,7 +335,7 @@ class _Writer:
             with self._given(child, condition):
                 if solid(child):
                     self.put(f"{var}[{name!r}] = {literal(child)}")
-                    self._enter(child, here)
+                    self.ledger.enter(child, here)
                 else:
                     inner = self.out.name("o")
                     self.put(f"{inner} = {var}[{name!r}] = {start(child)}")
@@ -448,11 +354,11 @@ class _Writer:
         """A mandatory value, or FHIR's data-absent-reason in its place."""
         with self._given(slot, f"{slot.var} is not None"):
             self.put(f"{var}[{name!r}] = {slot.var}")
-            self._entries(slot, pointer)
-        rule = self.names[id(slot.rules[-1])]
+            self.ledger.enter(slot, pointer)
+        rule = self.ledger.names[id(slot.rules[-1])]
         self.put("else:")
         self.put(f"    {var}[{'_' + name!r}] = {ABSENT!r}")
-        self.put(f"    dfl.append(('', {DEFAULTED!r}, {rule!r}, {_text(pointer)}, {slot.absent!r}))")
+        self.put(f"    dfl.append(('', {DEFAULTED!r}, {rule!r}, {shown(pointer)}, {slot.absent!r}))")
 
     @contextmanager
     def _given(self, child: Slot | Tree, condition: str) -> Iterator[None]:
@@ -470,67 +376,11 @@ class _Writer:
             only[0].always = False
         self.out.depth -= 1
 
-    def _enter(self, child: Slot | Tree, pointer: str) -> None:
-        """The ledger lines of everything in a literal."""
-        if isinstance(child, Slot):
-            self._entries(child, pointer)
-            return
-        for name, inner in child.properties.items():
-            if isinstance(inner, dict):
-                for number, item in enumerate(inner.values()):
-                    self._enter(item, f"{pointer}/{name}/{number}")
-            else:
-                self._enter(inner, f"{pointer}/{name}")
-
-    def _entries(self, slot: Slot, pointer: str) -> None:
-        rule = slot.rules[0]
-        name = self.names[id(rule)]
-        if slot.constant is not None:
-            for leaf in rule.claims:
-                entry = f"({self._leaf(leaf)}, {MAPPED!r}, {name!r}, {_text(pointer)}, {rule.loss!r})"
-                self.put(f"if {self._get(leaf)}: led.setdefault({self._leaf(leaf)}, {entry})")
-            if rule.defaulted:
-                self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {_text(pointer)}, {rule.loss!r}))")
-        elif slot.simple:
-            self._simple_entries(slot, rule, pointer)
-        elif slot.default is not None:
-            entry = f"('', {DEFAULTED!r}, {self.names[id(slot.default)]!r}, {_text(pointer)}, {slot.default.loss!r})"
-            self.put(f"if r{slot.var} is None: dfl.append({entry})")
-            self.put(f"else: claim(led, dfl, V, r{slot.var}, {_text(pointer)})")
-        elif any(r.defaulted or not r.also for r in slot.rules):
-            self.put(f"claim(led, dfl, V, r{slot.var}, {_text(pointer)})")
-
-    def _simple_entries(self, slot: Slot, rule: Rule, pointer: str) -> None:
-        """One rule alone fills the slot: its leaves are entered where they stand, without a look-up of claims."""
-        if rule.also or not rule.sources:
-            return
-        always = rule.loss if rule.default is None else ""
-        name, loss = self.names[id(rule)], repr(always)
-        disposition = repr(LOSSY if always else MAPPED)
-        if rule.codec.lossy_there:
-            flag = f"x{slot.var}"
-            disposition = f"{LOSSY!r} if {flag} else {disposition}"
-            loss = f"{rule.lossy or always!r} if {flag} else {loss}"
-        for number, source in enumerate(rule.sources):
-            group, star, _ = source.partition("[*]")
-            if star:
-                entry = f"({_starred(source)}, {disposition}, {name!r}, {_text(pointer)}, {loss})"
-                self.put(f"for k in range(1, count({group!r}, 0) + 1):")
-                self.put(f"    if g({_starred(source)}): led.setdefault({_starred(source)}, {entry})")
-                continue
-            leaf = self._leaf(source)
-            conditions = ["i"] if slot.forced else []
-            conditions += [f"{slot.var}_{number}"] if len(rule.sources) > 1 else []
-            if self.owners[source] > 1:
-                conditions.append(f"{leaf} not in led")
-            condition = f"if {' and '.join(conditions)}: " if conditions else ""
-            self.put(f"{condition}led[{leaf}] = ({leaf}, {disposition}, {name!r}, {_text(pointer)}, {loss})")
-
     def _list(self, items: dict[str, Any], var: str, name: str, pointer: str) -> None:
         if all(not isinstance(i, tuple) and not presence(i) and solid(i) for i in items.values()) and "*" not in items:
             self.put(f"{var}[{name!r}] = [{', '.join(literal(i) for i in items.values())}]")
             for number, item in enumerate(items.values()):
-                self._enter(item, f"{pointer}/{number}")
+                self.ledger.enter(item, f"{pointer}/{number}")
             return
         values = self.out.name("l")
         self.put(f"{values} = []")
@@ -551,9 +401,9 @@ class _Writer:
             with self._given(child, presence(child)):
                 if selector == "*":
                     self.put(f"{values} = {literal(child)}")
-                    self._enter(child, f"{pointer}/0")
+                    self.ledger.enter(child, f"{pointer}/0")
                 elif solid(child):
-                    self._enter(child, here)
+                    self.ledger.enter(child, here)
                     self.put(f"{values}.append({literal(child)})")
                 else:
                     inner = self.out.name("o")
@@ -574,7 +424,7 @@ class _Writer:
             put(f"for i in range(1, count({each.group!r}, 0) + 1):")
         self.out.depth += 1
         put(f"p = f'{each.group}[{{i}}].'")
-        self.group, self.written = each.group, values
+        self.out.group, self.written = each.group, values
         tree = self._tree(each.rules, f"{scope}.{each.name}", step.slice.start if step.slice else {})
         self._fill(tree)
         if each.at_least:
@@ -593,7 +443,7 @@ class _Writer:
                     source.expression = ""
                 put(f"{name}d_{derived.name}.append({source.var})")
         if solid(tree):
-            self._enter(tree, pointer)
+            self.ledger.enter(tree, pointer)
             put(f"{values}.append({literal(tree)})")
         else:
             inner = self.out.name("o")
@@ -601,13 +451,13 @@ class _Writer:
             self._object(tree, inner, pointer)
             put(f"{values}.append({inner})")
         self.out.depth -= 1 + bool(anchors)
-        self.group = ""
+        self.out.group = ""
 
     def _at_least(self, each: Each, tree: Tree, scope: str, pointer: str) -> None:
         value, target, loss = each.at_least or ("", "", "")
         slot = self._slot(tree, paths.parse(target, self.document.slices))
         slot.forced = True
-        entry = f"('', {DEFAULTED!r}, {scope + '.' + each.name!r}, {_text(pointer + '/' + target)}, {loss!r})"
+        entry = f"('', {DEFAULTED!r}, {scope + '.' + each.name!r}, {shown(pointer + '/' + target)}, {loss!r})"
         self.put("if not i:")
         self.put(f"    {slot.var} = {value!r}; dfl.append({entry})")
 
@@ -620,7 +470,7 @@ class _Writer:
             if not several[0].each:
                 self._append_reference(several[0], f"i_{several[0].name}", values, refs.position)
                 continue
-            with self._repeated(group):
+            with self.out.repeated(group):
                 for resource in several:
                     self._append_reference(resource, f"l_{resource.name}[i]", values, refs.position)
 
@@ -637,26 +487,3 @@ class _Writer:
         shape = repr({**(step.slice.start if step.slice else {}), **value}).replace("'VALUE'", "n")
         self.put(f"# {scope}.{derived.name} ({derived.at.file}:{derived.at.line})")
         self.put(f"{values}.extend([{shape} for n in d_{derived.name}])")
-
-
-def _owners(document: Document) -> Counter[str]:
-    """How many rules may carry a letter path."""
-    owners: Counter[str] = Counter()
-    rules: list[Rule] = list(document.bundle_rules)
-    for resource in document.resources.values():
-        for rule in resource.rules:
-            rules.extend(rule.rules if isinstance(rule, Each) else [rule] if isinstance(rule, Rule) else [])
-    for rule in rules:
-        if rule.forward and not rule.also:
-            owners.update((*rule.sources, *rule.claims, *rule.letter_columns.values()))
-    owners.update(document.origin)
-    return owners
-
-
-def _starred(path: str) -> str:
-    """Expression for the leaf of repetition `k`."""
-    return f"f{path.replace('[*]', '[{k}]')!r}"
-
-
-def _text(pointer: str) -> str:
-    return f"f{pointer!r}" if "{" in pointer else repr(pointer)
