@@ -155,6 +155,7 @@ class Engine:
         kept: Mapping[str, Mapping[str, Value]] | None = None,
         sidecar: bool = False,
         ecpr_level: int = DEFAULT_LEVEL,
+        codes: Path | None = None,
         document: bool = False,
     ) -> None:
         self.folder = mappings or mappings_folder()
@@ -163,6 +164,7 @@ class Engine:
         self.encoding, self.cross_check = encoding, cross_check
         self.kept, self.sidecar = kept or {}, sidecar
         self.ecpr_level = ecpr_level
+        self._codes = codes
         self.document = document
 
     @cached_property
@@ -202,9 +204,10 @@ class Engine:
     @cached_property
     def packs(self) -> Library:
         """The compiled profile packs of the mapping folder; each is read when it is needed."""
+        from converter.fhir.codes import read_codes
         from converter.fhir.library import Library
 
-        return Library(self.folder / "profiles")
+        return Library(self.folder / "profiles", read_codes(self._codes) if self._codes else None)
 
     def profile(self, url: str) -> Profile | None:
         """The profile with that canonical (`url` or `url|version`): of the guide whose own it is, else of any pack."""

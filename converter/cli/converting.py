@@ -167,16 +167,21 @@ def _target_of(output: str | None, *, envelope: bool) -> str | None:
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("--profile", metavar="URL", help="Judge FHIR by this profile instead of the one that the Bundle names.")
+@click.option(
+    "--codes", metavar="CSV", type=click.Path(path_type=Path, exists=True), help="Table of codes of SKS, ICPC-2, …"
+)
 @_ecpr_level
 @shared
-def validate(settings: Settings, inputs: Sequence[str], profile: str | None, ecpr_level: int) -> int:
+def validate(
+    settings: Settings, inputs: Sequence[str], profile: str | None, codes: Path | None, ecpr_level: int
+) -> int:
     """Judge messages: EDIFACT and OIOXML by their letter definitions, FHIR by its profiles. Findings go to stdout."""
     from converter import runs
     from converter.sources import require
 
     require(inputs)
     reporter = settings.reporter(sys.stdout)
-    engine = engine_for(settings, reporter, ecpr_level=ecpr_level)
+    engine = engine_for(settings, reporter, ecpr_level=ecpr_level, codes=codes)
     if profile is not None and engine.profile(profile) is None:
         raise click.UsageError(f"--profile: no pack holds {profile}; `{NAME} profiles list` shows the packs")
     run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)

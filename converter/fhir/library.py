@@ -25,8 +25,10 @@ _NUMBERS = re.compile(r"\d+")
 class Library:
     """The packs of a folder. Choosing one reads the heads of all, and nothing else."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, codes: Mapping[str, dict[str, list[str]]] | None = None) -> None:
+        """`codes`: code systems that the packs do not hold, system -> code -> displays (codes.py)."""
         self.folder = folder
+        self._codes = codes or {}
         self._packs: dict[Path, Pack] = {}
         self._found: dict[tuple[str, int | None], Profile] = {}
 
@@ -90,7 +92,8 @@ class Library:
 
     def _pack(self, path: Path) -> Pack:
         if path not in self._packs:
-            self._packs[path] = Pack.load(path)
+            pack = self._packs[path] = Pack.load(path)
+            pack.systems.update({s: c for s, c in self._codes.items() if s not in pack.systems})
         return self._packs[path]
 
 

@@ -24,7 +24,7 @@ from typing import Any
 from comparison import NOT_FROM_PROFILES, Case, Keys, Leaf, differences, place_of
 
 from converter.fhir.packages import read_closure
-from converter.fhir.packs import build_pack
+from converter.fhir.packs import BASE, build_pack
 from converter.fhir.profiles import Pack, Profile
 from converter.issues import IssueLog, Severity
 
@@ -127,11 +127,11 @@ def ours(profile: Profile, file: Path) -> list[Leaf]:
 
 
 def profile_of(pack: Pack, file: Path) -> Profile:
-    """The profile that a Bundle claims, else the guide's message."""
+    """The profile that a Bundle claims, else the base definition: so the official validator does."""
     meta = json.loads(file.read_text("utf-8")).get("meta")
     listed = meta.get("profile") if isinstance(meta, dict) else None
     claimed = [c for c in listed if isinstance(c, str)] if isinstance(listed, list) else []
-    for url in [*claimed, *pack.bundle_profiles()]:
+    for url in [*claimed, BASE + "Bundle"]:
         profile = pack.profile(url.partition("|")[0])
         if profile is not None:
             return profile

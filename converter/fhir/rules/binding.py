@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from converter.fhir.codes import FORMS
 from converter.fhir.elements import Site
 from converter.fhir.rules.primitives import judge, right_primitive
 from converter.fhir.run import UNCHECKED_CODES, Run
@@ -48,6 +49,15 @@ UNKNOWN_CODE = declare(
     why="Nobody can know what it means.",
     help="Look for a misspelling, or for a code of another version of the code system.",
     source="FHIR R4, Coding.code",
+)
+MALFORMED_CODE = declare(
+    "PRO063",
+    "code-malformed",
+    Severity.WARNING,
+    "the code of {element} does not have the form of the codes of its code system",
+    why="No such code can exist in SKS, ICPC-2, SNOMED CT or LOINC: a digit is wrong, or the system is.",
+    help="Look for a slip, or for the wrong code system; `validate --codes` judges by a table of real codes.",
+    source="the code systems: forms and check digits",
 )
 DISPLAY = declare(
     "PRO031",
@@ -159,8 +169,10 @@ def emit_system(source: Source, site: Site) -> None:
 def right_system(value: dict[str, Any], run: Run) -> bool:
     """Whether `check_system` would find nothing."""
     system, code = value.get("system"), value.get("code")
-    if system.__class__ is not str or code.__class__ is not str or system not in run.pack.systems:
+    if system.__class__ is not str or code.__class__ is not str:
         return isinstance(system, str) == (system.__class__ is str) and isinstance(code, str) == (code.__class__ is str)
+    if system not in run.pack.systems:
+        return system not in FORMS or FORMS[system](code)
     known = run.pack.systems[system].get(code)
     return known is not None and ("display" not in value or _is_display(value["display"], known))
 
@@ -190,7 +202,11 @@ def right_concept(value: dict[str, Any], run: Run, codes: Codes) -> bool:
 def check_system(value: dict[str, Any], pointer: str, run: Run, site: Site) -> None:
     """Judge code and display of a Coding whose code system is in the pack, wherever the Coding stands."""
     system, code = value.get("system"), value.get("code")
-    if not isinstance(system, str) or system not in run.pack.systems or not isinstance(code, str) or not code:
+    if not isinstance(system, str) or not isinstance(code, str) or not code:
+        return
+    if system not in run.pack.systems:
+        if system in FORMS and not FORMS[system](code):
+            run.add(MALFORMED_CODE, pointer + "/code", site, value=code, element=site.leaf)
         return
     known = run.pack.systems[system].get(code)
     if known is None:
