@@ -16,6 +16,7 @@ from tests.cases import (
     Case,
     canonical,
     convert,
+    declared,
     differences,
     issue_lines,
     ledger_lines,
@@ -100,11 +101,10 @@ def _declared(forward: Outcome, back: Outcome) -> str | None:
     assert back.letter is not None, [i.message for i in back.issues]
     assert forward.ledger is not None
     assert back.ledger is not None
-    changes = differences(forward.letter.values, back.letter.values)
     losses = losses_by_leaf(forward.ledger, back.ledger)
-    undeclared = sorted(set(changes) - set(losses))
+    lines, undeclared = declared(forward.letter.values, back.letter.values, losses)
     assert not undeclared, f"changed on the way, and no ledger line names a loss: {undeclared}"
-    return "".join(f"{losses[leaf]} {change} {leaf}\n" for leaf, change in changes.items()) or None
+    return lines or None
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
