@@ -33,7 +33,9 @@ def message(kind: str) -> dict[str, Any]:
     document = kind == "document"
     resources = copy.deepcopy([*RESOURCES["discharge" if document else kind], *RESOURCES["common"]])
     if document:
+        # Nothing but the header refers to the receiver, and a document holds only what hangs together.
         resources = [r for r in resources if r["resourceType"] not in ("MessageHeader", "Provenance")]
+        resources = [r for r in resources if r["id"] != "receiver"]
     for resource in resources:
         resource["text"] = {"status": "generated", "div": DIV}
     return {
