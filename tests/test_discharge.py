@@ -121,12 +121,17 @@ def test_what_has_no_field_stands_in_the_text() -> None:
     assert accepted(outcome) == []
 
 
-def test_a_letter_that_should_never_have_been_sent_is_refused() -> None:
-    bundle = written()
-    only(bundle, "Composition")["status"] = "entered-in-error"
-    (outcome,) = ENGINE.convert(json.dumps(bundle).encode(), to="oioxml")
-    assert outcome.output is None
-    assert "MAP001" in {issue.code for issue in outcome.issues}
+@pytest.mark.parametrize("case", ["DIS01/full", "DIS02/full", "DIS07/full"])
+@pytest.mark.parametrize("activity", ["new-message", "retract-message"])
+@pytest.mark.parametrize("status", ["final", "entered-in-error"])
+def test_a_withdrawal_is_refused_whichever_place_tells_it(case: str, activity: str, status: str) -> None:
+    bundle = written(case)
+    only(bundle, "Composition")["status"] = status
+    only(bundle, "Provenance")["activity"]["coding"][0]["code"] = activity
+    (outcome,) = ENGINE.convert(json.dumps(bundle).encode(), to="oioxml", name="bundle.json")
+    refused = [i for i in outcome.issues if i.kind.code == "MAP001" and "FDI-01" in i.message]
+    assert bool(refused) == ((activity, status) != ("new-message", "final"))
+    assert (outcome.output is None) == bool(refused)
 
 
 def test_the_letter_of_a_message_written_in_fhir_is_stable() -> None:
