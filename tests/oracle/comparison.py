@@ -104,6 +104,7 @@ class Case:
         self._entries = bundle.get("entry") if isinstance(bundle, dict) else None
         self._bundle = bundle
         theirs = [self._placed(t) for t in theirs]
+        self._told = theirs
         # Entries of which both sides say that fullUrl, id or type are wrong.
         self._broken = _identities(mine) & _identities(theirs)
         self.mine = [m for m in mine if not self._repeats(m, mine)]
@@ -114,8 +115,8 @@ class Case:
         return [t for t in self.theirs if not any(near(t.place, m.place) for m in self.mine)]
 
     def alarms(self) -> list[Leaf]:
-        """Errors of ours that they do not have."""
-        return [m for m in self.mine if not any(near(t.place, m.place) for t in self.theirs)]
+        """Errors of ours that they do not have, not even as an echo."""
+        return [m for m in self.mine if not any(near(t.place, m.place) for t in self._told)]
 
     def _placed(self, leaf: Leaf) -> Leaf:
         """The entry whose fullUrl is meant, where the place names another."""
