@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from converter.cli import converting, flowing, looking, rehearsing, routing
+from converter.cli import batching, converting, flowing, looking, rehearsing, routing
 from converter.cli.exits import NAME, Program
 from converter.cli.options import examples
 from converter.version import VERSION
@@ -40,7 +40,14 @@ def _show_version(context: click.Context, wanted: bool) -> None:
         context.exit()
 
 
-for _command in (*converting.COMMANDS, *flowing.COMMANDS, *routing.COMMANDS, *looking.COMMANDS, *rehearsing.COMMANDS):
+for _command in (
+    *converting.COMMANDS,
+    *batching.COMMANDS,
+    *flowing.COMMANDS,
+    *routing.COMMANDS,
+    *looking.COMMANDS,
+    *rehearsing.COMMANDS,
+):
     program.add_command(_command)
 
 

@@ -1,0 +1,1 @@
+"""Many messages, restartable: planned into chunks, converted by worker processes, written once, accounted for."""

@@ -1,0 +1,121 @@
+"""What a run is asked to do, as plain data that the ledger stores and workers get, and what follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from converter.batch.chunk import Convert, Form
+from converter.engine import Engine, mappings_folder
+from converter.errors import InterchangeError
+from converter.issues import IssueLog
+from converter.limits import Limits
+from converter.rules import DEFAULT_LEVEL
+from converter.sources import Input
+from converter.vans import check
+from converter.version import VERSION
+
+if TYPE_CHECKING:
+    from converter.directory import Directory
+    from converter.engine import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of a run that decide what comes out. `mappings` and `sor` are paths; empty for none."""
+
+    to: str = "fhir"
+    validate: bool = True
+    files: bool = False
+    raw: bool = False
+    keep_duplicates: bool = False
+    accept: tuple[str, ...] = ()
+    letter_version: str = ""
+    encoding: str = ""
+    ecpr_level: int = DEFAULT_LEVEL
+    mappings: str = ""
+    sor: str = ""
+    limits: Limits = field(default_factory=Limits)
+
+    def form(self, attempt: int = 1) -> Form:
+        """What chunks are made into."""
+        return Form(self.files, self.raw, attempt)
+
+    def as_json(self) -> dict[str, Any]:
+        """For the ledger."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, stored: dict[str, Any]) -> Self:
+        """From the ledger."""
+        return cls(**{**stored, "limits": Limits(**stored["limits"]), "accept": tuple(stored["accept"])})
+
+    def __call__(self) -> Convert:
+        """What converts an input: made once in every worker."""
+        engine = engine_for(self)
+
+        def convert(item: Input) -> Iterator[Outcome]:
+            first = True
+            for outcome in engine.convert(item.data, to=self.to, name=item.display):
+                if item.envelope is not None:
+                    outcome.issues += check(item.envelope, outcome, engine.routes, first=first)
+                first = False
+                yield outcome
+
+        return convert
+
+
+@lru_cache(maxsize=1)
+def engine_for(options: Options) -> Engine:
+    """The engine of a run. Workers that are forked find the one that was loaded before."""
+    return Engine(
+        Path(options.mappings) if options.mappings else None,
+        directory=_directory(options.sor),
+        accept=frozenset(options.accept),
+        validate=options.validate,
+        limits=options.limits,
+        letter_version=options.letter_version or None,
+        encoding=options.encoding or None,
+        ecpr_level=options.ecpr_level,
+    )
+
+
+def _directory(path: str) -> Directory | None:
+    if not path:
+        return None
+    from converter.directory import Directory
+
+    return Directory.load(Path(path), IssueLog())
+
+
+def fingerprint(options: Options) -> dict[str, str]:
+    """What the outputs follow from beside the input, to be compared when a run goes on."""
+    wanted = options.as_json()
+    del wanted["mappings"], wanted["sor"]
+    text = json.dumps(wanted, sort_keys=True).encode()
+    try:
+        table = Path(options.sor).read_bytes() if options.sor else b""
+    except OSError as error:
+        raise InterchangeError(f"cannot read {options.sor}: {error.strerror}") from error
+    return {
+        "engine": VERSION,
+        "mappings": _folder_hash(Path(options.mappings) if options.mappings else mappings_folder()),
+        "organisations": hashlib.sha256(table).hexdigest() if table else "",
+        "options": hashlib.sha256(text).hexdigest(),
+    }
+
+
+def _folder_hash(folder: Path) -> str:
+    """A digest of the names and bytes of all files of a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape")
+        data = path.read_bytes()
+        digest.update(b"%d %d %s\n" % (len(name), len(data), name))
+        digest.update(data)
+    return digest.hexdigest()

@@ -1,0 +1,325 @@
+"""A run from its plan to its manifest; stopped anywhere, it goes on where it was and ends with the same bytes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+from converter.batch.chunk import FAULT, WORKER, State, merged
+from converter.batch.ledger import Key, Ledger, Part, create
+from converter.batch.options import Options, engine_for, fingerprint
+from converter.batch.plan import CHANGED, Chunks, paths_of, planned
+from converter.batch.protocol import (
+    DEAD,
+    FILES,
+    LEDGER,
+    LOCK,
+    MANIFEST,
+    PARTS,
+    RAW,
+    SUCCESS,
+    SUMMARY,
+    TEMPORARY,
+    give_names,
+    make_folder,
+    owned,
+    passed,
+    put,
+    sync_folder,
+    write_temporary,
+)
+from converter.batch.workers import Done, Factory, Job, Pool
+from converter.errors import InterchangeError, SinkError
+from converter.issues import Issue, IssueLog, Location, kind_of
+from converter.sinks import OutputRefusedError, refuse_inside, written
+from converter.sources import UNREADABLE
+
+COMPLETE, LIMIT, UNREAD, INTERRUPTED, TERMINATED = "complete", "limit", "unread", "interrupted", "terminated"
+_OWN = {kind.code for kind in (CHANGED, WORKER, FAULT)}
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When a run is to stop before its end: dead letters (a number, or per cent of what came in), seconds."""
+
+    dead: float | None = None
+    per_cent: bool = False
+    seconds: float | None = None
+
+
+class Progress(Protocol):
+    """Who is told how a run goes on."""
+
+    def advance(self, totals: dict[str, int], files: int, planned: int) -> None:
+        """So many messages have each state, so many files of the plan are done."""
+
+    def found(self, issues: Sequence[Issue]) -> None:
+        """Findings about inputs as a whole."""
+
+
+@dataclass(slots=True)
+class Ended:
+    """How a run ended: one of the words above, the sums, and what they are made of."""
+
+    how: str
+    totals: dict[str, int]
+    figures: dict[str, Any] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+
+
+def begin(folder: Path, arguments: Sequence[str], options: Options, log: IssueLog) -> None:
+    """Make a run folder with a plan. Raises `OutputRefusedError` for a folder that holds something already."""
+    paths = paths_of(arguments)
+    refuse_inside(folder, paths)
+    _refuse_used(folder)
+    make_folder(folder)
+    with owned(folder):
+        _refuse_used(folder)
+        for name in (PARTS, RAW, FILES, TEMPORARY):
+            make_folder(folder / name)
+        plan = list(planned(paths, log))
+        for issue in log:
+            if issue.kind is UNREADABLE:
+                raise SinkError(f"{issue.at.file}: {issue.message}; nothing was begun")
+        create(folder, {"options": options.as_json(), "fingerprint": fingerprint(options)}, plan)
+        sync_folder(folder)
+
+
+def _refuse_used(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputRefusedError(f"{folder} is a file; a run is a folder")
+    if (folder / LEDGER).exists():
+        raise OutputRefusedError(f"{folder} holds a run; `batch resume` goes on with it")
+    strange = (
+        {path.name for path in folder.iterdir()} - {PARTS, DEAD, FILES, TEMPORARY, LOCK} if folder.is_dir() else ()
+    )
+    if strange:
+        raise OutputRefusedError(f"{folder} is not empty and holds no run; name a new folder")
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[tuple[Ledger, Options]]:
+    """The ledger of a run that was begun, as its only owner. Raises `BusyError` and `InterchangeError`."""
+    if not folder.is_dir():
+        raise InterchangeError(f"there is no run folder {folder}")
+    with owned(folder):
+        ledger = Ledger(folder)
+        try:
+            yield ledger, Options.of(ledger.get("settings")["options"])
+        finally:
+            ledger.close()
+
+
+def resume(folder: Path, jobs: int, bounds: Bounds, progress: Progress, *, factory: Factory | None = None) -> Ended:
+    """Go on with a run until its end, or until something stops it.
+
+    Raises `InterchangeError` if mappings, organisation table or program are not those that it was begun with.
+    `factory` makes what converts; the engine, unless told otherwise.
+    """
+    with opened(folder) as (ledger, options):
+        _same(ledger, options)
+        if factory is None:
+            engine_for(options).load()
+        run = Run(folder, ledger, options, bounds, progress)
+        if ledger.get("complete"):
+            return run.ended(COMPLETE)
+        sweep(folder, ledger)
+        chunks = Chunks(ledger.plan(), ledger.done(), options.limits)
+        how = run.convert(chunks, Job(folder, factory or options, options.form()), jobs)
+        if how == COMPLETE:
+            run.finish()
+        ledger.say(how)
+        return run.ended(how)
+
+
+def _same(ledger: Ledger, options: Options) -> None:
+    before, now = ledger.get("settings")["fingerprint"], fingerprint(options)
+    names = {"engine": "version of the program", "mappings": "mapping files", "organisations": "organisation table"}
+    other = [name for key, name in names.items() if before[key] != now[key]]
+    if other:
+        raise InterchangeError(
+            f"not the same {' and '.join(other)} as when the run began: outputs would be of two kinds. "
+            "Put back what was there, or start a new run"
+        )
+
+
+def sweep(folder: Path, ledger: Ledger) -> None:
+    """Remove what a stopped run left and the ledger does not know."""
+    known = {part.name for part in ledger.parts()}
+    for top in (PARTS, DEAD, FILES, TEMPORARY):
+        for path in sorted((folder / top).rglob("*")):
+            if path.is_file() and path.relative_to(folder).as_posix() not in known:
+                path.unlink()
+    passed("swept")
+
+
+class Run:
+    """A run at work."""
+
+    def __init__(self, folder: Path, ledger: Ledger, options: Options, bounds: Bounds, progress: Progress) -> None:
+        self.folder, self.ledger, self.options = folder, ledger, options
+        self.bounds, self.progress = bounds, progress
+        self.totals = ledger.totals()
+        self.files, self.planned = ledger.progress()
+        self._stop = ""
+
+    # -- converting ----------------------------------------------------------------------------------------------------
+
+    def convert(self, chunks: Chunks, job: Job, jobs: int) -> str:
+        """Convert all chunks; returns how that ended. What is begun is always finished."""
+        until = None if self.bounds.seconds is None else time.monotonic() + self.bounds.seconds
+        with Pool(job, jobs) as pool, self._signals():
+            waiting = iter(chunks)
+            ready = next(waiting, None)
+            while pool.busy or (ready is not None and not self._stopped(until)):
+                while ready is not None and not self._stopped(until) and pool.take(ready):
+                    self._tell(chunks)
+                    ready = next(waiting, None)
+                for done in pool.done(0.5):
+                    self.commit(done)
+            self._tell(chunks)
+        if ready is not None:
+            return self._stop
+        return UNREAD if chunks.unread else COMPLETE
+
+    def _stopped(self, until: float | None) -> bool:
+        if not self._stop and ((until is not None and time.monotonic() >= until) or self._too_many()):
+            self._stop = LIMIT
+        return bool(self._stop)
+
+    def _too_many(self) -> bool:
+        if self.bounds.dead is None:
+            return False
+        dead = self.totals[State.DEAD] + self.totals[State.REFUSED]
+        allowed = self.bounds.dead * self.totals["in"] / 100 if self.bounds.per_cent else self.bounds.dead
+        return dead > allowed
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """The first Ctrl-C or SIGTERM lets what is begun be finished; the second one is obeyed at once."""
+        before: dict[int, Any] = {}
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self._stop = INTERRUPTED if number == signal.SIGINT else TERMINATED
+            signal.signal(number, before[number])
+
+        with suppress(ValueError):  # not in the main thread, so not ours to decide
+            for caught in (signal.SIGINT, signal.SIGTERM):
+                before[caught] = signal.signal(caught, stop)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def commit(self, done: Done) -> None:
+        """Write a chunk down: names, then the one transaction."""
+        chunk = done.chunk
+        give_names(self.folder, done.files)
+        self.ledger.commit(chunk.key, done.rows, done.files, done.figures, ended=chunk.ended, sources=chunk.files)
+        for row in done.rows:
+            self.totals[str(row.state)] += 1
+        self.totals["in"] += len(done.rows)
+        self.files += chunk.files
+        self.progress.advance(self.totals, self.files, self.planned)
+        self._report(done)
+
+    def _report(self, done: Done) -> None:
+        """Say what no converting of the input alone would say."""
+        places = {(p.source, p.number): p for p in done.chunk.pieces}
+        log = IssueLog()
+        for row in done.rows:
+            if row.code in _OWN:
+                item = places[row.source, row.piece].item
+                log.add(kind_of(row.code), Location(item.display, item.line, 1), what="see the dead letter")
+        if len(log):
+            self.progress.found(log.issues)
+
+    def _tell(self, chunks: Chunks) -> None:
+        if chunks.said:
+            self.progress.found(chunks.said)
+            chunks.said = []
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Find duplicates, write the manifest, and then the mark that all is there."""
+        if not self.options.keep_duplicates:
+            self._duplicates()
+        self.totals = self.ledger.totals()
+        check_sums(self.totals)
+        sweep(self.folder, self.ledger)
+        put(self.folder, SUMMARY, _json(summary(self.ledger, self.totals)))
+        put(self.folder, MANIFEST, _json(manifest(self.ledger, self.totals)))
+        put(self.folder, SUCCESS, b"")
+        with self.ledger.transaction():
+            self.ledger.put("complete", True)
+
+    def _duplicates(self) -> None:
+        if self.options.files:
+            self.ledger.mark_files()
+            return
+        for key, lines in self.ledger.duplicates():
+            part = self.ledger.part(key, "part")
+            assert part is not None
+            self._shorten(key, part, set(lines))
+
+    def _shorten(self, key: Key, part: Part, gone: set[int]) -> None:
+        """Write a part anew without some of its lines, under another name, so that no moment has neither."""
+        try:
+            kept = [
+                line
+                for number, line in enumerate((self.folder / part.name).read_bytes().splitlines(keepends=True), 1)
+                if number not in gone
+            ]
+            name = part.name.removesuffix(".ndjson") + f"-less{len(gone)}.ndjson"
+            file = write_temporary(self.folder, name, "part", b"".join(kept), len(kept))
+        except OSError as error:
+            raise written(self.folder / part.name, error) from error
+        give_names(self.folder, [file])
+        self.ledger.mark_lines(key, sorted(gone), part.name, file)
+        with suppress(OSError):
+            (self.folder / part.name).unlink()
+
+    def ended(self, how: str) -> Ended:
+        """The sums of what is written down."""
+        totals = self.ledger.totals()
+        check_sums(totals)
+        return Ended(how, totals, merged(self.ledger.figures()), self.ledger.codes())
+
+
+def check_sums(totals: dict[str, int]) -> None:
+    """What came in is what is accounted for."""
+    if totals["in"] != sum(totals[state] for state in State):
+        raise AssertionError("the ledger does not balance")
+
+
+def summary(ledger: Ledger, totals: dict[str, int]) -> dict[str, Any]:
+    """`summary.json`: messages by state, dispositions by letter type, issues by code, why messages are dead letters."""
+    return {"messages": totals, **merged(ledger.figures()), "dead": ledger.codes()}
+
+
+def manifest(ledger: Ledger, totals: dict[str, int]) -> dict[str, Any]:
+    """`manifest.json`: the files that belong to the result, in order, with their digests. Readers use no others."""
+    files: dict[str, list[dict[str, Any]]] = {"part": [], "dead": [], "file": [], "raw": []}
+    for part in ledger.parts():
+        entry = {"name": part.name, "lines": part.lines, "bytes": part.size, "sha256": part.sha256}
+        files[part.kind].append(entry)
+    names = {"part": "parts", "dead": "dead", "file": "files", "raw": "raw"}
+    return {
+        "format": "medcom-fhir batch 1",
+        **ledger.get("settings")["fingerprint"],
+        "totals": totals,
+        **{names[kind]: entries for kind, entries in files.items()},
+    }
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,277 @@
+"""The commands `batch …`: many messages, restartable."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from converter.cli.exits import CLEAN, FINDINGS, INPUT_OUTPUT, INTERRUPTED, TERMINATED
+from converter.cli.options import FOLDER, Settings, ended, examples, shared
+
+if TYPE_CHECKING:
+    from converter.batch.progress import Telling
+    from converter.batch.running import Bounds, Ended
+    from converter.reporter import Reporter
+
+LIMIT, BUSY = 3, 75
+_RUN = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group(
+    epilog=examples(
+        "batch run archive/ 2019.zip -o run --jobs 4    convert; every message is accounted for",
+        "batch resume run                               go on after whatever stopped it",
+        "batch verify run                               count and hash everything again",
+        "batch retry run --code MAP006                  once more for those that failed of this",
+        "batch status run                               how far it is and what happened",
+    )
+)
+def batch() -> None:
+    """Convert many messages; a run that was stopped anywhere goes on and gives the same bytes."""
+
+
+_jobs = click.option("--jobs", metavar="N", type=click.IntRange(1), help="Worker processes (default: one a processor).")
+_max_dead = click.option(
+    "--max-dead", metavar="N|N%", help="Stop (exit code 3) when more than this are dead letters; a number or per cent."
+)
+_max_time = click.option(
+    "--max-time", metavar="SECONDS", type=click.FloatRange(0), help="Stop (exit code 3) after this time; resumable."
+)
+
+
+@batch.command("run")
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
+@click.option("-o", "--output", "folder", metavar="RUN", type=_RUN, required=True, help="The folder of the run, new.")
+@_jobs
+@click.option("--to", type=click.Choice(("fhir", "oioxml", "edifact")), default="fhir", help="Target (default fhir).")
+@click.option("--no-validate", is_flag=True, help="Do not judge the result by its definition or profile.")
+@click.option("--letter-version", metavar="V", help="Version of the letters to write.")
+@click.option("--accept-loss", metavar="ID", multiple=True, help="Convert in spite of this blocking loss; repeatable.")
+@click.option("--encoding", type=click.Choice(("utf-8",)), help="Read EDIFACT bytes as UTF-8 whatever its label says.")
+@click.option(
+    "--files", is_flag=True, help="One file a message instead of NDJSON; always so with --to oioxml, edifact."
+)
+@click.option("--dead-raw", is_flag=True, help="Keep the bytes of dead letters (mode 0600): this is patient data.")
+@click.option("--keep-duplicates", is_flag=True, help="Write messages whose bytes came before as well.")
+@_max_dead
+@_max_time
+@shared
+def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) -> int:
+    """Convert INPUT (files, folders, patterns, archives, NDJSON) into a new folder RUN.
+
+    RUN/parts holds a Bundle a line in the order of the input; RUN/dead says of what could not be converted where it
+    stands and why, without values; RUN/manifest.json lists the files that count, RUN/_SUCCESS says that all is there.
+    Progress and findings go to stderr, the sums to stdout.
+    """
+    from converter.batch.options import Options
+    from converter.batch.running import begin, resume
+    from converter.issues import IssueLog
+
+    bounds = _bounds(wanted)
+    options = Options(
+        to=wanted["to"],
+        validate=not wanted["no_validate"],
+        files=wanted["files"] or wanted["to"] != "fhir",
+        raw=wanted["dead_raw"],
+        keep_duplicates=wanted["keep_duplicates"],
+        accept=tuple(sorted(set(wanted["accept_loss"]))),
+        letter_version=wanted["letter_version"] or "",
+        encoding=wanted["encoding"] or "",
+        mappings=_absolute(settings.mappings),
+        sor=_absolute(settings.sor),
+        limits=settings.limits,
+    )
+
+    def go(reporter: Reporter, telling: Callable[[], Telling]) -> Ended:
+        settings.directory(reporter)  # what is wrong with its rows is told once
+        log = IssueLog()
+        begin(folder, inputs, options, log)
+        reporter.add(log)
+        return resume(folder, wanted["jobs"] or _processors(), bounds, telling())
+
+    return _told(settings, folder, go)
+
+
+@batch.command("resume")
+@click.argument("folder", metavar="RUN", type=_RUN)
+@_jobs
+@_max_dead
+@_max_time
+@shared
+def resume_(settings: Settings, folder: Path, **wanted: Any) -> int:
+    """Go on with a run. It keeps the options that it was begun with; mapping files must be the same."""
+    from converter.batch.running import resume
+
+    bounds = _bounds(wanted)
+    _no_others(settings, mappings=False)
+    return _told(
+        settings, folder, lambda _, telling: resume(folder, wanted["jobs"] or _processors(), bounds, telling())
+    )
+
+
+@batch.command("retry")
+@click.argument("folder", metavar="RUN", type=_RUN)
+@click.option("--state", type=click.Choice(("dead", "refused")), help="Only messages with this state (default both).")
+@click.option("--code", metavar="CODE", help="Only messages that failed with this issue code.")
+@_jobs
+@shared
+def retry_(settings: Settings, folder: Path, state: str | None, code: str | None, jobs: int | None) -> int:
+    """Convert the dead letters of a complete run again, with the mappings of today; earlier attempts stay on record."""
+    from converter.batch.chunk import State
+    from converter.batch.retrying import STATES, retry
+
+    _no_others(settings, mappings=True)
+    states = STATES if state is None else (State(state),)
+    mappings = _absolute(settings.mappings) or None
+
+    def go(_: Reporter, telling: Callable[[], Telling]) -> Ended:
+        return retry(folder, jobs or _processors(), telling(), states=states, code=code, mappings=mappings)
+
+    return _told(settings, folder, go)
+
+
+@batch.command("verify")
+@click.argument("folder", metavar="RUN", type=FOLDER)
+@shared
+def verify_(settings: Settings, folder: Path) -> int:
+    """Count and hash the result of a run again and compare it with the ledger. Findings go to stdout."""
+    from converter.batch.verifying import verify
+    from converter.issues import IssueLog
+
+    reporter, log = settings.reporter(sys.stdout), IssueLog()
+    totals = verify(folder, log)
+    reporter.add(log)
+    reporter.note(_sums(totals))
+    return ended(reporter, tables={"totals": [totals]})
+
+
+@batch.command("status")
+@click.argument("folder", metavar="RUN", type=FOLDER)
+@shared
+def status(settings: Settings, folder: Path) -> int:
+    """How far a run is, and what happened when. Works while it runs."""
+    from converter.batch.ledger import Ledger
+
+    reporter, ledger = settings.reporter(sys.stdout), Ledger(folder, read_only=True)
+    try:
+        files, planned = ledger.progress()
+        totals, codes, events = ledger.totals(), ledger.codes(), ledger.events()
+        state = "complete" if ledger.get("complete") else "not complete"
+    finally:
+        ledger.close()
+    for at, what in events:
+        reporter.note(f"{at} {what}")
+    reporter.note(f"{state}: {files} of {planned} files")
+    reporter.note(_sums(totals))
+    for code, number in codes.items():
+        reporter.note(f"  {code or 'no code'}: {number}")
+    row = {"state": state, "files": files, "planned": planned, "totals": totals, "codes": codes}
+    reporter.finish({"status": [row]})
+    return CLEAN
+
+
+def _told(settings: Settings, folder: Path, go: Callable[[Reporter, Callable[[], Telling]], Ended]) -> int:
+    """Do it, tell how it went, and give the exit code that follows."""
+    from converter.batch.progress import Telling
+    from converter.batch.protocol import BusyError
+
+    reporter = settings.reporter(sys.stderr)
+    made: list[Telling] = []
+
+    def telling() -> Telling:
+        made.append(Telling(folder, None if settings.quiet or settings.form != "text" else sys.stderr, reporter.add))
+        return made[-1]
+
+    try:
+        end = go(reporter, telling)
+    except BusyError as error:
+        click.echo(f"{error}; wait for it, or stop it", err=True)
+        return BUSY
+    finally:
+        for one in made:
+            one.clear()
+    _close(folder, end, made[-1])
+    for line in _lines(folder, end):
+        reporter.note(line)
+    reporter.finish()
+    click.echo(json.dumps({"run": end.how, **end.totals, "skipped": end.figures["skipped"]}))
+    return _code(end)
+
+
+def _close(folder: Path, end: Ended, telling: Telling) -> None:
+    from converter.batch.ledger import Ledger
+
+    ledger = Ledger(folder, read_only=True)
+    try:
+        telling.figures(end.totals, *ledger.progress(), complete=end.how == "complete")
+    finally:
+        ledger.close()
+
+
+def _code(end: Ended) -> int:
+    stopped = {"limit": LIMIT, "unread": INPUT_OUTPUT, "interrupted": INTERRUPTED, "terminated": TERMINATED}
+    if end.how in stopped:
+        return stopped[end.how]
+    return FINDINGS if end.totals["dead"] or end.totals["refused"] else CLEAN
+
+
+def _lines(folder: Path, end: Ended) -> list[str]:
+    """The summary: by type, by issue, by state."""
+    lines = []
+    for type_, counts in end.figures["types"].items():
+        others = ", ".join(f"{name} {number}" for name, number in counts.items() if name != "messages")
+        lines.append(f"{type_}: {counts['messages']} messages; leaves: {others or 'none'}")
+    if end.figures["issues"]:
+        lines.append("issues: " + ", ".join(f"{code} {number}" for code, number in end.figures["issues"].items()))
+    if end.codes:
+        lines.append("not converted: " + ", ".join(f"{code} {number}" for code, number in end.codes.items()))
+    if end.figures["skipped"]:
+        lines.append(f"{end.figures['skipped']} files skipped that are no messages")
+    lines.append(_sums(end.totals))
+    if end.how != "complete":
+        what = {
+            "limit": "stopped by its limit",
+            "unread": "some files could not be read (above); everything else is done",
+        }.get(end.how, end.how)
+        lines.append(f"{what}; `batch resume {folder}` goes on")
+    return lines
+
+
+def _sums(totals: dict[str, int]) -> str:
+    states = ("ok", "dead", "duplicate", "refused")
+    return f"{totals['in']} in = " + " + ".join(f"{totals[state]} {state}" for state in states)
+
+
+def _bounds(wanted: dict[str, Any]) -> Bounds:
+    from converter.batch.running import Bounds
+
+    text = wanted["max_dead"]
+    if text is None:
+        return Bounds(seconds=wanted["max_time"])
+    number = text.removesuffix("%")
+    if not number.isascii() or not number.isdigit():
+        raise click.UsageError("--max-dead: a whole number, or a whole number and %")
+    return Bounds(float(number), text.endswith("%"), wanted["max_time"])
+
+
+def _no_others(settings: Settings, *, mappings: bool) -> None:
+    """A run keeps its options; one that is given anew must not look as if it were obeyed."""
+    if settings.sor is not None or (settings.mappings is not None and not mappings):
+        raise click.UsageError("a run keeps the mapping files and the organisation table that it was begun with")
+
+
+def _absolute(path: Path | None) -> str:
+    return os.path.abspath(path) if path is not None else ""
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+COMMANDS = (batch,)
