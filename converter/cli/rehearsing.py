@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from converter.cli.options import FOLDER, Settings, ended, examples, shared
+from converter.cli.options import FOLDER, NEW, Settings, ended, examples, shared
 
 if TYPE_CHECKING:
     from converter.rehearsal.testing import Engines
@@ -72,4 +73,60 @@ def test(settings: Settings, folder: Path | None, rewrite: bool, mapping: str, r
     return ended(reporter)
 
 
-COMMANDS = (test,)
+@click.command(
+    epilog=examples(
+        "diff main HEAD --corpus fixtures/letters               two revisions of the built-in mapping files",
+        "diff mappings my-mappings --corpus inbox/ -o diff.md   two folders; Markdown for a pull request",
+        "diff HEAD~1 mappings --corpus inbox/ --accept-loss ID  a new loss that is meant",
+    )
+)
+@click.argument("old")
+@click.argument("new")
+@click.option("--corpus", metavar="DIR", multiple=True, required=True, help="Messages to convert; may be repeated.")
+@click.option("--accept-loss", metavar="ID", multiple=True, help="A new loss under this id is meant; repeatable.")
+@click.option("--no-validate", is_flag=True, help="Do not judge the results, which takes half of the time.")
+@click.option("-o", "--output", metavar="FILE.md", type=NEW, help="Write the difference as Markdown too.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@shared
+def diff(settings: Settings, old: str, new: str, **wanted: Any) -> int:
+    """Convert a corpus with two versions of the mapping files and tell what changes.
+
+    OLD and NEW are folders, or git revisions of the mapping folder (--mappings, default: the built-in ones).
+    Exit code 1 if a loss is new and not accepted, or a message fails that did not.
+    """
+    from converter.engine import Engine, mappings_folder
+    from converter.issues import IssueLog
+    from converter.rehearsal import comparing
+    from converter.rehearsal.revisions import folder_of
+    from converter.sinks import refuse_existing, write_file
+    from converter.sources import inputs, require
+
+    require(wanted["corpus"])
+    if wanted["output"]:
+        refuse_existing(wanted["output"], force=wanted["force"])
+    reporter, log, mappings = settings.reporter(sys.stdout), IssueLog(), settings.mappings or mappings_folder()
+    directory = settings.directory(reporter)
+    with folder_of(old, mappings) as was, folder_of(new, mappings) as now:
+        older, newer = (
+            Engine(
+                _folder(settings, folder),
+                directory=directory,
+                limits=settings.limits,
+                validate=not wanted["no_validate"],
+            )
+            for folder in (was, now)
+        )
+        older.load()
+        newer.load()
+        found = comparing.compare(older, newer, inputs(wanted["corpus"], log, settings.limits))
+        shown = new if Path(new).is_dir() else os.path.relpath(mappings)
+        comparing.report(found, newer, frozenset(wanted["accept_loss"]), log, shown)
+    if wanted["output"]:
+        write_file(wanted["output"], comparing.markdown(found, old, new).encode(), force=wanted["force"])
+    reporter.note(comparing.text(found))
+    reporter.add(log)
+    tables = {"changes": [change.row() for change in found.changes.values()]}
+    return ended(reporter, tables={"messages": [found.messages], **tables})
+
+
+COMMANDS = (test, diff)
