@@ -229,7 +229,8 @@ class _Normal:
         for leaf in list(self.result):
             element = self.definition.leaf(leaf)
             assert element is not None
-            if element.const is None and element.path not in {re.sub(r"\[\d+\]", "", path) for path in wired}:
+            # A template may have a place for one of several only, which its path then names.
+            if element.const is None and not {element.path, re.sub(r"\[\d+\](?=\.)", "", leaf)} & wired:
                 del self.result[leaf]
 
     def _template(self, template: SegmentTemplate, loop: str, prefix: str) -> None:
