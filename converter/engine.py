@@ -107,8 +107,13 @@ class Outcome:
     ledger: Ledger | None = None
     kept: dict[str, Value] = field(default_factory=dict)
     message: str = ""
-    ids: dict[str, str] = field(default_factory=dict)
+    pair: tuple[Letter, Mapping[str, Any]] | None = None
     recognised: bool = True
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of both sides, for a state store. Nothing of a patient."""
+        return {} if self.pair is None else _ids(*self.pair)
 
     @property
     def target_leaves(self) -> int:
@@ -371,7 +376,7 @@ class Engine:
         self.narratives.add(bundle)
         outcome.bundle, outcome.message = bundle, _header(bundle).get("id", outcome.message)
         outcome.output = fhir.write_json(bundle)
-        outcome.ids = _ids(letter, bundle)
+        outcome.pair = letter, bundle
         if self.checking:
             found = IssueLog()
             self._check_bundle(bundle, found, outcome.name, mapping.bundle)
@@ -391,7 +396,7 @@ class Engine:
             return
         if self.checking:
             self._check_letter(letter, log)
-        outcome.ids = _ids(letter, bundle)
+        outcome.pair = letter, bundle
         outcome.output = self._written(letter, outcome.target, log)
 
     def _as_document(self, outcome: Outcome, message: dict[str, Any], log: IssueLog) -> None:
@@ -476,7 +481,6 @@ def _profiles(bundle: Mapping[str, Any]) -> list[str]:
 
 
 def _ids(letter: Letter, bundle: Mapping[str, Any]) -> dict[str, str]:
-    """The ids of both sides, for the state store. Nothing of a patient."""
     provenances = [
         str(e["resource"].get("id", ""))
         for e in bundle.get("entry", ())

@@ -208,9 +208,10 @@ class State:
 
     def add(self, outcome: Outcome) -> None:
         """Store what is known of a message. Keys of `Outcome.ids` that are no column are left out."""
-        if not outcome.ids:
+        ids = outcome.ids
+        if not ids:
             return
-        facts = {"type": outcome.type, "version": outcome.version, **outcome.ids}
+        facts = {"type": outcome.type, "version": outcome.version, **ids}
         row = [str(facts.get(name) or "") for name in COLUMNS]
         marks = ", ".join("?" * (len(COLUMNS) + 1))
         # What is not known this time (the group, on the way back) stays as an earlier run left it.
