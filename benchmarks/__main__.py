@@ -33,12 +33,12 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def all_rows(messages: int) -> list[Row]:
     """Every row, in the order of the table."""
-    from benchmarks import conversion, reading, types
+    from benchmarks import conversion, reading, types, validation
     from benchmarks.conversion import Parts
 
     letters = corpus(messages)
     parts = Parts.load()
-    behind = [*conversion.rows(letters, parts), *types.rows(messages, parts)]
+    behind = [*conversion.rows(letters, parts), *types.rows(messages, parts), *validation.rows(messages)]
     return [*reading.rows(letters, parts.plain.definitions), *behind]
 
 
@@ -97,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = f"{asked.messages} messages, {asked.rounds} rounds, medians, {clock} time, one core"
     print(f"{run}, Python {platform.python_version()}\n")
     print(table(results))
+    from benchmarks.validation import beside_official
+
+    print(f"\n{beside_official(results)}".rstrip())
     started = {} if asked.no_startup else startup(asked.rounds)
     if started:
         (bare, least), (ours, most) = started.items()
