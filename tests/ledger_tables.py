@@ -7,7 +7,7 @@ from itertools import groupby
 
 from converter.definitions import Definitions
 from converter.mapping import Mapping
-from converter.mapping.document import Declared, Document, Each, Rule
+from converter.mapping.document import Declared, Document, Rule
 from converter.mapping.guards import guard_paths
 
 Fate = tuple[str, str]
@@ -26,21 +26,11 @@ def allowed(table: dict[str, list[Fate]], path: str, *, sidecar: bool) -> set[Fa
 def fates(document: Document) -> dict[str, list[Fate]]:
     """Every field that the mapping speaks of, and what may become of it, the best first."""
     found: dict[str, list[Fate]] = {}
-    for path, fate in [*_origin(document), *(f for rule in _rules(document) for f in _of_rule(rule))]:
+    for path, fate in [*_origin(document), *(f for rule in document.rules() for f in _of_rule(rule))]:
         found.setdefault(path.replace("[*]", "").removeprefix("/"), []).append(fate)
     for declared in document.declared:
         found.setdefault(declared.leaf, []).append(_declared(declared))
     return {path: list(dict.fromkeys(those)) for path, those in found.items()}
-
-
-def _rules(document: Document) -> Iterator[Rule]:
-    yield from document.bundle_rules
-    for resource in document.resources.values():
-        for rule in resource.rules:
-            if isinstance(rule, Each):
-                yield from rule.rules
-            elif isinstance(rule, Rule):
-                yield rule
 
 
 def _of_rule(rule: Rule) -> Iterator[tuple[str, Fate]]:

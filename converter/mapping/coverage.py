@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.letter import pattern
-from converter.mapping.document import Document, Each, Rule
+from converter.mapping.document import Document, Rule
 from converter.yamlfile import fault
 
 UNKNOWN_LEAF = declare(
@@ -44,7 +44,7 @@ def unaccounted(document: Document, leaves: Callable[[str], set[str] | None]) ->
         return []
     log = IssueLog()
     used = set(document.origin)
-    for rule in _all_rules(document):
+    for rule in (*document.rules(), *document.back_rules):
         for path in _letter_paths(rule):
             if path in known:
                 used.add(path)
@@ -76,14 +76,3 @@ def _not_there(document: Document, rule: Rule, path: str, log: IssueLog) -> None
         log.add(INHERITED, rule.at, path=path, file=document.file, rule=f"{document.name}.{rule.name}")
     else:
         log.add(UNKNOWN_LEAF, rule.at, path=path, rule=f"{document.name}.{rule.name}")
-
-
-def _all_rules(document: Document) -> Iterator[Rule]:
-    yield from document.bundle_rules
-    yield from document.back_rules
-    for resource in document.resources.values():
-        for rule in resource.rules:
-            if isinstance(rule, Each):
-                yield from rule.rules
-            elif isinstance(rule, Rule):
-                yield rule

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -163,3 +163,13 @@ class Document:
     needed: list[str]
     bases: list[str]
     chosen: list[Choice]
+
+    def rules(self) -> Iterator[Rule]:
+        """Every rule of the Bundle and of its resources, those of lists too; not those of the way back alone."""
+        yield from self.bundle_rules
+        for resource in self.resources.values():
+            for rule in resource.rules:
+                if isinstance(rule, Each):
+                    yield from rule.rules
+                elif isinstance(rule, Rule):
+                    yield rule

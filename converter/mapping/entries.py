@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from converter.mapping.document import Document, Each, Rule
+from converter.mapping.document import Document, Rule
 from converter.mapping.source import LetterSource, starred
 from converter.mapping.targets import Slot, Tree
 
@@ -117,11 +117,7 @@ class LedgerSource:
 def _owners(document: Document) -> Counter[str]:
     """How many rules may carry a letter path."""
     owners: Counter[str] = Counter()
-    rules: list[Rule] = list(document.bundle_rules)
-    for resource in document.resources.values():
-        for rule in resource.rules:
-            rules.extend(rule.rules if isinstance(rule, Each) else [rule] if isinstance(rule, Rule) else [])
-    for rule in rules:
+    for rule in document.rules():
         if rule.forward and not rule.also:
             owners.update((*rule.sources, *rule.claims, *rule.letter_columns.values()))
     owners.update(document.origin)
