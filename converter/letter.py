@@ -61,7 +61,8 @@ class Letter:
 
     `counts` holds how often a repeating element occurs, by its id without the last index (`ClinicalInformation`).
     `refused`: the message was recognised and cannot be read on (no definition, broken beyond use); `values` is empty
-    then and the log says why. `places` are opaque; ask `locate`.
+    then and the log says why; `identity` holds the leaves that a receipt needs, as far as they are known, by their ids.
+    `places` are opaque; ask `locate`.
     """
 
     type: str
@@ -73,6 +74,7 @@ class Letter:
     places: Mapping[str, object] = field(default_factory=dict)
     source: Source | None = None
     refused: bool = False
+    identity: dict[str, str] = field(default_factory=dict)
 
     def locate(self, leaf: str) -> tuple[Location, ...]:
         """Where in the input a leaf stands; empty when the letter was not read from legacy bytes."""

@@ -27,6 +27,13 @@ _ecpr_level = click.option(
     help="How closely replacement CPR numbers are looked at: 0 form, 1 date, 2 issuer, 3 initials, 5 collisions.",
 )
 
+FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
+
+
+def _sent(of_what: str) -> Callable[[Any], Any]:
+    times = click.DateTime(["%Y-%m-%dT%H:%M:%S"])
+    return click.option("--sent", metavar="TIME", type=times, help=f"When the {of_what} are sent (default now).")
+
 
 @click.command(
     epilog=examples(
@@ -50,12 +57,7 @@ _ecpr_level = click.option(
 @click.option("--attempt", metavar="N", type=click.IntRange(1), default=1, help="Number of this sending (default 1).")
 @click.option("--accept-loss", metavar="ID", multiple=True, help="Convert in spite of this blocking loss; repeatable.")
 @click.option("--envelope", is_flag=True, help="Wrap every output in a VANSEnvelope, addressed as the message is.")
-@click.option(
-    "--sent",
-    metavar="TIME",
-    type=click.DateTime(["%Y-%m-%dT%H:%M:%S"]),
-    help="SentDateTime of the envelopes (default now).",
-)
+@_sent("envelopes")
 @click.option("--cross-check", is_flag=True, help="Read EDIFACT with a second, independent reader and compare.")
 @click.option("--encoding", type=click.Choice(("utf-8",)), help="Read EDIFACT bytes as UTF-8 whatever its label says.")
 @_ecpr_level
@@ -163,6 +165,7 @@ def _target_of(output: str | None, *, envelope: bool) -> str | None:
         "validate letter.edi",
         "validate bundle.json --format sarif > findings.sarif",
         "validate inbox/ --fail-on warning --quiet",
+        "validate inbox/ --receipts answers    a receipt for each interchange, positive or negative",
     )
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
@@ -170,12 +173,20 @@ def _target_of(output: str | None, *, envelope: bool) -> str | None:
 @click.option(
     "--codes", metavar="CSV", type=click.Path(path_type=Path, exists=True), help="Table of codes of SKS, ICPC-2, …"
 )
+@click.option("--receipts", metavar="FOLDER", type=FOLDER_OUT, help="Write the receipts of letters into this folder.")
+@click.option("--as-operator", is_flag=True, help="Refuse as a network operator does, not as the receiver.")
+@_sent("receipts")
+@click.option("--force", is_flag=True, help="Replace receipts that exist.")
 @_ecpr_level
 @shared
 def validate(
-    settings: Settings, inputs: Sequence[str], profile: str | None, codes: Path | None, ecpr_level: int
+    settings: Settings, inputs: Sequence[str], profile: str | None, codes: Path | None, ecpr_level: int, **wanted: Any
 ) -> int:
-    """Judge messages: EDIFACT and OIOXML by their letter definitions, FHIR by its profiles. Findings go to stdout."""
+    """Judge messages: EDIFACT and OIOXML by their letter definitions, FHIR by its profiles. Findings go to stdout.
+
+    Receipts are in the syntax of what they answer: negative ones for letters with errors, positive ones for letters
+    that ask for them.
+    """
     from converter import runs
     from converter.sources import require
 
@@ -185,8 +196,19 @@ def validate(
     if profile is not None and engine.profile(profile) is None:
         raise click.UsageError(f"--profile: no pack holds {profile}; `{NAME} profiles list` shows the packs")
     run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
-    judge = lambda item: engine.validate(item.data, name=item.display, profile=profile)  # noqa: E731
-    count = runs.validate(run, inputs, judge)
+
+    def judge(item: Input) -> Iterator[Outcome]:
+        return engine.validate(item.data, name=item.display, profile=profile)
+
+    if wanted["receipts"] is not None:
+        from converter.cli.answering import answering
+
+        sent = wanted["sent"] or datetime.now()
+        operator, force = wanted["as_operator"], wanted["force"]
+        with_receipts = answering(engine, judge, wanted["receipts"], sent, operator=operator, force=force)
+        count = runs.validate(run, inputs, with_receipts)
+    else:
+        count = runs.validate(run, inputs, judge)
     reporter.note(f"{count} messages checked: {runs.figures(run.summary)}")
     return ended(reporter, broken=run.broken)
 

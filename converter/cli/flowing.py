@@ -14,7 +14,7 @@ from converter.cli.options import Settings, ended, engine_for, examples, shared
 
 if TYPE_CHECKING:
     from converter.engine import Engine, Outcome
-    from converter.flows import Flow, Flows, FlowTable
+    from converter.flows import Beside, Flow, Flows, FlowTable
     from converter.runs import Run
     from converter.sources import Input
 
@@ -45,28 +45,30 @@ def flows(settings: Settings, corpus: Sequence[str], after: int | None, on: date
     flows.yaml of the mapping files. Table and findings go to stdout and hold places, never values of a message.
     """
     from converter import runs
-    from converter.flows import Flows
+    from converter.flows import Beside, Flows
     from converter.issues import IssueLog
     from converter.sources import require
 
     require(corpus)
     reporter = settings.reporter(sys.stdout)
     engine = engine_for(settings, reporter, validate=False)
-    table = _table(engine)
+    table = flow_table(engine)
     run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
-    found, log = Flows(table), IssueLog()
-    unread = _collect(run, corpus, engine, found, log)
+    found, beside, log = Flows(table), Beside(table), IssueLog()
+    unread = _collect(run, corpus, engine, (found, beside), log)
     day = on.date() if on else date.today()
     rows = [_row(flow, day) for flow in found.found(day, table.after if after is None else after, log)]
     for line in _lines(rows):
         reporter.note(line)
+    beside.report(log)
     run.report(log)
-    reporter.note(_summary(rows, found, unread))
+    reporter.note(_summary(rows, found, beside, unread))
     reporter.note(runs.figures(run.summary))
     return ended(reporter, broken=run.broken, tables={"flows": rows})
 
 
-def _table(engine: Engine) -> FlowTable:
+def flow_table(engine: Engine) -> FlowTable:
+    """The table of flows among the mapping files of an engine."""
     from converter.errors import InterchangeError
     from converter.flows import load_table
     from converter.flows.table import FILE
@@ -77,9 +79,9 @@ def _table(engine: Engine) -> FlowTable:
     return load_table(path)
 
 
-def _collect(run: Run, corpus: Sequence[str], engine: Engine, found: Flows, log: Any) -> int:
+def _collect(run: Run, corpus: Sequence[str], engine: Engine, into: tuple[Flows, Beside], log: Any) -> int:
     """Read the corpus; returns how many messages could not be read. What is wrong inside readable ones is not told."""
-    unread = 0
+    (found, beside), unread = into, 0
 
     def judge(item: Input) -> Iterator[Outcome]:
         for outcome in engine.letters(item.data, name=item.display):
@@ -91,6 +93,7 @@ def _collect(run: Run, corpus: Sequence[str], engine: Engine, found: Flows, log:
         for item, outcome in run.outcomes(corpus, judge, advance):
             if _readable(outcome) or found.is_other(outcome):
                 found.add(outcome, item.display, item.line, log)
+                beside.add(outcome, item.display, item.line)
             else:
                 unread += 1
     return unread
@@ -166,7 +169,7 @@ def _days(days: int | None) -> str:
     return "" if days is None else str(days)
 
 
-def _summary(rows: Sequence[dict[str, Any]], found: Flows, unread: int) -> str:
+def _summary(rows: Sequence[dict[str, Any]], found: Flows, beside: Beside, unread: int) -> str:
     states = [row["state"] for row in rows]
     referrals = len(states) - states.count("no referral")
     parts = [
@@ -174,13 +177,16 @@ def _summary(rows: Sequence[dict[str, Any]], found: Flows, unread: int) -> str:
         f"{states.count('other answer')} with another answer only",
         f"{states.count('no answer')} without an answer",
     ]
-    beside = [
+    others = [
         f"{states.count('no referral')} answers without a referral",
         f"{found.copies} copies",
         f"{found.others} messages of other types",
         f"{unread} not readable",
     ]
-    return ", ".join(parts) + "; " + ", ".join(beside)
+    kinds = {"attachments": beside.attachments, "receipts": beside.receipts}
+    beside_these = ", ".join(f"{number} {kind}" for kind, number in kinds.items() if number)
+    others[-2] += f", of them {beside_these}" if beside_these else ""
+    return ", ".join(parts) + "; " + ", ".join(others)
 
 
 COMMANDS = (flows,)

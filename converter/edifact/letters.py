@@ -50,14 +50,25 @@ def _letter(message: Message, definitions: Definitions, log: IssueLog, limits: L
     if definition is None:
         unh = message.header
         report_no_definition(log, unh.locate(2, 5), message.type, message.association)
-        letter.refused = True
-        return letter
+        return _refused(letter, message)
     if message.broken:  # the log says why
-        letter.refused = True
-        return letter
+        return _refused(letter, message)
     header = message.interchange.header
     segments = [header or Segment("UNB", []), *message.segments[:-1]]
     compiled(definition).read(segments, letter, log, limits, headless=header is None)
+    return _refused(letter, message) if letter.refused else letter
+
+
+def _refused(letter: Letter, message: Message) -> Letter:
+    """The letter as one that cannot be used, with what its envelope says of it."""
+    around = message.interchange
+    letter.refused = True
+    letter.identity = {
+        "Envelope.Identifier": around.reference,
+        "Letter.Identifier": message.reference,
+        "Sender.EANIdentifier": around.sender,
+        "Receiver.EANIdentifier": around.receiver,
+    }
     return letter
 
 

@@ -89,22 +89,22 @@ class Remembering:
         joins = () if row.is_referral else (*roles.get("referral", ()), *roles.get("episode", ()))
         return Message(
             row,
-            _place(outcome, (*joins, *roles["letter"]), display, line),
-            _place(outcome, patient, display, line),
+            place_of(outcome, (*joins, *roles["letter"]), display, line),
+            place_of(outcome, patient, display, line),
             letter=one(letter, roles["letter"]),
             status=one(letter, roles.get("status", ())),
-            episodes=tuple(self._digests(letter, roles.get("episode", ()))),
+            episodes=tuple(self.digests(letter, roles.get("episode", ()))),
             sender=one(letter, roles["sender"]),
             receiver=one(letter, roles["receiver"]),
             referral=one(letter, roles.get("referral", ())),
-            patient=tuple(self._digests(letter, patient)),
+            patient=tuple(self.digests(letter, patient)),
             minute=_minute(letter, (*roles["date"], *roles.get("time", ()))),
         )
 
     def _digest(self, letter: Letter, paths: Sequence[str]) -> Digest:
-        return next(self._digests(letter, paths), b"")
+        return next(self.digests(letter, paths), b"")
 
-    def _digests(self, letter: Letter, paths: Sequence[str]) -> Iterator[Digest]:
+    def digests(self, letter: Letter, paths: Sequence[str]) -> Iterator[Digest]:
         """The digests of all values at these paths that are no fillers."""
         for path in paths:
             for leaf in _leaves(letter, path):
@@ -145,7 +145,7 @@ def _minute(letter: Letter, paths: Sequence[str]) -> int:
     return at.toordinal() * _MINUTES_A_DAY + at.hour * 60 + at.minute
 
 
-def _place(outcome: Outcome, paths: Sequence[str], display: str, line: int) -> Location:
+def place_of(outcome: Outcome, paths: Sequence[str], display: str, line: int) -> Location:
     """Where the first of these leaves that the letter has stands; in a Bundle its pointer, in the Bundle's own line."""
     letter = outcome.letter
     assert letter is not None

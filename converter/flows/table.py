@@ -34,7 +34,10 @@ UNKNOWN = declare(
 FILE = "flows.yaml"
 ROLES = ("letter", "status", "date", "time", "episode", "sender", "receiver", "patient", "referral")
 _NEEDED = frozenset({"letter", "sender", "receiver", "date", "patient"})
-_PARTS = ("after", "roles", "fillers", "answered_by", "answers")
+_PARTS = ("after", "roles", "fillers", "answered_by", "answers", "attachments", "receipts")
+_PATHS = ("envelope", "letter", "sender")
+_KINDS = ("positive", "negative", "operator")
+_FORMS = ("original", "wanted", "head", "each", "refused", "refusals")
 
 Leaves = Callable[[str], "set[str] | None"]
 
@@ -53,12 +56,53 @@ class LetterRow:
 
 
 @dataclass(frozen=True)
+class AttachmentTable:
+    """Letter types that hold objects, the leaf with an object's id, and the leaf by which other letters name it."""
+
+    types: tuple[str, ...]
+    holds: str
+    named: str
+
+
+@dataclass(frozen=True)
+class ReceiptTable:
+    """Letter types that are receipts, how they name what they answer, and what is written into one.
+
+    `original` are the leaves of a message by what they are, `wanted` the values that ask for a positive receipt, the
+    three kinds pairs of type and version. `head`, `each` and `refused` give the leaves of a receipt with their values.
+    `refusals` holds reasons by how the code of an issue begins, `most` how many letters a receipt can name.
+    """
+
+    types: tuple[str, ...]
+    envelope: str
+    letter: str
+    sender: str
+    positive: tuple[str, str]
+    negative: tuple[str, str]
+    operator: tuple[str, str]
+    original: Mapping[str, str]
+    wanted: Mapping[str, str]
+    head: dict[str, str]
+    each: dict[str, str]
+    refused: dict[str, str]
+    refusals: Mapping[str, str]
+    most: int
+
+    @property
+    def unspecified(self) -> str:
+        """The reason where none fits: that of the last line."""
+        return list(self.refusals.values())[-1]
+
+
+@dataclass(frozen=True)
 class FlowTable:
     """The table: a row a letter type, after how many days a missing answer is reported, values that stand for none."""
 
     rows: Mapping[str, LetterRow]
     after: int
     fillers: frozenset[str]
+    attachments: AttachmentTable | None = None
+    receipts: ReceiptTable | None = None
 
     def asking(self, answer: str) -> tuple[str, ...]:
         """The referral types that are usually answered by letters of this type."""
@@ -77,6 +121,11 @@ def load_table(path: Path, leaves: Leaves | None = None, name: str = FILE) -> Fl
     if reader.faults:
         raise MappingError(f"{name}: {reader.faults[0].message}", reader.faults)
     return table
+
+
+def _kind(text: Any) -> tuple[str, str]:
+    type_, _, version = str(text).partition("@")
+    return type_, version
 
 
 class _Reader:
@@ -102,7 +151,46 @@ class _Reader:
             missing = sorted(_NEEDED - row.roles.keys())
             if missing:
                 self._wrong(document, f"{row.type} has no leaf for {', '.join(missing)}")
-        return FlowTable(rows, int(after), fillers)
+        return FlowTable(rows, int(after), fillers, self._attachments(document), self._receipts(document))
+
+    def _attachments(self, document: Mapping[str, Any]) -> AttachmentTable | None:
+        entry = document.get("attachments")
+        if entry is None:
+            return None
+        if not self._complete(entry, ("types", "holds", "named")):
+            return None
+        return AttachmentTable(tuple(self._texts(entry["types"])), str(entry["holds"]), str(entry["named"]))
+
+    def _receipts(self, document: Mapping[str, Any]) -> ReceiptTable | None:
+        entry = document.get("receipts")
+        if entry is None or not self._complete(entry, ("types", "most", *_PATHS, *_KINDS, *_FORMS)):
+            return None
+        kinds = {name: _kind(entry[name]) for name in _KINDS}
+        forms = {name: entry[name] for name in _FORMS}
+        for name in (n for n, kind in kinds.items() if not all(kind)):
+            self._wrong(entry[name], f"`{name}` is TYPE@VERSION")
+        for name, form in forms.items():
+            if not isinstance(form, Mapping) or not form:
+                self._wrong(form, f"`{name}` holds a value a leaf")
+        if not str(entry["most"]).isdigit() or not int(entry["most"]):
+            self._wrong(entry["most"], "`most` is a number of letters")
+        if self.faults:
+            return None
+        paths = {name: str(entry[name]) for name in _PATHS}
+        written = {name: {str(k): str(v) for k, v in form.items()} for name, form in forms.items()}
+        types = tuple(self._texts(entry["types"]))
+        return ReceiptTable(types, **paths, **kinds, **written, most=int(entry["most"]))  # type: ignore[arg-type]
+
+    def _complete(self, entry: Any, parts: tuple[str, ...]) -> bool:
+        """Whether an entry is a map with exactly these parts."""
+        if not isinstance(entry, Mapping):
+            self._wrong(entry, f"expected {{{', '.join(parts)}}}")
+            return False
+        self._only(entry, parts)
+        missing = [part for part in parts if part not in entry]
+        if missing:
+            self._wrong(entry, f"there is no {' and no '.join(missing)}")
+        return not missing
 
     def _rows(self, part: str, entries: Any) -> list[tuple[Str, dict[str, tuple[str, ...]], tuple[str, ...]]]:
         if not isinstance(entries, Mapping):
@@ -146,6 +234,8 @@ class _Reader:
     def check(self, table: FlowTable, leaves: Leaves) -> None:
         """Whether every type that the table names is there, and every leaf in one type at least that it is for."""
         known = {type_: leaves(type_) for row in table.rows.values() for type_ in (row.type, *row.answered_by)}
+        for beside in (table.attachments, table.receipts):
+            known |= {type_: leaves(type_) for type_ in (beside.types if beside is not None else ())}
         for type_, found in known.items():
             if found is None:
                 self.faults.append(fault(UNKNOWN, type_, what=f"letter type {type_}"))

@@ -149,7 +149,25 @@ class _Message:
         version_code = _head(element, namespace, "VersionCode")
         definition = self.definitions.by_oioxml(namespace, name, version_code)
         if definition is None:
-            return self._undefined(element, namespace, name, version_code)
+            return self._identified(self._undefined(element, namespace, name, version_code), element)
+        letter = self._read(element, definition, first=first, trusted=trusted)
+        return self._identified(letter, element) if letter.refused else letter
+
+    def _identified(self, letter: Letter, element: _Element) -> Letter:
+        """The refused letter with what a receipt needs to name it."""
+        asked = {
+            "Envelope.Identifier": (self.envelopes[0] if self.envelopes else None, ("Identifier",)),
+            "Letter.Identifier": (element, ("Letter", "Identifier")),
+            "Sender.EANIdentifier": (element, ("Sender", "EANIdentifier")),
+            "Receiver.EANIdentifier": (element, ("Receiver", "EANIdentifier")),
+        }
+        for leaf, (top, path) in asked.items():
+            found = None if top is None else top.find("/".join(f"{{*}}{name}" for name in path))
+            letter.identity[leaf] = plain_value((found.text if found is not None else "") or "").strip(" ")
+        return letter
+
+    def _read(self, element: _Element, definition: Definition, *, first: bool, trusted: bool) -> Letter:
+        namespace, _, name = element.tag[1:].rpartition("}")
         refused = Letter(definition.type, definition.version, "oioxml", refused=True)
         if not trusted:
             return refused
