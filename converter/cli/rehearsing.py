@@ -129,4 +129,48 @@ def diff(settings: Settings, old: str, new: str, **wanted: Any) -> int:
     return ended(reporter, tables={"messages": [found.messages], **tables})
 
 
-COMMANDS = (test, diff)
+@click.command(
+    epilog=examples(
+        "cover                                      what the examples of the built-in mapping files exercise",
+        "cover my-mappings --corpus inbox/          with a corpus too",
+        "cover -o coverage.html --fail-under 100    a page; exit code 1 below 100 % of the rules",
+    )
+)
+@click.argument("folder", required=False, type=FOLDER)
+@click.option("--corpus", metavar="DIR", multiple=True, help="Messages to run besides the examples; may be repeated.")
+@click.option("--fail-under", metavar="N", type=float, default=0.0, help="Lowest share of rules, in per cent.")
+@click.option("--fail-under-rows", metavar="N", type=float, default=0.0, help="Lowest share of rows of code maps.")
+@click.option("-o", "--output", metavar="PAGE.html", type=NEW, help="Write a page too.")
+@click.option("--force", is_flag=True, help="Replace the page if it exists.")
+@_ROOT
+@shared
+def cover(settings: Settings, folder: Path | None, root: Path | None, **wanted: Any) -> int:
+    """Tell which rules, guards, rows of code maps and fields of letters the examples exercise, there and back.
+
+    A rule is exercised where it gave a value or accounted for one; a guard where it has held and not held.
+    """
+    from converter.cli.exits import FINDINGS
+    from converter.issues import IssueLog
+    from converter.rehearsal import coverage
+    from converter.sinks import refuse_existing, write_file
+    from converter.sources import inputs, require
+
+    require(wanted["corpus"])
+    folder = _folder(settings, folder)
+    if wanted["output"]:
+        refuse_existing(wanted["output"], force=wanted["force"])
+    reporter, log = settings.reporter(sys.stdout), IssueLog()
+    corpus = inputs(wanted["corpus"], log, settings.limits) if wanted["corpus"] else ()
+    engines = _engines(settings, folder, validate=False)
+    found = coverage.cover(engines, root or folder.resolve().parent, corpus, log, os.path.relpath(folder))
+    coverage.report(found, log)
+    reporter.add(log)
+    if wanted["output"]:
+        write_file(wanted["output"], coverage.page(found).encode(), force=wanted["force"])
+    reporter.note(coverage.summary(found))
+    below = found.per_cent("rules") < wanted["fail_under"] or found.per_cent("rows") < wanted["fail_under_rows"]
+    code = ended(reporter, tables={"items": [item.row() for item in found.items]})
+    return code or (FINDINGS if below else code)
+
+
+COMMANDS = (test, cover, diff)

@@ -24,7 +24,7 @@ from converter.mapping.running import Context, Raw, claim, origin_value
 from converter.mapping.taking import Taking
 from converter.yamlfile import load
 
-__all__ = ["Context", "Mapping", "Mappings"]
+__all__ = ["Compiler", "Context", "Mapping", "Mappings", "compiled"]
 
 REFUSED_BY_LOSS = declare(
     "MAP001",
@@ -68,11 +68,23 @@ UNREADABLE = declare(
 )
 
 
+Compiler = Callable[[str, str, str, Dict[str, Any]], Callable[..., Any]]
+"""Makes a function of generated source, its name, a title for tracebacks, and the objects that it needs."""
+
+
 class Mapping:
     """One compiled mapping. `source_forward` and `source_backward` are the generated Python of the two directions."""
 
-    def __init__(self, document: Document, codes: Dict[str, CodeMap], losses: Dict[str, Loss]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        codes: Dict[str, CodeMap],
+        losses: Dict[str, Loss],
+        compiler: Compiler | None = None,
+    ) -> None:
+        """Compile a document. `compiler` stands in for `compiled`, for those who watch the generated code run."""
         self.document, self.losses = document, losses
+        make = compiler or compiled
         self.name, self.letter, self.bundle = document.name, document.letter, document.bundle
         there, back = forward.generate(document, codes), backward.generate(document, codes)
         self.source_forward = "def to_fhir(letter, ctx):\n" + "\n".join(there.lines) + "\n"
@@ -85,8 +97,8 @@ class Mapping:
             "walk": walk,
             "Node": Node,
         }
-        self._forward = _compiled(self.source_forward, "to_fhir", f"{self.name} to FHIR", known)
-        self._backward = _compiled(self.source_backward, "from_fhir", f"{self.name} from FHIR", back.objects)
+        self._forward = make(self.source_forward, "to_fhir", f"{self.name} to FHIR", known)
+        self._backward = make(self.source_backward, "from_fhir", f"{self.name} from FHIR", back.objects)
         self._sections = backward.compile_back(document, codes)
         self._messages = {
             (kind.code, loss.id): kind.message.format(what=loss.what, loss=loss.id)
@@ -203,7 +215,7 @@ def _place(locate: Callable[[str], tuple[Location, ...]], leaf: str, file: str) 
     return find
 
 
-def _compiled(source: str, name: str, title: str, known: Dict[str, Any]) -> Callable[..., Any]:
+def compiled(source: str, name: str, title: str, known: Dict[str, Any]) -> Callable[..., Any]:
     """Execute generated source under a name that tracebacks can show."""
     file = f"<generated {title}>"
     linecache.cache[file] = (len(source), None, source.splitlines(True), file)

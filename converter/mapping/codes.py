@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from converter.errors import MappingError
-from converter.issues import Issue, Severity, declare
-from converter.yamlfile import Map, Seq, Str, fault, load
+from converter.issues import Issue, Location, Severity, declare
+from converter.yamlfile import Map, Seq, Str, fault, load, place
 
 BAD_CODES = declare(
     "LNT060",
@@ -45,6 +45,7 @@ class CodeMap:
     name: str
     columns: Mapping[str, str]
     rows: tuple[Mapping[str, str], ...]
+    places: tuple[Location, ...] = ()
 
     def table(self, by: tuple[str, ...], *, back: bool) -> dict[tuple[str, ...], Mapping[str, str]]:
         """Rows by the values of these columns; on the way back without rows marked `back: no`; the first row wins."""
@@ -114,7 +115,9 @@ def _code_map(document: Map, faults: _Faults) -> CodeMap | None:
         _check_unique(good, tuple(c for c, s in columns.items() if s == side), side, faults)
     # Plain strings: what a row gives ends up in Bundles, which travel between processes without places in YAML.
     plain = tuple({str(key): str(value) for key, value in row.items()} for row in good)
-    return CodeMap(str(name), {str(key): str(value) for key, value in columns.items()}, plain)
+    return CodeMap(
+        str(name), {str(key): str(value) for key, value in columns.items()}, plain, tuple(place(row) for row in good)
+    )
 
 
 def _row_is_good(row: object, columns: Map, faults: _Faults) -> bool:
