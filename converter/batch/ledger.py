@@ -16,6 +16,7 @@ from converter.batch.protocol import LEDGER, TEMPORARY, Written, passed
 from converter.errors import InterchangeError, SinkError
 
 _APPLICATION, _VERSION = 0x4D434642, 1
+# Keys come first in each table: SQLite 3.40 takes others for damage in tables without row ids.
 _SCHEMA = """
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE source (
@@ -34,8 +35,8 @@ CREATE TABLE msg (
     line INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (source, piece, ordinal)) WITHOUT ROWID;
 CREATE INDEX msg_chunk ON msg (first, k, attempt);
 CREATE TABLE earlier (
-    source INTEGER NOT NULL, piece INTEGER NOT NULL, ordinal INTEGER NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL,
-    attempt INTEGER NOT NULL, PRIMARY KEY (source, piece, ordinal, attempt)) WITHOUT ROWID;
+    source INTEGER NOT NULL, piece INTEGER NOT NULL, ordinal INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    state TEXT NOT NULL, code TEXT NOT NULL, PRIMARY KEY (source, piece, ordinal, attempt)) WITHOUT ROWID;
 CREATE TABLE event (at TEXT NOT NULL, what TEXT NOT NULL);
 """
 
@@ -178,7 +179,7 @@ class Ledger:
     def _keep_earlier(self, rows: Sequence[Row]) -> int:
         """Keep what an earlier attempt said of these messages; returns how many it knew."""
         return self._database.executemany(
-            "INSERT INTO earlier SELECT source, piece, ordinal, state, code, attempt FROM msg "
+            "INSERT INTO earlier SELECT source, piece, ordinal, attempt, state, code FROM msg "
             "WHERE source=? AND piece=? AND ordinal=?",
             [(r.source, r.piece, r.ordinal) for r in rows],
         ).rowcount

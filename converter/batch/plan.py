@@ -108,8 +108,13 @@ class Chunks:
             return
         chunk, waiting = Chunk(Key(files[0].n, 0)), len(self.unread)
         for file in files:
+            before = len(self.unread)
             pieces = list(self.pieces(file))
-            chunk.pieces += pieces if is_unchanged(file) else [_changed(file)]
+            if not is_unchanged(file):
+                # That it is gone is no reason to wait for it.
+                del self.unread[before:]
+                pieces = [_changed(file)]
+            chunk.pieces += pieces
         chunk.files = len(files)
         if len(self.unread) == waiting:
             yield chunk
@@ -117,16 +122,18 @@ class Chunks:
     def _container(self, file: Planned) -> Iterator[Chunk]:
         if file.n in self._closed:
             return
-        waiting = len(self.unread)
+        waiting, given = len(self.unread), set[int]()
         for chunk in _cut(file.n, self.pieces(file)):
-            if len(self.unread) != waiting:
-                return
             if not is_unchanged(file):
                 # What is done stays; the place of the next chunk is taken by the record of the change.
-                k = next(k for k in count() if (file.n, k) not in self.done)
+                del self.unread[waiting:]
+                k = next(k for k in count() if (file.n, k) not in self.done and k not in given)
                 yield Chunk(Key(file.n, k), [_changed(file)], ended=CLOSED)
                 return
+            if len(self.unread) != waiting:
+                return
             if chunk.key[:2] not in self.done:
+                given.add(chunk.key.k)
                 yield chunk
 
     def pieces(self, file: Planned) -> Iterator[Piece]:

@@ -84,9 +84,10 @@ def owned(folder: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder that only its owner can enter."""
+    """Make a folder, and those above it, that only their owner can enter."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for missing in reversed([p for p in (path, *path.parents) if not p.is_dir()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise written(path, error) from error
 

@@ -82,7 +82,7 @@ def begin(folder: Path, arguments: Sequence[str], options: Options, log: IssueLo
     make_folder(folder)
     with owned(folder):
         _refuse_used(folder)
-        for name in (PARTS, RAW, FILES, TEMPORARY):
+        for name in (PARTS, DEAD, RAW, FILES, TEMPORARY):
             make_folder(folder / name)
         plan = list(planned(paths, log))
         for issue in log:
@@ -185,6 +185,8 @@ class Run:
                 for done in pool.done(0.5):
                     self.commit(done)
             self._tell(chunks)
+        if chunks.unread:
+            self.progress.found(chunks.unread)
         if ready is not None:
             return self._stop
         return UNREAD if chunks.unread else COMPLETE

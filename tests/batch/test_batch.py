@@ -1,0 +1,454 @@
+"""Runs of many messages: order, sums, restart, dead letters, what may go wrong with inputs, outputs and processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.batch import protocol, running
+from converter.batch.ledger import LEDGER
+from converter.batch.options import Options
+from converter.batch.retrying import retry
+from converter.batch.running import COMPLETE, INTERRUPTED, LIMIT, TERMINATED, UNREAD, Bounds, begin, resume
+from converter.batch.verifying import verify
+from converter.batch.workers import Factory
+from converter.cli import program as commands
+from converter.errors import InterchangeError, SinkError
+from converter.issues import IssueLog
+from converter.sinks import OutputRefusedError
+from tests.batch import cheap, corpus
+from tests.batch.kills import result_of
+
+HERE = Path(__file__).resolve().parents[2]
+
+
+def started(run: Path, *inputs: Path, **options: Any) -> None:
+    options.setdefault("mappings", str(HERE / "mappings" / "letters"))
+    begin(run, [str(path) for path in inputs], Options(**options), IssueLog())
+
+
+def gone_on(
+    run: Path, jobs: int = 2, bounds: Bounds | None = None, factory: Factory = cheap.factory, told: Any = None
+) -> running.Ended:
+    end = resume(run, jobs, bounds or Bounds(), told or cheap.Silent(), factory=factory)
+    states = ("ok", "dead", "duplicate", "refused")
+    assert end.totals["in"] == sum(end.totals[state] for state in states)
+    return end
+
+
+def lines_of(run: Path) -> list[bytes]:
+    """The lines of the parts, in the order of the manifest."""
+    manifest = json.loads((run / "manifest.json").read_bytes())
+    return [line for part in manifest["parts"] for line in (run / part["name"]).read_bytes().splitlines()]
+
+
+def codes(run: Path) -> list[str]:
+    log = IssueLog()
+    verify(run, log)
+    return sorted({issue.code for issue in log})
+
+
+def dead(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for path in sorted((run / "dead").glob("*.ndjson")) for line in path.open()]
+
+
+def expected(numbers: range) -> list[bytes]:
+    return [b'{"id":"%s"}' % hashlib.sha256(corpus.letter(n)).hexdigest().encode() for n in numbers]
+
+
+def program(*words: object, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "converter", "batch", *map(str, words)]
+    return subprocess.run(command, cwd=HERE, capture_output=True, check=False, **more)
+
+
+# Order, sums, duplicates
+
+
+def test_output_has_the_order_of_the_input_whatever_the_workers(tmp_path: Path) -> None:
+    inputs = tmp_path / "in"
+    corpus.folder(inputs / "a", range(450))
+    corpus.zipped(inputs / "b.zip", range(450, 900))
+    corpus.tarred(inputs / "c.tgz", range(900, 1100))
+    for jobs in (1, 3):
+        started(tmp_path / f"run{jobs}", inputs)
+        end = gone_on(tmp_path / f"run{jobs}", jobs)
+        assert end.totals == {"in": 1100, "ok": 1100, "dead": 0, "duplicate": 0, "refused": 0}
+    assert lines_of(tmp_path / "run1") == expected(range(1100))
+    assert result_of(tmp_path / "run1") == result_of(tmp_path / "run3")
+    assert codes(tmp_path / "run1") == []
+
+
+@pytest.mark.parametrize("form", ["lines", "files", "kept"])
+def test_messages_that_came_before_are_duplicates(form: str, tmp_path: Path) -> None:
+    inputs, run = tmp_path / "in", tmp_path / "run"
+    corpus.folder(inputs / "a", range(30))
+    corpus.zipped(inputs / "b.zip", range(20, 50))
+    started(run, inputs, files=form == "files", keep_duplicates=form == "kept")
+    end = gone_on(run)
+    assert end.totals["duplicate"] == (0 if form == "kept" else 10)
+    assert end.totals["ok"] == (60 if form == "kept" else 50)
+    if form == "files":
+        assert len([p for p in (run / "files").rglob("*") if p.is_file()]) == 50
+    else:
+        assert lines_of(run) == expected(range(30)) + expected(range(20 if form == "kept" else 30, 50))
+    assert codes(run) == []
+
+
+def test_files_and_folders_are_private(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(5))
+    (tmp_path / "in" / "x.edi").write_bytes(corpus.broken(1))
+    started(tmp_path / "run", tmp_path / "in", raw=True)
+    gone_on(tmp_path / "run")
+    for path in [tmp_path / "run", *(tmp_path / "run").rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+# Stopping
+
+
+@pytest.mark.parametrize(("number", "how"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)])
+def test_signal_lets_chunks_be_finished(number: int, how: str, tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(900))
+    for name in ("run", "undisturbed"):
+        started(tmp_path / name, tmp_path / "in")
+
+    class Stopping(cheap.Silent):
+        def advance(self, totals: dict[str, int], files: int, planned: int) -> None:
+            os.kill(os.getpid(), number)
+
+    end = gone_on(tmp_path / "run", 1, told=Stopping())
+    assert end.how == how
+    assert end.totals["in"] == 200
+    assert codes(tmp_path / "run") == ["BAT022"]
+    assert gone_on(tmp_path / "run").how == COMPLETE
+    gone_on(tmp_path / "undisturbed")
+    assert result_of(tmp_path / "run") == result_of(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds(dead=3), Bounds(dead=5, per_cent=True), Bounds(seconds=0)], ids=["number", "per cent", "time"]
+)
+def test_limits_stop_a_run_that_can_go_on(bounds: Bounds, tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(700))
+    for number in range(0, 60, 3):
+        (tmp_path / "in" / f"{number:07d}.edi").write_bytes(corpus.broken(number))
+    started(tmp_path / "run", tmp_path / "in")
+    end = gone_on(tmp_path / "run", 1, bounds)
+    assert end.how == LIMIT
+    assert end.totals["in"] < 700
+    end = gone_on(tmp_path / "run")
+    assert end.totals["dead"] == 20
+    assert end.totals["in"] == 700
+    assert codes(tmp_path / "run") == []
+
+
+# What goes wrong with messages and processes
+
+
+def test_worker_that_dies_costs_only_the_message_that_killed_it(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(300))
+    (tmp_path / "in" / "0000007.edi").write_bytes(cheap.POISON)
+    told = cheap.Silent()
+    started(tmp_path / "run", tmp_path / "in")
+    end = gone_on(tmp_path / "run", told=told)
+    assert (end.totals["ok"], end.totals["dead"]) == (299, 1)
+    assert told.issues == ["BAT021"]
+    assert [letter["input"].rpartition("/")[2] for letter in dead(tmp_path / "run")] == ["0000007.edi"]
+    assert codes(tmp_path / "run") == []
+
+
+def test_fault_of_our_own_is_a_dead_letter_that_can_be_tried_again(tmp_path: Path) -> None:
+    run, told = tmp_path / "run", cheap.Silent()
+    corpus.folder(tmp_path / "in", range(20))
+    (tmp_path / "in" / "x.edi").write_bytes(corpus.broken(1))
+    started(run, tmp_path / "in", raw=True)
+    end = gone_on(run, factory=cheap.failing, told=told)
+    assert end.totals == {"in": 21, "ok": 19, "dead": 2, "duplicate": 0, "refused": 0}
+    assert told.issues == ["SYS021"]
+    assert "never shown" not in "".join(map(str, dead(run)))
+    kept = [path.read_bytes() for path in sorted((run / "dead" / "raw").iterdir())]
+    assert sorted(kept) == sorted([corpus.letter(13), corpus.broken(1)])
+    end = retry(run, 1, cheap.Silent(), code="SYS021", factory=cheap.factory)
+    assert end.totals == {"in": 21, "ok": 20, "dead": 1, "duplicate": 0, "refused": 0}
+    assert lines_of(run)[-1:] == expected(range(13, 14))
+    assert [letter["attempt"] for letter in dead(run)] == [1, 1]
+    assert retry(run, 1, cheap.Silent(), factory=cheap.factory).totals == end.totals
+    assert sorted(letter["attempt"] for letter in dead(run)) == [1, 1, 3]
+    assert codes(run) == []
+
+
+def test_run_folder_has_one_owner(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(3))
+    started(tmp_path / "run", tmp_path / "in")
+    holder = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'r+'); fcntl.lockf(f, fcntl.LOCK_EX)\n"
+        "print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holder, tmp_path / "run" / "lock"], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        done = program("resume", tmp_path / "run")
+        assert done.returncode == 75
+        assert b"in use by another process" in done.stderr
+        other.kill()
+    assert gone_on(tmp_path / "run").how == COMPLETE
+
+
+# What goes wrong with inputs
+
+
+@pytest.mark.parametrize("change", ["content", "removed"])
+def test_file_that_changed_is_not_read_and_the_others_are(change: str, tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(10))
+    corpus.zipped(tmp_path / "in" / "z.zip", range(10, 500))
+    started(tmp_path / "run", tmp_path / "in")
+    if change == "removed":
+        (tmp_path / "in" / "0000003.edi").unlink()
+    else:
+        (tmp_path / "in" / "0000003.edi").write_bytes(corpus.letter(3) + b"\n")
+    told = cheap.Silent()
+    assert gone_on(tmp_path / "run", 1, told=told).totals["dead"] == 1
+    assert told.issues == ["BAT020"]
+    assert [letter["code"] for letter in dead(tmp_path / "run")] == ["BAT020"]
+    assert codes(tmp_path / "run") == []
+
+
+def test_archive_that_changes_during_the_run_is_left(tmp_path: Path) -> None:
+    archive = corpus.zipped(tmp_path / "z.zip", range(900))
+    started(tmp_path / "run", archive)
+
+    class Changing(cheap.Silent):
+        def advance(self, totals: dict[str, int], files: int, planned: int) -> None:
+            os.utime(archive, ns=(1, totals["in"]))
+
+    end = gone_on(tmp_path / "run", 1, told=Changing())
+    assert end.totals["dead"] == 1
+    assert 200 <= end.totals["ok"] < 900
+    assert end.how == COMPLETE
+    assert codes(tmp_path / "run") == []
+    assert gone_on(tmp_path / "run").totals == end.totals
+
+
+def test_archive_that_is_cut_off_gives_what_stands_before(tmp_path: Path) -> None:
+    archive = corpus.tarred(tmp_path / "c.tar.gz", range(500))
+    archive.write_bytes(archive.read_bytes()[:-2000])
+    started(tmp_path / "run", archive)
+    end = gone_on(tmp_path / "run")
+    assert end.totals["dead"] == 1
+    assert 200 < end.totals["ok"] < 500
+    assert [letter["code"] for letter in dead(tmp_path / "run")] == ["BAT004"]
+    assert codes(tmp_path / "run") == []
+
+
+def test_unreadable_file_leaves_its_chunk_for_another_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.folder(tmp_path / "in", range(300))
+    started(tmp_path / "run", tmp_path / "in")
+    real: Callable[..., bytes] = __import__("converter.sources").sources.read_whole
+
+    def read(file: Any, limits: Any) -> bytes:
+        if file.name.endswith("0000250.edi"):
+            raise OSError(5, "Input/output error")
+        return real(file, limits)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("converter.sources.read_whole", read)
+        told = cheap.Silent()
+        end = gone_on(tmp_path / "run", told=told)
+    assert (end.how, end.totals["in"], told.issues) == (UNREAD, 200, ["BAT001"])
+    assert not (tmp_path / "run" / "_SUCCESS").exists()
+    assert gone_on(tmp_path / "run").totals["ok"] == 300
+    assert lines_of(tmp_path / "run") == expected(range(300))
+
+
+def test_files_that_are_no_messages_are_counted_apart(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(3))
+    (tmp_path / "in" / "notes.txt").write_text("hello", encoding="utf-8")
+    pattern = str(tmp_path / "*" / "[0n]*")
+    begin(tmp_path / "run", [pattern, str(tmp_path / "in")], Options(validate=False), IssueLog())
+    end = resume(tmp_path / "run", 1, Bounds(), cheap.Silent())
+    assert end.figures["skipped"] == 1
+    assert end.totals == {"in": 7, "ok": 3, "dead": 1, "duplicate": 3, "refused": 0}
+
+
+# What goes wrong with outputs
+
+
+def test_small_disk_stops_the_run_which_can_go_on(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(900))
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root mounts a small disk")
+    try:
+        started(disk / "run", tmp_path / "in")
+        with pytest.raises(SinkError, match=r"run.*(No space left|disk is full|disk I/O)"):
+            gone_on(disk / "run")
+        subprocess.run(["mount", "-o", "remount,size=50m", disk], check=True)
+        assert gone_on(disk / "run").how == COMPLETE
+        started(tmp_path / "clean", tmp_path / "in")
+        gone_on(tmp_path / "clean")
+        assert result_of(disk / "run") == result_of(tmp_path / "clean")
+    finally:
+        subprocess.run(["umount", disk], check=False)
+
+
+def test_output_that_cannot_grow_ends_with_its_exit_code(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(40))
+    run = tmp_path / "run"
+    begin(run, [str(tmp_path / "in")], Options(validate=False), IssueLog())
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))"
+    code = f"{limited}\nfrom converter.cli import main\nmain()"
+    words = [sys.executable, "-c", code, "batch", "resume", run, "--jobs", "1"]
+    done = subprocess.run(words, cwd=HERE, capture_output=True, check=False)
+    assert done.returncode == 74, done.stderr
+    assert str(run).encode() in done.stderr
+    assert b"too large" in done.stderr
+    assert gone_on(run).totals["ok"] == 40
+    assert codes(run) == []
+
+
+def test_folder_that_cannot_be_made_is_an_output_error(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(1))
+    done = program("run", tmp_path / "in", "-o", "/proc/no/run")
+    assert done.returncode == 74
+    assert b"cannot write /proc/no/run" in done.stderr
+
+
+def test_folder_that_is_used_is_refused(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(1))
+    started(tmp_path / "run", tmp_path / "in")
+    with pytest.raises(OutputRefusedError, match="batch resume"):
+        started(tmp_path / "run", tmp_path / "in")
+    with pytest.raises(OutputRefusedError, match="not empty"):
+        started(tmp_path, tmp_path / "in")
+    with pytest.raises(OutputRefusedError, match="inside the input folder"):
+        started(tmp_path / "in" / "run", tmp_path / "in")
+    with pytest.raises(InterchangeError, match="no such file"):
+        started(tmp_path / "other", tmp_path / "nothing")
+    with pytest.raises(InterchangeError, match="standard input"):
+        begin(tmp_path / "other", ["-"], Options(), IssueLog())
+    with pytest.raises(InterchangeError, match="no run folder"):
+        gone_on(tmp_path / "other")
+
+
+def test_resume_with_other_mappings_is_refused(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(1))
+    (tmp_path / "mappings").mkdir()
+    (tmp_path / "mappings" / "a.yaml").write_text("a: 1", encoding="utf-8")
+    started(tmp_path / "run", tmp_path / "in", mappings=str(tmp_path / "mappings"))
+    (tmp_path / "mappings" / "a.yaml").write_text("a: 2", encoding="utf-8")
+    done = program("resume", tmp_path / "run")
+    assert done.returncode == 2
+    assert b"not the same mapping files" in done.stderr
+
+
+def test_damaged_ledger_is_said_to_be_one(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(1))
+    started(tmp_path / "run", tmp_path / "in")
+    (tmp_path / "run" / LEDGER).write_bytes(b"no database at all" * 100)
+    with pytest.raises(InterchangeError, match="damaged"):
+        gone_on(tmp_path / "run")
+
+
+def test_unwritable_ledger_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus.folder(tmp_path / "in", range(1))
+    started(tmp_path / "run", tmp_path / "in")
+
+    def full(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("converter.batch.ledger.passed", full)
+    with pytest.raises(SinkError, match="disk is full"):
+        gone_on(tmp_path / "run")
+
+
+# Verifying
+
+
+def test_verify_finds_what_was_changed(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    corpus.folder(tmp_path / "in", range(250))
+    (tmp_path / "in" / "x.edi").write_bytes(corpus.broken(1))
+    started(run, tmp_path / "in")
+    gone_on(run)
+    assert codes(run) == []
+    part = sorted((run / "parts").iterdir())[0]
+    whole = part.read_bytes()
+    for damaged in (whole[:-1], whole.replace(b"a", b"b", 1), b""):
+        part.write_bytes(damaged)
+        assert codes(run) == ["BAT023"]
+    part.unlink()
+    assert codes(run) == ["BAT023"]
+    part.write_bytes(whole)
+    (run / "parts" / "more.ndjson").write_bytes(b"{}\n")
+    assert codes(run) == ["BAT024"]
+    (run / "parts" / "more.ndjson").unlink()
+    for name in (protocol.SUCCESS, protocol.MANIFEST):
+        kept = (run / name).read_bytes()
+        (run / name).unlink()
+        assert codes(run) == ["BAT023"]
+        (run / name).write_bytes(kept)
+    assert codes(run) == []
+    with sqlite3.connect(run / LEDGER) as ledger:
+        ledger.execute("DELETE FROM msg WHERE source=3")
+    assert codes(run) == ["BAT023", "BAT025"]
+
+
+# The command
+
+
+def test_command_gives_what_convert_gives(tmp_path: Path) -> None:
+    inputs, run = tmp_path / "in", tmp_path / "run"
+    corpus.folder(inputs, range(6))
+    (inputs / "x.edi").write_bytes(corpus.broken(1))
+    done = program("run", inputs, "-o", run, "--no-validate", "--jobs", "2", "--max-dead", "50%", "--max-time", "600")
+    assert done.returncode == 1, done.stderr
+    sums = {"run": "complete", "in": 7, "ok": 6, "dead": 1, "duplicate": 0, "refused": 0, "skipped": 0}
+    assert json.loads(done.stdout) == sums
+    assert b"7 in = 6 ok + 1 dead + 0 duplicate + 0 refused" in done.stderr
+    assert json.loads(done.stderr.splitlines()[0])["event"] == "progress"
+    command = [sys.executable, "-m", "converter", "convert", inputs, "--no-validate", "-o", tmp_path / "all.ndjson"]
+    subprocess.run(command, cwd=HERE, capture_output=True, check=False)
+    assert b"\n".join(lines_of(run)) + b"\n" == (tmp_path / "all.ndjson").read_bytes()
+    assert program("verify", run).returncode == 0
+    shown = program("status", run, "--format", "json")
+    assert json.loads(shown.stdout)["status"][0]["codes"] == {"EDI033": 1}
+    assert b'medcom_fhir_batch_messages{state="ok"} 6' in (run / "metrics.prom").read_bytes()
+    assert b"medcom_fhir_batch_complete 1" in (run / "metrics.prom").read_bytes()
+    for words, code in (
+        (["resume", run], 1),
+        (["retry", run, "--jobs", "1"], 1),
+        (["run", inputs, "-o", run], 2),
+        (["run", inputs, "-o", tmp_path / "other", "--max-dead", "some"], 2),
+        (["resume", run, "--mappings", inputs], 2),
+    ):
+        with pytest.raises(SystemExit) as left:
+            commands.main(["batch", *map(str, words)])
+        assert left.value.code == code
+
+
+def test_command_that_is_interrupted_says_so(tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(2000))
+    command = [sys.executable, "-m", "converter", "batch", "run", tmp_path / "in", "-o", tmp_path / "run"]
+    words = [*command, "--no-validate", "--jobs", "1"]
+    with subprocess.Popen(words, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        until = time.monotonic() + 60
+        while not list((tmp_path / "run" / "parts").glob("*")) and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert json.loads(output)["run"] == "interrupted"
+    assert b"batch resume" in errors
