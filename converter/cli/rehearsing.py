@@ -173,4 +173,42 @@ def cover(settings: Settings, folder: Path | None, root: Path | None, **wanted: 
     return code or (FINDINGS if below else code)
 
 
-COMMANDS = (test, cover, diff)
+@click.command(
+    epilog=examples(
+        "mutate                                      every fault in the built-in mapping files",
+        "mutate --since main --fail-under 90         only rules that changed since a revision",
+        "mutate my-mappings --mapping NAME --jobs 4  only what one mapping is made of",
+    )
+)
+@click.argument("folder", required=False, type=FOLDER)
+@click.option("--since", metavar="REV", default="", help="Only rules that changed since this git revision.")
+@click.option("--mapping", metavar="NAME", default="", help="Only what this mapping is made of.")
+@click.option("--jobs", metavar="N", type=click.IntRange(1), help="Processes at once (default: one a processor).")
+@click.option("--fail-under", metavar="N", type=float, default=0.0, help="Lowest score, in per cent.")
+@_ROOT
+@shared
+def mutate(settings: Settings, folder: Path | None, root: Path | None, **wanted: Any) -> int:
+    """Put faults into the mapping files one at a time, and tell which of them no example notices.
+
+    Each rule, guard, default, constant, loss and row of a code map is dropped or altered, in memory only.
+    """
+    from converter.cli.exits import FINDINGS
+    from converter.issues import IssueLog
+    from converter.rehearsal import mutating
+
+    folder = _folder(settings, folder)
+    reporter, log = settings.reporter(sys.stdout), IssueLog()
+    engines = _engines(settings, folder, validate=False)
+    if wanted["mapping"] and engines.of_table(settings.sor).mappings.named(wanted["mapping"]) is None:
+        raise click.UsageError(f"--mapping: there is no mapping {wanted['mapping']}")
+    jobs = wanted["jobs"] or os.cpu_count() or 1
+    where = root or folder.resolve().parent
+    score = mutating.mutate(engines, where, log, jobs=jobs, since=wanted["since"], only=wanted["mapping"])
+    mutating.report(score, log, os.path.relpath(folder))
+    reporter.add(log)
+    reporter.note(f"{score.mutants} mutants, {len(score.survivors)} survived: score {score.per_cent:.1f} %")
+    code = ended(reporter, tables={"mutants": [score.mutants], "survivors": list(mutating.rows(score))})
+    return code or (FINDINGS if score.per_cent < wanted["fail_under"] else code)
+
+
+COMMANDS = (test, cover, diff, mutate)
