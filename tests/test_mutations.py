@@ -1,7 +1,7 @@
 """Altering or truncating any sample anywhere never gives a traceback, and no wrong count or reference is accepted.
 
 A seeded sweep over all samples: mutants of bytes and segments and cut files. Every run judges 4,000, of which every
-tenth is converted too; the long tests 200,000, in eight parts. All 20,000 of a part would take `make test` a minute more.
+tenth is converted too; the long tests 200,000, in eight parts. 20,000 would take `make test` a minute more.
 """
 
 from __future__ import annotations
