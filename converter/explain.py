@@ -21,6 +21,7 @@ from converter.mapping.guards import compile_guard
 from converter.places import leaf_locator
 from converter.renderings import neutral
 from converter.renderings import page as kind_page
+from converter.yamlfile import load
 
 if TYPE_CHECKING:
     from converter.definitions import Definitions
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from converter.sources import Input
 
 HIDDEN = "•••"
+NAMES = "names.yaml"
+"""The file among the mapping files that says what letter types are called."""
 _HOMELESS = {
     "ignored": "left out",
     "lost": "lost",
@@ -490,24 +493,37 @@ def import_all_kinds() -> None:
             importlib.import_module(module.name)
 
 
-def subject(word: str, definitions: Definitions) -> str | None:
-    """The page of an issue code, or of a letter type (`DIS91`, `DIS91@D9133L`); None if it is neither."""
+def subject(word: str, definitions: Definitions, names: Path | None = None) -> str | None:
+    """The page of an issue code, or of a letter type (`DIS91`, `DIS91@D9133L`); None if it is neither.
+
+    `names` is the file with what letter types are called. Raises `MappingError` if it does not load.
+    """
     kind = catalog().get(word.upper())
     if kind is not None:
         return kind_page(kind)
     type_, _, version = word.partition("@")
     versions = definitions.types.get(type_.upper().removeprefix("X") if type_ not in definitions.types else type_, ())
     found = definitions.get(type_.upper().removeprefix("X"), version or next(iter(versions), ""))
-    return definition_text(found) if found else None
+    return definition_text(found, _called(found.type, names)) if found else None
 
 
-def definition_text(definition: Any) -> str:
-    """A letter type in one version: one row a leaf."""
+def _called(type_: str, names: Path | None) -> str:
+    """The Danish and English name of a letter type; empty if none is known."""
+    known = load(names).get(type_) if names is not None and names.is_file() else None
+    return (
+        ", ".join(f"{known[language]} ({language})" for language in ("da", "en") if language in known) if known else ""
+    )
+
+
+def definition_text(definition: Any, called: str = "") -> str:
+    """A letter type in one version: its names, whether it has an EDIFACT form, and one row a leaf."""
     rows = [("leaf", "type", "card.", "EDIFACT", "OIOXML"), *(tuple(row) for row in definition.table())]
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = [
         f"{definition.type} {definition.version} (OIOXML: {definition.root}, VersionCode {definition.version_code})"
     ]
+    lines += [called] if called else []
+    lines += [] if definition.edifact else ["OIOXML only: the EDIFACT layout of this version is not published"]
     for row in rows:
         lines.append(
             "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()

@@ -21,6 +21,7 @@ from converter.engine import Engine
 from converter.explain import Explanation, Leaf, Origin, explanation
 from converter.issues import IssueLog, catalog
 from converter.sources import Input
+from converter.yamlfile import load
 
 ROOT = Path(__file__).resolve().parents[1]
 LETTERS = ROOT / "fixtures" / "letters" / "DIS91"
@@ -370,6 +371,17 @@ def test_a_letter_type_is_shown_as_its_table(engine: Engine) -> None:
         assert "PNA" in shown
     assert explain.subject("DIS91@D0000L", engine.definitions) is None
     assert explain.subject("NONSENSE", engine.definitions) is None
+
+
+def test_a_letter_type_is_shown_with_its_names(engine: Engine) -> None:
+    def lines(word: str) -> list[str]:
+        return (explain.subject(word, engine.definitions, engine.folder / explain.NAMES) or "").splitlines()
+
+    assert lines("DIS20")[1] == "Indlæggelsesadvis (da), notification of admission (en)"
+    assert lines("DIS01@D0134L")[2] == "OIOXML only: the EDIFACT layout of this version is not published"
+    assert lines("REF12")[1].startswith("leaf ")
+    assert run("explain", "CTL03").stdout.splitlines()[1] == "Positiv kvittering (da), positive receipt (en)"
+    assert set(load(engine.folder / explain.NAMES)) <= set(engine.definitions.types)
 
 
 def test_show_prints_what_was_compiled() -> None:

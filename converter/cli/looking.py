@@ -36,7 +36,8 @@ def explain(settings: Settings, subject: str, output: Path | None, force: bool) 
     if output is not None:
         raise click.UsageError(f"{subject}: no such file; only messages have a page")
     explaining.import_all_kinds()
-    found = explaining.subject(subject, Engine(settings.mappings).definitions)
+    engine = Engine(settings.mappings)
+    found = explaining.subject(subject, engine.definitions, engine.folder / explaining.NAMES)
     if found is None:
         raise click.UsageError(f"{subject} is no file, issue code or letter type; `{NAME} doctor` lists the types")
     click.echo(found, nl=False)
