@@ -69,8 +69,9 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
     stands and why, without values; RUN/manifest.json lists the files that count, RUN/_SUCCESS says that all is there.
     Progress and findings go to stderr, the sums to stdout.
     """
-    from converter.batch.options import Options
+    from converter.batch.options import Options, engine_for
     from converter.batch.running import begin, resume
+    from converter.cli.converting import check_names
     from converter.issues import IssueLog
 
     bounds = _bounds(wanted)
@@ -87,6 +88,8 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
         sor=_absolute(settings.sor),
         limits=settings.limits,
     )
+
+    check_names(engine_for(options), wanted["accept_loss"], wanted["letter_version"])
 
     def go(reporter: Reporter, telling: Callable[[], Telling]) -> Ended:
         settings.directory(reporter)  # what is wrong with its rows is told once

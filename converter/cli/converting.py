@@ -99,7 +99,7 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         ecpr_level=wanted["ecpr_level"],
         document=wanted["to_document"],
     )
-    _check_names(engine, wanted["accept_loss"], wanted["letter_version"])
+    check_names(engine, wanted["accept_loss"], wanted["letter_version"])
     records = runs.Records(
         ledger=LedgerFile(wanted["ledger"], force=force) if wanted["ledger"] else None,
         sidecar=sidecar,
@@ -119,7 +119,7 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
     return ended(reporter, broken=run.broken)
 
 
-def _check_names(engine: Engine, losses: Sequence[str], version: str | None) -> None:
+def check_names(engine: Engine, losses: Sequence[str], version: str | None) -> None:
     """A misspelt name must not look as if it had been obeyed."""
     unknown = [loss for loss in losses if loss not in engine.mappings.losses]
     if unknown:

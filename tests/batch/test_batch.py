@@ -432,6 +432,7 @@ def test_command_gives_what_convert_gives(tmp_path: Path) -> None:
         (["retry", run, "--jobs", "1"], 1),
         (["run", inputs, "-o", run], 2),
         (["run", inputs, "-o", tmp_path / "other", "--max-dead", "some"], 2),
+        (["run", inputs, "-o", tmp_path / "other", "--accept-loss", "none"], 2),
         (["resume", run, "--mappings", inputs], 2),
     ):
         with pytest.raises(SystemExit) as left:
