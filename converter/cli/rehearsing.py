@@ -39,7 +39,7 @@ def _engines(settings: Settings, folder: Path, *, validate: bool = True) -> Engi
         "test                                     the examples of the built-in mapping files",
         "test my-mappings --format junit          for a build server",
         "test my-mappings --rewrite               accept what comes out now",
-        "test --mapping DIS91-carecommunication   one mapping only",
+        "test --mapping NAME                      one mapping only",
     )
 )
 @click.argument("folder", required=False, type=FOLDER)

@@ -27,7 +27,8 @@ _TURNS = (
 _SNOMED = re.compile(r"[1-9][0-9]{5,17}\Z")
 _LOINC = re.compile(r"([0-9]{1,7})-([0-9])\Z")
 _LOINC_PART = re.compile(r"L[APGL][0-9]+-[0-9]\Z")
-_SKS = re.compile(r"[A-ZÆØÅ][A-ZÆØÅ0-9]{1,9}\Z")
+# Post-coordination joins codes with a plus sign (dk-core: DS721+TUL1).
+_SKS = re.compile(r"[A-ZÆØÅ][A-ZÆØÅ0-9]{1,9}(?:\+[A-ZÆØÅ][A-ZÆØÅ0-9]{1,9})*\Z")
 _ICPC = re.compile(r"[A-Z*-][0-9]{2}(?:[0-9]{2})?\Z")
 
 
