@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,6 +133,38 @@ def mappings_folder() -> Path:
     """The mapping files that came with the package: beside it in a checkout, inside it in a wheel."""
     packed = Path(str(resources.files("converter"))) / "_mappings"
     return packed if packed.is_dir() else packed.parents[1] / "mappings"
+
+
+class _Content:
+    """What the mapping files say, compiled. Engines over the same unchanged files share it; no message is in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def definitions(self) -> Definitions:
+        return Definitions.load(self.folder / "letters", lazily=True)
+
+    @cached_property
+    def mappings(self) -> Mappings:
+        return Mappings.load(self.folder, self.definitions.leaves)
+
+    @cached_property
+    def narratives(self) -> Narratives:
+        from converter.fhir.narrative import Narratives
+
+        return Narratives.load()
+
+
+def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, time and size of every mapping file: what tells whether any of them has changed."""
+    files = ((path, path.stat()) for path in sorted(folder.rglob("*.yaml")))
+    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in files)
+
+
+@lru_cache(maxsize=4)
+def _content_of(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> _Content:
+    return _Content(folder)
 
 
 class Engine:
