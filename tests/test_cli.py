@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -241,7 +242,7 @@ def broken_mappings(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns("profiles"))
     letter = folder / "letters" / "DIS91.yaml"
     letter.write_text(letter.read_text() + "\nnonsense: [")
-    mapping = next((folder / "fhir").glob("*.yaml"))
+    mapping = folder / "fhir" / "DIS91-carecommunication.yaml"
     mapping.write_text(mapping.read_text() + "\nexamples: &anchor []\n")
     return folder
 
@@ -258,7 +259,7 @@ def test_lint_names_the_place_of_every_fault_and_ends_with_4(broken_mappings: Pa
     result = run("lint", broken_mappings)
     assert result.exit_code == 4
     faults = [line for line in result.stdout.splitlines() if " error " in line]
-    assert len(faults) == 2
+    assert len({fault.split(" ")[0] for fault in faults}) == 2
     for fault in faults:
         file, line, column = fault.split(" ")[0].rsplit(":", 2)
         assert Path(file).is_file()
@@ -418,9 +419,10 @@ def test_github_annotations_name_the_file() -> None:
 def test_quiet_leaves_what_changes_the_exit_code() -> None:
     loud, quiet = run("convert", PLAIN, PLAIN), run("convert", PLAIN, PLAIN, "--quiet")
     assert quiet.exit_code == loud.exit_code == 1
-    assert " warning " in loud.stderr
+    warning = re.compile(r" [A-Z]{3}\d{3} warning ")
+    assert warning.search(loud.stderr)
     assert "2 messages" in loud.stderr
-    assert " warning " not in quiet.stderr
+    assert not warning.search(quiet.stderr)
     assert "messages" not in quiet.stderr.splitlines()[-1]
     assert " error " in quiet.stderr
 

@@ -45,7 +45,7 @@ _max_time = click.option(
 )
 
 
-@batch.command("run")
+@batch.command("run", epilog=examples("batch run archive/ -o RUN --jobs 2  every message of a folder"))
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
 @click.option("-o", "--output", "folder", metavar="RUN", type=_RUN, required=True, help="The folder of the run, new.")
 @_jobs
@@ -101,7 +101,7 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
     return _told(settings, folder, go)
 
 
-@batch.command("resume")
+@batch.command("resume", epilog=examples("batch resume RUN  go on where a run stopped"))
 @click.argument("folder", metavar="RUN", type=_RUN)
 @_jobs
 @_max_dead
@@ -118,7 +118,7 @@ def resume_(settings: Settings, folder: Path, **wanted: Any) -> int:
     )
 
 
-@batch.command("retry")
+@batch.command("retry", epilog=examples("batch retry RUN --code DIR050  convert again what one finding held up"))
 @click.argument("folder", metavar="RUN", type=_RUN)
 @click.option("--state", type=click.Choice(("dead", "refused")), help="Only messages with this state (default both).")
 @click.option("--code", metavar="CODE", help="Only messages that failed with this issue code.")
@@ -139,7 +139,7 @@ def retry_(settings: Settings, folder: Path, state: str | None, code: str | None
     return _told(settings, folder, go)
 
 
-@batch.command("verify")
+@batch.command("verify", epilog=examples("batch verify RUN  count and hash the result again"))
 @click.argument("folder", metavar="RUN", type=FOLDER)
 @shared
 def verify_(settings: Settings, folder: Path) -> int:
@@ -154,7 +154,7 @@ def verify_(settings: Settings, folder: Path) -> int:
     return ended(reporter, tables={"totals": [totals]})
 
 
-@batch.command("status")
+@batch.command("status", epilog=examples("batch status RUN  how far it is"))
 @click.argument("folder", metavar="RUN", type=FOLDER)
 @shared
 def status(settings: Settings, folder: Path) -> int:
