@@ -124,6 +124,8 @@ class Library:
     parts: dict[str, Map] = field(default_factory=dict)
     codes: dict[str, Any] = field(default_factory=dict)
     issues: list[Issue] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    """Names of files that do not load: what builds on one of them is not a fault of its own."""
 
     @classmethod
     def load(cls, folder: Path) -> Library:
@@ -147,6 +149,7 @@ class Library:
                 yield path, load(path)
             except MappingError as error:
                 self.issues.extend(error.issues)
+                self.broken.add(path.stem)
 
     def report(self, kind: IssueKind, value: object, **facts: Any) -> None:
         """Add a fault at the place of a loaded value, once (a base is expanded again for every version)."""
@@ -225,10 +228,11 @@ class Library:
         start = Draft(letter=doc["letter"])
         if "extends" in doc:
             sisters = self._sisters(doc)
-            if not sisters or "extends" in sisters[-1]:
-                self.report(
-                    SHAPE, doc["extends"], what="extends", wanted="another letter that does not extend this one"
-                )
+            last = [doc, *sisters][-1]
+            if "extends" in last:
+                if str(last["extends"]).removesuffix(".yaml") not in self.broken:
+                    wanted = "another letter that does not extend this one"
+                    self.report(SHAPE, doc["extends"], what="extends", wanted=wanted)
                 return None
             inherited = self._base(sisters[0])
             if inherited is None:
