@@ -171,6 +171,20 @@ class _Normal:
         pieces = (piece for template, _ in templates(self.definition.layout) for piece in template.pieces())
         return {piece.path: piece.filler for piece in pieces if piece.filler_reads}
 
+    @cached_property
+    def _wired(self) -> set[str]:
+        wired: set[str] = set()
+        for template, _ in templates(self.definition.layout):
+            wired.update(p.path for p in template.pieces() if p.own)
+            wired.update(path for path, _ in template.fills)
+        for alias in self.definition.aliases:
+            wired.update(leaf for leaf, _ in (*alias.set, *((new, "") for _, new in alias.move)))
+        return wired
+
+    def _has_place(self, element: Element, leaf: str) -> bool:
+        """A template may have a place for one of several only, which its path then names."""
+        return bool({element.path, re.sub(r"\[\d+\](?=\.)", "", leaf)} & self._wired)
+
     def of(self) -> dict[str, Value]:
         for element in self.definition.elements:
             self._copy(element, "", "")
@@ -200,6 +214,8 @@ class _Normal:
             return False
         if value == self._reads_as_absent.get(element.path):
             return False
+        if element.const is None and not self._has_place(element, new):
+            return False
         self.result[new] = normal_text(value) if isinstance(value, tuple) else value
         return True
 
@@ -215,23 +231,12 @@ class _Normal:
         return list(dict.fromkeys(m[0] for leaf in self.result if (m := found.match(leaf))))
 
     def _settle(self) -> None:
-        """What the layout writes for an absent value, what it has no place for, and what reads as absent."""
-        wired: set[str] = set()
+        """What the layout writes for an absent value, and what reads as absent."""
         for template, around in templates(self.definition.layout):
-            wired.update(p.path for p in template.pieces() if p.own)
-            wired.update(path for path, _ in template.fills)
             loops = [i.path if isinstance(i, Repeat) else i.each for i in around if not isinstance(i, SegmentTemplate)]
             loop = next((path for path in reversed(loops) if path), "")
             for prefix in self._occurrences(loop):
                 self._template(template, loop, prefix)
-        for alias in self.definition.aliases:
-            wired.update(leaf for leaf, _ in (*alias.set, *((new, "") for _, new in alias.move)))
-        for leaf in list(self.result):
-            element = self.definition.leaf(leaf)
-            assert element is not None
-            # A template may have a place for one of several only, which its path then names.
-            if element.const is None and not {element.path, re.sub(r"\[\d+\](?=\.)", "", leaf)} & wired:
-                del self.result[leaf]
 
     def _template(self, template: SegmentTemplate, loop: str, prefix: str) -> None:
         def leaf(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from converter.definitions import Definition
@@ -80,8 +81,22 @@ class WriterCompiler:
         inner, opened = self._loop(group.each, scope, group.also_for)
         with out.block(opened):
             self._prefixed(group.each, inner)
+            self._silent(group, inner)
             self._occurrence(group, inner)
             self._next(group.each, inner)
+
+    def _silent(self, group: Group, inner: _Scope) -> None:
+        """Skip a repetition that holds only what the layout has no place for: an empty group would read as none."""
+        element = self._element(group.each)
+        own = dict.fromkeys(p.path for t, _ in templates(group.items) for p in t.pieces() if p.own)
+        wired = {re.sub(r"\[\d+\]", "", path) for path in own}
+        if (
+            element.repeats
+            and own
+            and any(leaf.path not in wired for leaf in element.walk() if leaf.is_leaf and leaf.const is None)
+        ):
+            present = " or ".join(f"{self._key(path, inner)} in V" for path in own)
+            self._out.add(f"if not ({present}): continue")
 
     def _occurrence(self, group: Group, scope: _Scope) -> None:
         """One group: its trigger, and what follows it; no trigger if nothing does."""

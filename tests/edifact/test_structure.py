@@ -20,13 +20,7 @@ from tests.letters_strategy import letters, normal_form
 
 WIRED = [d for d in DEFINITIONS if d.edifact]
 EXAMPLES = pytest.mark.parametrize("examples", [8, pytest.param(300, marks=pytest.mark.long)])
-# Layouts that no real letter has been seen of; made letters of DIS18 still break the law (the long test fails).
-UNSEEN = ("DIS16", "DIS18", "DIS19")
-BY_VERSION = pytest.mark.parametrize(
-    "definition",
-    [pytest.param(d, marks=pytest.mark.long) if d.type in UNSEEN else d for d in WIRED],
-    ids=lambda d: f"{d.type}-{d.version}",
-)
+BY_VERSION = pytest.mark.parametrize("definition", WIRED, ids=lambda d: f"{d.type}-{d.version}")
 
 REFUSED = {"LTR054", "LTR055", "LTR062", "LTR063"}
 """Why a letter that the schema allows may have no EDIFACT form."""
