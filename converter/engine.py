@@ -155,10 +155,16 @@ class _Content:
 
         return Narratives.load()
 
+    @cached_property
+    def packs(self) -> Library:
+        from converter.fhir.library import Library
+
+        return Library(self.folder / "profiles")
+
 
 def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of every mapping file: what tells whether any of them has changed."""
-    files = ((path, path.stat()) for path in sorted(folder.rglob("*.yaml")))
+    """Name, time and size of every mapping file and profile pack: what tells whether any of them has changed."""
+    files = ((path, path.stat()) for kind in ("*.yaml", "*.json.gz") for path in sorted(folder.rglob(kind)))
     return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in files)
 
 

@@ -144,11 +144,15 @@ class SegmentCompiler:
                     out.add(f"v = R.shape({where}, {variable}, {key}, {piece.codec.name!r})")
             out.add(f"V[{key}] = {'v' if piece.codec else variable}")
             out.add(f"P[{key}] = (i, {element}, {component})")
-            if piece.path.endswith("]"):  # one of several, each with a place of its own
-                path, _, index = piece.path[:-1].rpartition("[")
-                out.add(f"N[{scope.key(path)}] = {index}")
+            self._numbered(piece, scope)
         if piece.default is not None:
             self._default(piece.default, f"(i, {element}, {component})", key, scope)
+
+    def _numbered(self, piece: Piece, scope: Scope) -> None:
+        """Count one of several that has a place of its own."""
+        if piece.path.endswith("]"):
+            path, _, index = piece.path[:-1].rpartition("[")
+            self._out.add(f"N[{scope.key(path)}] = {index}")
 
     def _default(self, default: Default, place: str, key: str, scope: Scope) -> None:
         """A value that the wire leaves out: the one that the list has for the code beside it."""
@@ -299,6 +303,7 @@ class SegmentCompiler:
                 usual[element - 1][component - 1] = text
         described = TextTemplate(shape, form, body, constants, usual)
         out.add(f"R.text(numbers, {key}, {out.name('TEXT', described)})")
+        self._numbered(piece, scope)
         if template.optional_text:
             with out.block(f"if not V[{key}]:"):
                 out.add(f"del V[{key}], P[{key}]")
