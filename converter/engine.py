@@ -156,6 +156,16 @@ class _Content:
         return Narratives.load()
 
     @cached_property
+    def routes(self) -> Routes:
+        return Routes.load(self.folder / ROUTES)
+
+    @cached_property
+    def documents(self) -> Documents:
+        from converter.fhir.documents import Documents
+
+        return Documents.load(self.folder)
+
+    @cached_property
     def packs(self) -> Library:
         from converter.fhir.library import Library
 
@@ -211,46 +221,48 @@ class Engine:
         self.document = document
 
     @cached_property
+    def _content(self) -> _Content:
+        return _content_of(self.folder, _stamp(self.folder))
+
+    @property
     def definitions(self) -> Definitions:
         """The letter definitions."""
-        return Definitions.load(self.folder / "letters", lazily=True)
+        return self._content.definitions
 
     @cached_property
     def mappings(self) -> Mappings:
-        """The mappings, compiled."""
-        return Mappings.load(self.folder, self.definitions.leaves)
+        """The mappings, compiled. Others may be put in their place, for this engine alone."""
+        return self._content.mappings
 
     @cached_property
     def rules(self) -> Rules:
         """The rules about the content of letters."""
         return Rules.load(self.folder, self.ecpr_level)
 
-    @cached_property
+    @property
     def routes(self) -> Routes:
         """What messages are called where they are addressed."""
-        return Routes.load(self.folder / ROUTES)
+        return self._content.routes
 
-    @cached_property
+    @property
     def narratives(self) -> Narratives:
         """The narrative templates, compiled."""
-        from converter.fhir.narrative import Narratives
+        return self._content.narratives
 
-        return Narratives.load()
-
-    @cached_property
+    @property
     def documents(self) -> Documents:
         """How messages become FHIR documents."""
-        from converter.fhir.documents import Documents
-
-        return Documents.load(self.folder)
+        return self._content.documents
 
     @cached_property
     def packs(self) -> Library:
         """The compiled profile packs of the mapping folder; each is read when it is needed."""
+        if self._codes is None:
+            return self._content.packs
         from converter.fhir.codes import read_codes
         from converter.fhir.library import Library
 
-        return Library(self.folder / "profiles", read_codes(self._codes) if self._codes else None)
+        return Library(self.folder / "profiles", read_codes(self._codes))
 
     def profile(self, url: str) -> Profile | None:
         """The profile with that canonical (`url` or `url|version`): of the guide whose own it is, else of any pack."""

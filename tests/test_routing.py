@@ -86,7 +86,6 @@ def routed(engine: Engine, tmp_path: Path, rows: Iterable[str], data: bytes) -> 
     lines = "".join(f"{RECEIVER},{row}\n" for row in rows)
     table.write_text(f"gln,receives,can_receive,valid_from,valid_to\n{lines}", encoding="utf-8")
     other = Engine(engine.folder, directory=Directory.load(table, IssueLog()))
-    other.__dict__.update(definitions=engine.definitions, mappings=engine.mappings)
     router, log = Router(other, "2026-01-31"), IssueLog()
     (found,) = [router.route(o, Location("m", 1, 1), log) for o in other.messages(data, name="m")]
     return found, [issue.code for issue in log]

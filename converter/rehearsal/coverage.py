@@ -16,6 +16,7 @@ from converter.mapping import Mappings
 from converter.rehearsal.examples import examples
 from converter.rehearsal.rules import in_folder
 from converter.rehearsal.testing import Engines
+from converter.rehearsal.variants import messages
 from converter.rehearsal.watching import Watch, watched
 from converter.sources import Input
 
@@ -73,11 +74,11 @@ def cover(engines: Engines, root: Path, corpus: Iterable[Input], log: IssueLog, 
     for mapping in mappings.mappings:
         for example in examples(mapping.document, root, log):
             engine = engines.of(example)
-            engine.__dict__["mappings"] = probed
-            for path in example.inputs:
-                _run(engine, path.read_bytes(), found)
+            engine.mappings = probed
+            for data in messages(engine, example, log):
+                _run(engine, data, found)
     engine = engines.of_table(engines.table)
-    engine.__dict__["mappings"] = probed
+    engine.mappings = probed
     for item in corpus:
         _run(engine, item.data, found)
     found.items = [*_items(found.watch, mappings, folder), *_fields(found, engine, mappings, folder)]

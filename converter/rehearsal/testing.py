@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from converter.directory import Directory
 from converter.engine import FHIR, OIOXML, Engine, Outcome
 from converter.issues import Issue, IssueKind, IssueLog, Location, Severity, declare
 from converter.limits import Limits
-from converter.rehearsal import differences, golden
+from converter.rehearsal import differences, golden, variants
 from converter.rehearsal.examples import Example, examples
 
 DIFFERS = declare(
@@ -57,7 +57,13 @@ SEVERAL = declare(
     help="Give one message of the letter type or profile of the mapping.",
 )
 MOST = 20
-_WORDS = {"out": "the output", "issues": "the list of findings", "ledger": "the ledger", "back": "the round trip"}
+_WORDS = {
+    "out": "the output",
+    "issues": "the list of findings",
+    "ledger": "the ledger",
+    "back": "the round trip",
+    "variants": "what becomes of the variants",
+}
 
 
 @dataclass(slots=True)
@@ -65,6 +71,7 @@ class Tally:
     """What a run of the examples did: golden files compared (with whether they agree) and written."""
 
     examples: int = 0
+    variants: int = 0
     files: dict[str, bool] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
 
@@ -82,14 +89,7 @@ class Engines:
 
     def _made(self, table: Path | None) -> Engine:
         directory = Directory.load(table, IssueLog()) if table else None
-        engine = Engine(self.folder, directory=directory, limits=self.limits, validate=self.checking)
-        first = self._first
-        if first is not None:
-            engine.__dict__.update(definitions=first.definitions, mappings=first.mappings)
-        self._first = first or engine
-        return engine
-
-    _first: Engine | None = None
+        return Engine(self.folder, directory=directory, limits=self.limits, validate=self.checking)
 
 
 def run(engines: Engines, root: Path, log: IssueLog, *, rewrite: bool = False, only: str = "") -> Tally:
@@ -107,14 +107,19 @@ def run(engines: Engines, root: Path, log: IssueLog, *, rewrite: bool = False, o
 class Result:
     """What an example gives: the texts of its golden files, and what its round trip changes without a loss."""
 
+    outcome: Outcome
     texts: dict[str, bytes | None]
     undeclared: list[str] = field(default_factory=list)
 
+    def lines(self) -> variants.Lines:
+        """The result as lines, for the difference of a variant."""
+        output = self.outcome.letter if self.outcome.target == OIOXML else self.outcome.bundle
+        return variants.lines(output, [(key, text) for key, text in self.texts.items() if key != "out"])
 
-def result(engine: Engine, example: Example, path: Path, *, back: bool = True) -> Result | list[Outcome]:
+
+def result(engine: Engine, example: Example, data: bytes, name: str) -> Result | list[Outcome]:
     """What one input of an example gives, or its outcomes where they are not one message of the mapping."""
-    name = path.name
-    outcomes = list(engine.convert(path.read_bytes(), to=OIOXML if example.from_fhir else FHIR, name=name))
+    outcomes = list(engine.convert(data, to=OIOXML if example.from_fhir else FHIR, name=name))
     mapping = engine.mappings.named(example.mapping)
     if len(outcomes) != 1 or mapping is None or outcomes[0].type not in (mapping.letter, ""):
         return outcomes
@@ -124,8 +129,8 @@ def result(engine: Engine, example: Example, path: Path, *, back: bool = True) -
         "issues": golden.issue_lines(outcome.issues).encode(),
         "ledger": golden.ledger_lines(outcome.ledger).encode() if outcome.ledger else None,
     }
-    found = Result(texts)
-    if back and not example.from_fhir:
+    found = Result(outcome, texts)
+    if not example.from_fhir:
         found.undeclared = _round_trip(engine, outcome, texts)
     return found
 
@@ -155,21 +160,39 @@ class _Run:
 
     def run(self) -> None:
         """Convert the inputs and compare."""
-        first: Mapping[str, bytes | None] | None = None
+        results: list[Result] = []
         for path in self.example.inputs:
-            found = result(self.engine, self.example, path)
-            if not isinstance(found, Result):
-                self._several(path, found)
+            found = self._result(path, path.read_bytes(), path.name)
+            if found is None:
                 return
-            for leaf in found.undeclared:
-                self._note(UNDECLARED, path, path=leaf)
-            if first is None:
-                first = found.texts
-                continue
+            results.append(found)
+            first = results[0].texts
             for key in [key for key in first if first[key] != found.texts[key]]:
                 self._note(TWINS, path, what=_WORDS[key])
         for key, file in self.example.golden.items():
-            self._compare(key, file, (first or {}).get(key))
+            self._compare(key, file, results[0].texts.get(key))
+        if self.example.variants is not None:
+            golden_file = self.example.variants.with_suffix(".txt")
+            self._compare("variants", golden_file, self._variants(self.example.variants, results[0]).encode())
+
+    def _result(self, path: Path, data: bytes, name: str) -> Result | None:
+        found = result(self.engine, self.example, data, name)
+        if not isinstance(found, Result):
+            self._several(path, found)
+            return None
+        for leaf in found.undeclared:
+            self._note(UNDECLARED, path, path=leaf)
+        return found
+
+    def _variants(self, path: Path, base: Result) -> str:
+        """What becomes of each variant, as its difference from the example itself."""
+        text, was = [], base.lines()
+        for variant in variants.variants(self.engine, self.example, self.log):
+            found = self._result(path, variant.data, self.example.inputs[0].name)
+            if found is not None:
+                text += [f"{variant.name}\n", *(f"  {line}\n" for line in variants.difference(was, found.lines()))]
+                self.tally.variants += 1
+        return "".join(text)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
