@@ -65,6 +65,10 @@ class CodeMap:
         first = next(iter(self.columns))
         return {row[first]: row for row in self.rows}
 
+    def row_of(self, code: object, system: object) -> Mapping[str, str] | None:
+        """The row of a code; where the map has a column `system`, of that system."""
+        return next((row for row in self.rows if row["code"] == code and row.get("system", system) == system), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Loss:

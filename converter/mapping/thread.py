@@ -107,7 +107,7 @@ def display(b: Taking, node: Node, table: Any) -> tuple[str | None, list[Node]]:
     """The Danish display of a coding, by a code map; its own display or code where the map has none."""
     coding = node.value if isinstance(node.value, dict) else {}
     code, system = coding.get("code"), coding.get("system")
-    row = next((r for r in table.rows if r["code"] == code and r.get("system", system) == system), None)
+    row = table.row_of(code, system)
     text = row["display"] if row else coding.get("display") or code
     return text, [Node(f"{node.pointer}/{k}", coding[k]) for k in ("system", "code", "display") if k in coding]
 

@@ -14,7 +14,7 @@ from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.letter import pattern
 from converter.mapping import Mappings
 from converter.rehearsal.examples import examples
-from converter.rehearsal.rules import in_folder
+from converter.rehearsal.rules import in_folder, uses_codes
 from converter.rehearsal.testing import Engines
 from converter.rehearsal.variants import messages
 from converter.rehearsal.watching import Watch, watched
@@ -108,19 +108,11 @@ def _items(watch: Watch, mappings: Mappings, folder: str) -> Iterable[Item]:
             for holds in (True, False):
                 said = "holds" if holds else "does not hold"
                 yield Item("guards", f"{name} ({key[0]}): the guard {said}", at, (key, holds) in watch.held)
-    used = {rule for m in mappings.mappings for rule in _maps(m.document)}
     for name, codes in sorted(mappings.codes.items()):
-        for number, place in enumerate(codes.places if name in used else ()):
+        used = any(uses_codes(m.document, name) for m in mappings.mappings)
+        for number, place in enumerate(codes.places if used else ()):
             label = codes.rows[number][next(iter(codes.columns))]
             yield Item("rows", f"{name}: {label}", in_folder(place, folder), (name, number) in watch.rows)
-
-
-def _maps(document: Any) -> Iterable[str]:
-    from converter.rehearsal.rules import named
-
-    for _, rule in named(document):
-        yield getattr(rule, "map", "")
-        yield from getattr(rule, "arguments", ())
 
 
 def _fields(found: Coverage, engine: Engine, mappings: Mappings, folder: str) -> Iterable[Item]:

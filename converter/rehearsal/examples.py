@@ -5,8 +5,8 @@
       - {in: fixtures/a.edi, out: fixtures/a.json, issues: fixtures/a.issues.txt, back: fixtures/a.back.txt}
 
 `cases` is a folder of cases, or one. A case is a folder with a letter (`message.edi`, `message.xml` or both) or a FHIR
-message (`message.json`), beside the golden files. Paths count from the folder that holds the mapping folder, and do not
-leave it: mapping files come from pull requests.
+message (`message.json`), beside the golden files, and `variants.yaml` where it has variants (`variants.py`). Paths count
+from the folder that holds the mapping folder, and do not leave it: mapping files come from pull requests.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ NO_EXAMPLES = declare(
     help="Add `examples:` with a folder of cases, and write their golden files with `medcom-fhir test --rewrite`.",
 )
 
+VARIANTS = "variants.yaml"
 MESSAGES = ("message.edi", "message.xml", "message.json")
 GOLDEN = {"out": "", "issues": "issues.txt", "ledger": "ledger.txt", "back": "back.txt"}
 
@@ -61,6 +62,7 @@ class Example:
     golden: Mapping[str, Path] = field(hash=False)
     organisations: Path | None
     exact: bool
+    variants: Path | None = None
 
     @property
     def from_fhir(self) -> bool:
@@ -135,7 +137,8 @@ class _Reader:
             golden = {key: folder / (name or out) for key, name in GOLDEN.items()}
             if inputs[0].suffix == ".json":
                 del golden["back"]
-            yield Example(self.mapping, self._name(folder), inputs, golden, table, exact=True)
+            variants = folder / VARIANTS if (folder / VARIANTS).is_file() else None
+            yield Example(self.mapping, self._name(folder), inputs, golden, table, exact=True, variants=variants)
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -14,7 +14,7 @@ from converter.mapping import Mappings
 from converter.mapping.codecs import CODECS
 from converter.mapping.codes import CodeMap
 from converter.mapping.document import Document, Each, Rule
-from converter.rehearsal.rules import AnyRule, named
+from converter.rehearsal.rules import AnyRule, named, uses_codes
 
 Change = Callable[[], Callable[[], None]]
 """Puts a fault in; what it gives takes it out again."""
@@ -119,7 +119,7 @@ def _set(one: Any, attribute: str, value: Any) -> Change:
 
 def _of_codes(mappings: Mappings) -> Iterator[Mutant]:
     for name, codes in sorted(mappings.codes.items()):
-        users = [m.name for m in mappings.mappings if _uses(m.document, name)]
+        users = [m.name for m in mappings.mappings if uses_codes(m.document, name)]
         for number, at in enumerate(codes.places if users else ()):
             rows = codes.rows
             label = f"{name}: {rows[number][next(iter(codes.columns))]}"
@@ -144,8 +144,3 @@ def _replaced(mappings: Mappings, name: str, codes: CodeMap) -> Change:
         return lambda: setattr(mappings, "codes", before)
 
     return put_in
-
-
-def _uses(document: Document, codes: str) -> bool:
-    rules = [rule for _, rule in named(document) if isinstance(rule, Rule)]
-    return any(codes == rule.map or codes in rule.arguments or f"({codes})" in rule.line for rule in rules)

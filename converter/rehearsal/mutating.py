@@ -21,6 +21,7 @@ from converter.rehearsal.mutants import Mutant, mutants
 from converter.rehearsal.revisions import changed_lines
 from converter.rehearsal.rules import in_folder, named
 from converter.rehearsal.testing import Engines
+from converter.rehearsal.variants import messages
 from converter.rehearsal.watching import Watch, watched
 
 SURVIVED = declare(
@@ -115,9 +116,9 @@ class _Bench:
         for mapping in self.mappings.mappings:
             for example in examples(mapping.document, root, log):
                 engine = engines.of(example)
-                # The second syntax of a letter is the same letter: it would notice nothing more.
-                for outcome in engine.messages(example.inputs[0].read_bytes()):
-                    self._add(mapping, probed[mapping.name], engine, outcome)
+                for data in messages(engine, example, log):
+                    for outcome in engine.messages(data):
+                        self._add(mapping, probed[mapping.name], engine, outcome)
 
     def _add(self, mapping: Mapping, probed: Mapping, engine: Engine, outcome: Outcome) -> None:
         if (outcome.letter is None or outcome.letter.type != mapping.letter) and outcome.bundle is None:

@@ -25,6 +25,14 @@ def named(document: Document) -> Iterator[tuple[str, AnyRule]]:
         yield f"back.{rule.name}", rule
 
 
+def uses_codes(document: Document, codes: str) -> bool:
+    """Whether a rule, or a line of text of the way back, looks something up in a code map."""
+    for _, rule in named(document):
+        if isinstance(rule, Rule) and (codes == rule.map or codes in rule.arguments):
+            return True
+    return f"({codes})" in str(document.back)
+
+
 def in_folder(at: Location, folder: str) -> Location:
     """A place in a mapping file as seen from outside the mapping folder."""
     return Location(f"{folder}/{at.file}" if folder else at.file, at.line, at.column)

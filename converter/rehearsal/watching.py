@@ -89,6 +89,13 @@ class _WatchedCodes(CodeMap):
         first = next(iter(self.columns))
         return self._noting(CodeMap.keys(self), {row[first]: n for n, row in enumerate(self.rows)})
 
+    def row_of(self, code: object, system: object) -> Mapping[str, str] | None:
+        """The row of a code."""
+        found = CodeMap.row_of(self, code, system)
+        if found is not None:
+            self.watch.rows.add((self.name, self.rows.index(found)))
+        return found
+
 
 class _Noting(dict[Any, Any]):
     def __init__(self, table: Mapping[Any, Any], note: Callable[[Any], None]) -> None:
@@ -99,6 +106,12 @@ class _Noting(dict[Any, Any]):
         if key in self:
             self._note(key)
         return super().get(key, default)
+
+    def __contains__(self, key: Any) -> bool:
+        found = super().__contains__(key)
+        if found:
+            self._note(key)
+        return found
 
     def __getitem__(self, key: Any) -> Any:
         self._note(key)
