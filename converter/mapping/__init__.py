@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Dict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from converter.mapping.ids import Minter
 from converter.mapping.paths import Node, walk
 from converter.mapping.reading import Reader
 from converter.mapping.running import Context, Raw, claim, origin_value
+from converter.mapping.source import Source
 from converter.mapping.taking import Taking
 from converter.yamlfile import load
 
@@ -73,7 +75,7 @@ Compiler = Callable[[str, str, str, Dict[str, Any]], Callable[..., Any]]
 
 
 class Mapping:
-    """One compiled mapping. `source_forward` and `source_backward` are the generated Python of the two directions."""
+    """One mapping, compiled when it is used."""
 
     def __init__(
         self,
@@ -84,22 +86,8 @@ class Mapping:
     ) -> None:
         """Compile a document. `compiler` stands in for `compiled`, for those who watch the generated code run."""
         self.document, self.losses = document, losses
-        make = compiler or compiled
+        self._codes, self._make = codes, compiler or compiled
         self.name, self.letter, self.bundle = document.name, document.letter, document.bundle
-        there, back = forward.generate(document, codes), backward.generate(document, codes)
-        self.source_forward = "def to_fhir(letter, ctx):\n" + "\n".join(there.lines) + "\n"
-        self.source_backward = "def from_fhir(b):\n" + "\n".join(back.lines) + "\n"
-        known = {
-            **there.objects,
-            "Minter": Minter,
-            "claim": claim,
-            "origin_value": origin_value,
-            "walk": walk,
-            "Node": Node,
-        }
-        self._forward = make(self.source_forward, "to_fhir", f"{self.name} to FHIR", known)
-        self._backward = make(self.source_backward, "from_fhir", f"{self.name} from FHIR", back.objects)
-        self._sections = backward.compile_back(document, codes)
         self._messages = {
             (kind.code, loss.id): kind.message.format(what=loss.what, loss=loss.id)
             for kind in (LOSS, REFUSED_BY_LOSS)
@@ -107,6 +95,41 @@ class Mapping:
         }
         self._declared = {d.leaf: (d.keep, d.loss) for d in reversed(document.declared)}
         self._key = [path for path in document.key if not path.startswith("$")]
+
+    # Code is made when the first message needs it: a run of one type does not wait for the others. What can be wrong
+    # with a file is found before, when it is read.
+
+    @cached_property
+    def _there(self) -> Source:
+        return forward.generate(self.document, self._codes)
+
+    @cached_property
+    def _back(self) -> Source:
+        return backward.generate(self.document, self._codes)
+
+    @cached_property
+    def source_forward(self) -> str:
+        """The generated Python that makes a Bundle of a letter."""
+        return "def to_fhir(letter, ctx):\n" + "\n".join(self._there.lines) + "\n"
+
+    @cached_property
+    def source_backward(self) -> str:
+        """The generated Python that takes a letter out of a Bundle."""
+        return "def from_fhir(b):\n" + "\n".join(self._back.lines) + "\n"
+
+    @cached_property
+    def _forward(self) -> Callable[..., Any]:
+        helpers = {"Minter": Minter, "claim": claim, "origin_value": origin_value, "walk": walk, "Node": Node}
+        known = {**self._there.objects, **helpers}
+        return self._make(self.source_forward, "to_fhir", f"{self.name} to FHIR", known)
+
+    @cached_property
+    def _backward(self) -> Callable[..., Any]:
+        return self._make(self.source_backward, "from_fhir", f"{self.name} from FHIR", self._back.objects)
+
+    @cached_property
+    def _sections(self) -> dict[str, Any]:
+        return backward.compile_back(self.document, self._codes)
 
     def to_fhir(self, letter: Letter, context: Context, log: IssueLog) -> tuple[dict[str, Any] | None, Ledger]:
         """The Bundle of a letter (without narratives) and its ledger; None for the Bundle when it is refused.
