@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import lru_cache
@@ -170,8 +170,14 @@ _SIZE = re.compile(r"\+?0*[1-9]\d*\Z", re.ASCII)
 _INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
 _FORMAT = re.compile(r"[PF][0FUK][0HM]\Z")
 
+MAX_KNOWN = 4096
+"""Leaves with indices that are remembered for one definition."""
+
 Test = Callable[[Value], bool]
 """Whether a value is beyond doubt; if not, `_faults` says what is wrong with it."""
+
+Indices = tuple[tuple[str, int], ...]
+"""The indices in the id of a leaf, each with the id of its element without it."""
 
 
 @lru_cache(maxsize=4096)
@@ -187,6 +193,44 @@ def is_day(text: str) -> bool:
 
 
 @dataclass(slots=True)
+class _Bound:
+    """An element that may be there too seldom or too often, or below which one may; prepared for the walk.
+
+    `leaves` are the paths of the leaves below it that nothing repeats above, from its own on; `deep` tells whether
+    others stand below it too.
+    """
+
+    element: Element
+    leaves: tuple[str, ...]
+    deep: bool
+    children: tuple[_Bound, ...]
+    choices: tuple[tuple[Choice, tuple[_Bound, ...]], ...]
+
+    @classmethod
+    def of(cls, element: Element) -> _Bound:
+        """Prepare an element and what is bound below it."""
+        start = len(element.path)
+        leaves = tuple(leaf.path[start:] for leaf in _plain(element))
+        choices = tuple(
+            (choice, tuple(cls.of(child) for name in choice.names if (child := element.child(name))))
+            for choice in element.choices
+        )
+        return cls(element, leaves, any(e.repeats for e in element.walk()), _bound(element.children), choices)
+
+    @property
+    def binds(self) -> bool:
+        """Whether a letter can break it."""
+        element = self.element
+        if element.min or self.children or self.choices:
+            return True
+        return element.repeats and element.max is not None
+
+
+def _bound(elements: Iterable[Element]) -> tuple[_Bound, ...]:
+    return tuple(bound for bound in map(_Bound.of, elements) if bound.binds)
+
+
+@dataclass(slots=True)
 class Checker:
     """The checks of one definition, prepared once; `name` is its type and version."""
 
@@ -196,18 +240,21 @@ class Checker:
     tests: dict[str, Test]
     required: frozenset[str]
     choices: list[tuple[tuple[str, ...], ...]]
-    conditional: list[Element]
+    conditional: tuple[_Bound, ...]
+    whole: _Bound
+    known: dict[str, tuple[Test, Indices]]
 
     @classmethod
     def of(cls, name: str, tree: Element, find: Callable[[str], Element | None]) -> Checker:
         """Prepare the checks of a tree; `find` finds a leaf by its id."""
-        checker = cls(name, tree, find, {}, frozenset(), [], [])
+        checker = cls(name, tree, find, {}, frozenset(), [], (), _Bound.of(tree), {})
         required: set[str] = set()
-        checker._prepare(tree, required)
-        checker.required = frozenset(required)
+        conditional: list[Element] = []
+        checker._prepare(tree, required, conditional)
+        checker.required, checker.conditional = frozenset(required), _bound(conditional)
         return checker
 
-    def _prepare(self, element: Element, required: set[str]) -> None:
+    def _prepare(self, element: Element, required: set[str], conditional: list[Element]) -> None:
         """Gather what holds for every letter; what depends on an element being there goes to `conditional`."""
         for choice in element.choices:
             members = [c for c in element.children if c.name in choice.names]
@@ -218,9 +265,9 @@ class Checker:
                 if child.min:
                     required.add(child.path)
             elif child.min and not child.repeats:
-                self._prepare(child, required)
+                self._prepare(child, required, conditional)
             else:
-                self.conditional.append(child)
+                conditional.append(child)
                 if not child.repeats:
                     self.tests.update((e.path, _test(e)) for e in _plain(child))
 
@@ -240,23 +287,38 @@ class Checker:
                 self._judge(leaf, value, report)
         indices = self._indexed(indexed, report, values)
         whole = values.keys() >= self.required and all(  # the usual case, without a look at every element
-            sum(any(leaf in values for leaf in member) for member in choice) == 1 for choice in self.choices
+            sum([not values.keys().isdisjoint(member) for member in choice]) == 1 for choice in self.choices
         )
         structure = _Structure(values, indices, report)
         if whole:
             structure.children(self.conditional, "")
         else:
-            structure.group(self.tree, "")
+            structure.group(self.whole, "")
         report.close()
 
     def _indexed(self, leaves: list[str], report: Report, values: dict[str, Value]) -> dict[str, set[int]]:
         """Judge leaves below repeating elements; the indices in use of each, by its id without the last index."""
         indices: dict[str, set[int]] = {}
         for leaf in leaves:
-            self._judge(leaf, values[leaf], report)
-            for match in _INDEX.finditer(leaf):
-                indices.setdefault(leaf[: match.start()], set()).add(int(match[1]))
+            known = self.known.get(leaf)
+            test, places = self._learn(leaf) if known is None else known
+            if not test(values[leaf]):
+                self._judge(leaf, values[leaf], report)
+            for key, number in places:
+                if key in indices:
+                    indices[key].add(number)
+                else:
+                    indices[key] = {number}
         return indices
+
+    def _learn(self, leaf: str) -> tuple[Test, Indices]:
+        """How to test a leaf with indices, and which they are; remembered for so many as an honest letter has."""
+        element = self.find(leaf)
+        test = _unsure if element is None else _test(element)
+        learnt = test, tuple((leaf[: match.start()], int(match[1])) for match in _INDEX.finditer(leaf))
+        if element is not None and len(self.known) < MAX_KNOWN:
+            self.known[leaf] = learnt
+        return learnt
 
     def _judge(self, leaf: str, value: Value, report: Report) -> None:
         element = self.find(leaf)
@@ -313,53 +375,54 @@ class _Structure:
         self._values, self._indices, self._report = values, indices, report
         self._above: set[str] | None = None
 
-    def group(self, element: Element, prefix: str) -> None:
+    def group(self, bound: _Bound, prefix: str) -> None:
         """Check an element that is there; `prefix` is the id of its children up to their names."""
-        for choice in element.choices:
-            self._choice(element, choice, prefix)
-        self.children(element.children, prefix)
+        for choice, members in bound.choices:
+            self._choice(choice, members, prefix)
+        self.children(bound.children, prefix)
 
-    def children(self, elements: list[Element] | tuple[Element, ...], prefix: str) -> None:
+    def children(self, bounds: tuple[_Bound, ...], prefix: str) -> None:
         """Check children of an element that is there."""
-        for child in elements:
-            path = prefix + child.path.rpartition(".")[2] if prefix else child.path
+        for bound in bounds:
+            child = bound.element
+            path = prefix + child.name if prefix else child.path
             if child.repeats:
-                self._repeated(child, path, prefix)
+                self._repeated(bound, path, prefix)
             elif child.is_leaf:
                 if child.min and path not in self._values:
                     self._report.absent(MISSING, path, prefix, element=child.path)
-            elif self._present(child, path):
-                self.group(child, f"{path}.")
+            elif self._present(bound, path):
+                self.group(bound, f"{path}.")
             elif child.min:
                 self._report.absent(MISSING, path, prefix, element=child.path)
 
-    def _repeated(self, child: Element, path: str, prefix: str) -> None:
+    def _repeated(self, bound: _Bound, path: str, prefix: str) -> None:
+        child = bound.element
         found = sorted(self._indices.get(path, ()))
         if len(found) < child.min:
             self._report.absent(MISSING, path, prefix, element=child.path)
         if child.max is not None and len(found) > child.max:
             facts = {"found": len(found), "limit": child.max, "element": child.path}
             self._report.absent(TOO_MANY, path, f"{path}[{found[child.max]}]", **facts)
-        if not child.is_leaf:
+        if bound.children or bound.choices:
             for index in found:
-                self.group(child, f"{path}[{index}].")
+                self.group(bound, f"{path}[{index}].")
 
-    def _choice(self, element: Element, choice: Choice, prefix: str) -> None:
-        standing = [n for n in choice.names if (c := element.child(n)) and self._present(c, prefix + n)]
-        names = ", ".join(choice.names)
-        path = prefix.rstrip(".")
+    def _choice(self, choice: Choice, members: tuple[_Bound, ...], prefix: str) -> None:
+        names = [bound.element.name for bound in members]
+        standing = [name for name, bound in zip(names, members, strict=True) if self._present(bound, prefix + name)]
+        path, facts = prefix.rstrip("."), {"names": ", ".join(choice.names)}
         if len(standing) > 1:
-            self._report.absent(CHOICE_TWICE, path, prefix + standing[1], names=names, found=len(standing))
+            self._report.absent(CHOICE_TWICE, path, prefix + standing[1], found=len(standing), **facts)
         elif not standing and choice.required:
-            self._report.absent(NO_CHOICE, path, prefix, names=names)
+            self._report.absent(NO_CHOICE, path, prefix, **facts)
 
-    def _present(self, element: Element, path: str) -> bool:
-        if path in self._values:
-            return True
-        start = len(element.path)
-        if any(path + leaf.path[start:] in self._values for leaf in _plain(element)):
-            return True
-        return any(e.repeats for e in element.walk()) and path in self._parents()
+    def _present(self, bound: _Bound, path: str) -> bool:
+        values = self._values
+        for leaf in bound.leaves:
+            if path + leaf in values:
+                return True
+        return bound.deep and path in self._parents()
 
     def _parents(self) -> set[str]:
         """All elements that a repeating element stands below."""
@@ -377,8 +440,8 @@ def _plain(element: Element) -> list[Element]:
 
 def _test(element: Element) -> Test:
     if element.const is not None:
-        return element.const.__eq__
-    if element.check or element.pattern or element.type in ("time", "seconds"):
+        return frozenset([element.const]).__contains__
+    if element.check or element.pattern or element.type in _TIMES:
         return lambda value: isinstance(value, str) and not _wrong(element, value)
     if element.codes is not None:
         return frozenset(element.codes.values).__contains__
@@ -387,7 +450,13 @@ def _test(element: Element) -> Test:
         return lambda value: type(value) is str and low <= len(value) <= high
     if element.type == "date":
         return lambda value: type(value) is str and is_day(value)
-    return lambda value: False  # judged in full
+    if element.type == "text":
+        return lambda value: type(value) is tuple and all(_FORMAT.match(form) for form, _ in value)
+    return _unsure
+
+
+def _unsure(value: Value) -> bool:
+    return False  # judged in full
 
 
 def _wrong(element: Element, value: str) -> bool:
