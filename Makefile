@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOCKS := requirements-build.lock requirements.lock
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# Where a machine forbids it, each of the many commands that the tests start would compile the whole package again.
+export PYTHONDONTWRITEBYTECODE :=
+
 # A pyenv shim may answer to a name and then refuse to run, so each candidate is tried, not only looked up.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
