@@ -157,6 +157,8 @@ def facts(origin: Origin) -> dict[str, Any]:
 def unwritable(text: str, charset: str = "UNOC") -> list[int]:
     """The indices of characters that an interchange labelled `charset` cannot carry, control characters included."""
     codec, outside = CODECS[charset], _OUTSIDE.get(charset)
+    if outside is None and text.isascii() and text.isprintable():
+        return []
     found = {m.start() for m in _UNPRINTABLE.finditer(text)}
     if outside is not None:
         found.update(m.start() for m in outside.finditer(text))

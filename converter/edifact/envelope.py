@@ -13,7 +13,7 @@ from typing import Any
 
 from converter.edifact.controls import INVALID, Controls, iso_date, iso_time
 from converter.edifact.findings import Findings
-from converter.edifact.segments import Origin, Segment
+from converter.edifact.segments import ObjectSegment, Origin, Segment
 from converter.edifact.syntax import read_segments, write_segments
 from converter.errors import InterchangeError
 from converter.issues import IssueKind, IssueLog, Severity, declare
@@ -244,7 +244,7 @@ def write_interchange(
     for message in messages:
         if not message or message[0].tag != "UNH" or message[-1].tag == "UNT":
             raise InterchangeError("a message to be written starts with UNH and has no UNT yet")
-        count = 1 + sum(1 for segment in message if segment.binary is None)
+        count = 1 + len(message) - sum([isinstance(segment, ObjectSegment) for segment in message])
         segments += message
         segments.append(Segment("UNT", [[str(count)], [message[0].get(1)]]))
     segments.append(Segment("UNZ", [[str(len(messages))], [reference]]))

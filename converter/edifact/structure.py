@@ -7,16 +7,15 @@ from functools import cached_property, lru_cache
 from typing import Any, cast
 
 from converter.definitions import Definition
-from converter.definitions.layout import templates
 from converter.edifact.arrange import Arranger
 from converter.edifact.readers import ReaderCompiler, numbered
 from converter.edifact.reading import Place, Reading
 from converter.edifact.segments import Segment
 from converter.edifact.source import Module
 from converter.edifact.writers import WriterCompiler
-from converter.edifact.writing import Wired, Writing
+from converter.edifact.writing import Leaves, Writing
 from converter.issues import IssueLog, Location
-from converter.letter import Letter, pattern
+from converter.letter import Letter
 from converter.limits import Limits
 
 Writer = Callable[[dict[str, Any], dict[str, list[int]], Writing, type[Segment]], list[Segment]]
@@ -70,21 +69,9 @@ class Compiled:
         return Arranger(self.definition.layout, numbered(self.definition.layout))
 
     @cached_property
-    def wired(self) -> Wired:
-        """The leaves that the layout carries."""
-        found = [template for template, _ in templates(self.definition.layout)]
-        own = [piece.path for template in found for piece in template.pieces() if piece.own]
-        own += [path for template in found for path, _ in template.fills]
-        wired: dict[str, set[str]] = {}
-        for path in own:
-            wired.setdefault(pattern(path), set()).add(path.rpartition("[")[2] if path.endswith("]") else "")
-        return {path: frozenset(ends) for path, ends in wired.items()}
-
-    @cached_property
-    def fillers(self) -> dict[str, str]:
-        """What stands for an absent leaf and reads as absent, by the leaf's pattern path."""
-        found = (piece for template, _ in templates(self.definition.layout) for piece in template.pieces())
-        return {pattern(piece.path): piece.filler for piece in found if piece.filler_reads}
+    def leaves(self) -> Leaves:
+        """What the layout does with each leaf of a letter."""
+        return Leaves(self.definition)
 
     @property
     def source(self) -> str:
@@ -143,7 +130,7 @@ class Compiled:
 
         `origin` is the definition of the letter's own version, if this is another.
         """
-        writing = Writing(letter, self.definition, log, wired=self.wired, origin=origin, fillers=self.fillers)
+        writing = Writing(letter, self.definition, log, leaves=self.leaves, origin=origin)
         segments = self.writer(writing.values, writing.indices, writing, Segment)
         return None if writing.refused else segments
 

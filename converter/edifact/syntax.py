@@ -11,6 +11,7 @@ import codecs
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import chain
 
 from converter.edifact import charsets
 from converter.edifact.findings import Findings
@@ -175,35 +176,51 @@ def write_segments(segments: Iterable[Segment], separators: Separators = DEFAULT
     are left out. The bytes of an `ObjectSegment` stand as they are. Raises `InterchangeError` for a value that the
     character set cannot carry (see `charsets.unwritable`), a line end or another control character.
     """
-    s = separators
-    # Without a release character nothing can be escaped; the character put in instead is refused below.
-    escapes = {ord(c): s.release + c if s.release else "\0" for c in s.release + s.component + s.element + s.terminator}
-    special = re.compile(f"[{re.escape(''.join(map(chr, escapes)))}]")
+    s, segments = separators, list(segments)
     parts: list[str | bytes] = [f"UNA{s.component}{s.element}{s.decimal}{s.release or ' '} {s.terminator}"]
-    for segment in segments:
-        content = segment.binary
-        if content is not None:
-            parts.append(content)
-            continue
-        if special.search("".join(map("".join, segment.elements))):
-            values = [s.component.join(v.translate(escapes) for v in _trimmed(e)) for e in segment.elements]
-        else:
-            values = [s.component.join(e).rstrip(s.component) for e in segment.elements]
-        while values and not values[-1]:
-            values.pop()
-        parts.append(s.element.join([segment.tag, *values]) + s.terminator)
-    return _encoded(parts, charset)
-
-
-def _encoded(parts: list[str | bytes], charset: str) -> bytes:
-    """The bytes of a service string advice and the segments behind it."""
+    start = 0
+    for number, segment in enumerate(segments):
+        if isinstance(segment, ObjectSegment):
+            parts += [_rows(segments[start:number], s), segment.binary]
+            start = number + 1
+    parts.append(_rows(segments[start:], s))
     if charsets.unwritable("".join([part for part in parts if isinstance(part, str)]), charset):
-        for number, part in enumerate(parts):
-            if isinstance(part, str) and charsets.unwritable(part, charset):
-                tag = part[:3]
-                raise InterchangeError(f"segment {number} ({tag}) holds a character that {charset} cannot carry")
+        number = next(n for n, one in enumerate(segments) if charsets.unwritable(_rows([one], s), charset))
+        what = f"segment {number + 1} ({segments[number].tag})"
+        raise InterchangeError(f"{what} holds a character that {charset} cannot carry")
     codec = charsets.CODECS[charset]
     return b"".join([part.encode(codec) if isinstance(part, str) else part for part in parts])
+
+
+def _rows(segments: list[Segment], s: Separators) -> str:
+    """The text of segments; all are cut and joined at once where no value holds a service character, which is usual."""
+    values = "".join(chain.from_iterable(chain.from_iterable([segment.elements for segment in segments])))
+    escapes, special = _escapes(s)
+    if special.search(values) is None:
+        ends, dead = s.element + s.component, s.component + s.element
+        join = s.component.join
+        rows = [s.element.join([segment.tag, *map(join, segment.elements)]).rstrip(ends) for segment in segments]
+        text = s.terminator.join([*rows, ""])
+        while dead in text:
+            text = text.replace(dead, s.element)
+        return text
+    if len(segments) > 1:
+        return "".join([_rows([segment], s) for segment in segments])
+    (segment,) = segments
+    elements = [s.component.join([v.translate(escapes) for v in _trimmed(e)]) for e in segment.elements]
+    while elements and not elements[-1]:
+        elements.pop()
+    return s.element.join([segment.tag, *elements]) + s.terminator
+
+
+@lru_cache(maxsize=64)
+def _escapes(s: Separators) -> tuple[dict[int, str], re.Pattern[str]]:
+    """What stands for each service character in a value, and what finds one.
+
+    Without a release character nothing can be escaped; the character put in instead is refused when it is encoded.
+    """
+    marks = s.release + s.component + s.element + s.terminator
+    return {ord(c): s.release + c if s.release else "\0" for c in marks}, re.compile(f"[{re.escape(marks)}]")
 
 
 def _trimmed(components: list[str]) -> list[str]:

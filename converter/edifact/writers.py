@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,7 @@ class WriterCompiler:
         self._definition = definition
         self._out = Module()
         self._variables = 0
+        self._lists: dict[str, str] = {}
 
     def source(self) -> Module:
         """The module with the writer."""
@@ -115,7 +117,7 @@ class WriterCompiler:
 
     def _trigger(self, group: Group, into: str) -> None:
         self._out.add(f"n_{group.trigger} += 1")
-        self._out.add(f"{into}.append(Segment({group.trigger!r}, [[{group.number!r}]]))")
+        self._out.add(f"{into}.append(Segment({group.trigger!r}, {self._list([f'[{group.number!r}]'])}))")
 
     def _spread(self, group: Group, scope: _Scope) -> None:
         """A group whose content may need several groups."""
@@ -249,7 +251,7 @@ class WriterCompiler:
                 continue
             values = ", ".join(self._component(component, scope) for component in slot.components)
             elements.append(f"[{values}]")
-        append = f"{scope.into}.append(Segment({template.tag!r}, [{', '.join(elements)}]))"
+        append = f"{scope.into}.append(Segment({template.tag!r}, {self._list(elements)}))"
         if template.kind == "plain":
             self._out.add(append)
             return
@@ -261,6 +263,20 @@ class WriterCompiler:
             opened = f"for components in W.lines([{lines}]):"
         with self._out.block(opened):
             self._out.add(append)
+
+    def _list(self, elements: list[str]) -> str:
+        """A list of these expressions. What holds constants only is made once and shared: segments never change."""
+        whole = f"[{', '.join(elements)}]"
+        return self._once(whole) or f"[{', '.join(self._once(element) or element for element in elements)}]"
+
+    def _once(self, source: str) -> str:
+        """The name of a list that holds constants only; empty for any other."""
+        if source not in self._lists:
+            try:
+                self._lists[source] = self._out.name("ONCE", ast.literal_eval(source))
+            except ValueError:
+                self._lists[source] = ""
+        return self._lists[source]
 
     def _optional(self, slot: Slot, scope: _Scope) -> str:
         """An element that lives by its first field; what else it holds has no place while that is absent."""

@@ -6,14 +6,15 @@ import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
-from converter.definitions import CodeList, Definition
+from converter.definitions import CodeList, Definition, Element
+from converter.definitions.layout import templates
 from converter.edifact.segments import ObjectSegment, Segment
 from converter.edifact.substitutes import carried, substituted
 from converter.edifact.text import write_lines, write_text
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
-from converter.letter import Letter, Text, Value, plain
+from converter.letter import Letter, Text, Value, pattern, plain
 
 SUBSTITUTED = declare(
     "LTR050",
@@ -156,33 +157,67 @@ SIZE = declare(
 
 _INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
 
-Wired = Mapping[str, frozenset[str]]
-"""The pattern paths that a layout carries, and how their leaf ids end: `2]` where only certain ones have a place."""
+MAX_KNOWN = 10_000
+"""Leaf ids that are remembered: far more than letters have, so that hostile indices do not fill the memory."""
+
+
+class Known(NamedTuple):
+    """What a layout does with a leaf: its element, if there is a place for it; the wire's filler for an absent one.
+
+    `indices` are the repeating elements around it, by their ids without the last index. `usual`: a plain value goes to
+    the wire as it is.
+    """
+
+    element: Element | None
+    filler: str | None
+    indices: tuple[tuple[str, int], ...]
+    usual: bool
+
+
+class Leaves(dict[str, Known]):
+    """What a layout does with each leaf id, worked out when an id is met for the first time."""
+
+    def __init__(self, definition: Definition) -> None:
+        super().__init__()
+        self._definition = definition
+        found = [template for template, _ in templates(definition.layout)]
+        pieces = [piece for template in found for piece in template.pieces()]
+        own = [piece.path for piece in pieces if piece.own]
+        own += [path for template in found for path, _ in template.fills]
+        # How the ids of a carried element end: "2]" where only certain ones of several have a place.
+        self._carried: dict[str, set[str]] = {}
+        for path in own:
+            ends = self._carried.setdefault(pattern(path), set())
+            ends.add(path.rpartition("[")[2] if path.endswith("]") else "")
+        self._fillers = {pattern(piece.path): piece.filler for piece in pieces if piece.filler_reads}
+
+    def __missing__(self, leaf: str) -> Known:
+        element = self._definition.leaf(leaf)
+        if element is not None and element.const is None:
+            ends = self._carried.get(element.path, set())
+            element = element if "" in ends or leaf.rpartition("[")[2] in ends else None
+        filler = self._fillers.get(element.path) if element else None
+        indices = tuple((leaf[: match.start()], int(match[1])) for match in _INDEX.finditer(leaf))
+        usual = element is not None and element.const is None and element.type != "text" and filler is None
+        known = Known(element, filler, indices, usual)
+        if len(self) < MAX_KNOWN:
+            self[leaf] = known
+        return known
 
 
 class Writing:
     """One letter while it is written: its values as the wire can carry them, and what was found so far.
 
-    `indices` holds the indices in use of each repeating element, by its id without the last index. `wired` are the
-    leaves that the layout carries, `origin` the definition of the version that the letter comes from, `fillers` what
-    stands on the wire for an absent leaf and reads as absent.
+    `indices` holds the indices in use of each repeating element, by its id without the last index. `leaves` tells what
+    the layout carries, `origin` is the definition of the version that the letter comes from.
     """
 
     def __init__(
-        self,
-        letter: Letter,
-        definition: Definition,
-        log: IssueLog,
-        *,
-        wired: Wired,
-        origin: Definition | None,
-        fillers: Mapping[str, str],
+        self, letter: Letter, definition: Definition, log: IssueLog, *, leaves: Leaves, origin: Definition | None
     ) -> None:
         self.letter = letter
         self.definition = definition
         self.log = log
-        self._wired = wired
-        self._fillers = fillers
         self._origin = origin
         self.refused = False
         self.values: dict[str, Value] = {}
@@ -190,16 +225,20 @@ class Writing:
         values: Mapping[str, Value] = letter.values
         for alias in definition.aliases:
             values = alias.write(values)
+        clean = carried("".join([value for value in values.values() if isinstance(value, str)]))
         for leaf, value in values.items():
-            self._take(leaf, value)
-            if "[" in leaf:
-                for match in _INDEX.finditer(leaf):
-                    found.setdefault(leaf[: match.start()], set()).add(int(match[1]))
+            known = leaves[leaf]
+            if clean and value and known.usual and isinstance(value, str):
+                self.values[leaf] = value
+            else:
+                self._take(leaf, value, known)
+            for path, index in known.indices:
+                found.setdefault(path, set()).add(index)
         self.indices = {path: sorted(indices) for path, indices in found.items()}
 
-    def _take(self, leaf: str, value: Value) -> None:
-        element = self.definition.leaf(leaf)
-        if element is None or not (element.const is not None or self._carried(element.path, leaf)):
+    def _take(self, leaf: str, value: Value, known: Known) -> None:
+        element = known.element
+        if element is None:
             self.report(NO_PLACE, leaf, definition=f"{self.definition.type} {self.definition.version}")
             return
         if element.const is not None and value != element.const:
@@ -208,7 +247,7 @@ class Writing:
                 self.report(REPLACED, leaf, definition=f"{self.definition.type} {self.definition.version}")
         if element.type == "text":
             runs: Text = (("P00", value),) if isinstance(value, str) else value
-            if not all(carried(line) for _, text in runs for line in text.split("\n")):
+            if not all(carried(text.replace("\n", "")) for _, text in runs):
                 runs = self._text(leaf, runs)
             self.values[leaf] = runs
             return
@@ -217,14 +256,10 @@ class Writing:
             text, number = substituted(text)
             if number:
                 self.report(SUBSTITUTED, leaf, number=number)
-        if text and self._fillers.get(element.path) == text:
+        if text and known.filler == text:
             self.report(FILLER, leaf)
         elif text:  # an empty element cannot be told from an absent one
             self.values[leaf] = text
-
-    def _carried(self, path: str, leaf: str) -> bool:
-        ends = self._wired.get(path)
-        return ends is not None and ("" in ends or leaf.rpartition("[")[2] in ends)
 
     def _text(self, leaf: str, runs: Text) -> Text:
         """The runs with what cannot be carried spelled out, line by line, so that line breaks stay."""
