@@ -157,7 +157,7 @@ def facts(origin: Origin) -> dict[str, Any]:
 def unwritable(text: str, charset: str = "UNOC") -> list[int]:
     """The indices of characters that an interchange labelled `charset` cannot carry, control characters included."""
     codec, outside = CODECS[charset], _OUTSIDE.get(charset)
-    if outside is None and text.isascii() and text.isprintable():
+    if outside is None and text.isprintable() and _encodes(text, codec):
         return []
     found = {m.start() for m in _UNPRINTABLE.finditer(text)}
     if outside is not None:
@@ -169,9 +169,9 @@ def unwritable(text: str, charset: str = "UNOC") -> list[int]:
     return sorted(found)
 
 
-def _encodes(char: str, codec: str) -> bool:
+def _encodes(text: str, codec: str) -> bool:
     try:
-        char.encode(codec)
+        text.encode(codec)
     except UnicodeEncodeError:
         return False
     return True

@@ -7,15 +7,14 @@ as it stands. `Message.broken` marks those of which a part is missing or untrust
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from converter.edifact.controls import INVALID, Controls, iso_date, iso_time
 from converter.edifact.findings import Findings
-from converter.edifact.segments import ObjectSegment, Origin, Segment
-from converter.edifact.syntax import read_segments, write_segments
-from converter.errors import InterchangeError
+from converter.edifact.segments import Origin, Segment
+from converter.edifact.syntax import read_segments
 from converter.issues import IssueKind, IssueLog, Severity, declare
 from converter.limits import Limits
 
@@ -218,37 +217,6 @@ def read_messages(
     for item in _Reader(data, log, file, limits or Limits(), encoding).items():
         if isinstance(item, Message):
             yield item
-
-
-def write_interchange(
-    messages: Sequence[Sequence[Segment]],
-    *,
-    sender: str,
-    receiver: str,
-    date: str,
-    time: str,
-    reference: str,
-    acknowledgement: str = "",
-    charset: str = "UNOC",
-) -> bytes:
-    """The bytes of one interchange: UNA, UNB, the messages with a new UNT each, UNZ.
-
-    Each message is its segments from UNH on, without UNT: count and reference of UNT and UNZ are made here. `date` is
-    `yymmdd`, `time` `hhmm`. Without `acknowledgement` UNB ends after the reference, as in receipts. Raises
-    `InterchangeError` for a message that does not start with UNH, and for what `write_segments` refuses.
-    """
-    header = [[charset, "3"], [sender, "14"], [receiver, "14"], [date, time], [reference]]
-    if acknowledgement:
-        header += [[], [], [], [acknowledgement]]
-    segments = [Segment("UNB", header)]
-    for message in messages:
-        if not message or message[0].tag != "UNH" or message[-1].tag == "UNT":
-            raise InterchangeError("a message to be written starts with UNH and has no UNT yet")
-        count = 1 + len(message) - sum([isinstance(segment, ObjectSegment) for segment in message])
-        segments += message
-        segments.append(Segment("UNT", [[str(count)], [message[0].get(1)]]))
-    segments.append(Segment("UNZ", [[str(len(messages))], [reference]]))
-    return write_segments(segments, charset=charset)
 
 
 class _Reader:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from converter.definitions import Definition, Definitions
 from converter.definitions.unknown import report_no_definition
-from converter.edifact.envelope import Message, read_messages, write_interchange
+from converter.edifact.envelope import Message, read_messages
+from converter.edifact.rows import write_interchange
 from converter.edifact.segments import Segment
 from converter.edifact.structure import compiled
 from converter.edifact.writing import UNPUBLISHED
@@ -99,19 +100,8 @@ def _interchange(letter: Letter, definitions: Definitions, log: IssueLog, versio
     if not definition.edifact:
         log.add(UNPUBLISHED, Location(), definition=f"{definition.type} {definition.version}")
         return None
-    segments = compiled(definition).write(letter, log, _origin(letter, definitions, version))
-    if segments is None:
-        return None
-    unb, *message = segments
-    return write_interchange(
-        [message],
-        sender=unb.get(2),
-        receiver=unb.get(3),
-        date=unb.get(4),
-        time=unb.get(4, 2),
-        reference=unb.get(5),
-        acknowledgement=unb.get(9),
-    )
+    rows = compiled(definition).write(letter, log, _origin(letter, definitions, version))
+    return None if rows is None else write_interchange(rows)
 
 
 def _origin(letter: Letter, definitions: Definitions, version: str) -> Definition | None:

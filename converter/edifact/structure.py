@@ -10,6 +10,7 @@ from converter.definitions import Definition
 from converter.edifact.arrange import Arranger
 from converter.edifact.readers import ReaderCompiler, numbered
 from converter.edifact.reading import Place, Reading
+from converter.edifact.rows import Row
 from converter.edifact.segments import Segment
 from converter.edifact.source import Module
 from converter.edifact.writers import WriterCompiler
@@ -18,7 +19,7 @@ from converter.issues import IssueLog, Location
 from converter.letter import Letter
 from converter.limits import Limits
 
-Writer = Callable[[dict[str, Any], dict[str, list[int]], Writing, type[Segment]], list[Segment]]
+Writer = Callable[[dict[str, Any], dict[str, list[int]], Writing], list[Row]]
 Reader = Callable[[list[str], Sequence[Segment], Reading, dict[str, Any], dict[str, Any], dict[str, int]], int]
 
 MAX_PLACES = 1000
@@ -60,7 +61,7 @@ class Compiled:
 
     @cached_property
     def writer(self) -> Writer:
-        """Makes the segments of a letter."""
+        """Makes the rows of a letter."""
         return cast("Writer", self._function(WriterCompiler(self.definition).source(), "write"))
 
     @cached_property
@@ -125,14 +126,14 @@ class Compiled:
             else:
                 reading.places[leaf] = (numbers[place[0]], *place[1:])
 
-    def write(self, letter: Letter, log: IssueLog, origin: Definition | None) -> list[Segment] | None:
-        """The segments of a letter, UNB and UNH first, without UNT; None, with issues, if it cannot be written.
+    def write(self, letter: Letter, log: IssueLog, origin: Definition | None) -> list[Row] | None:
+        """The rows of a letter, UNB and UNH first, without UNT; None, with issues, if it cannot be written.
 
         `origin` is the definition of the letter's own version, if this is another.
         """
         writing = Writing(letter, self.definition, log, leaves=self.leaves, origin=origin)
-        segments = self.writer(writing.values, writing.indices, writing, Segment)
-        return None if writing.refused else segments
+        rows = self.writer(writing.values, writing.indices, writing)
+        return None if writing.refused else rows
 
 
 @lru_cache(maxsize=256)

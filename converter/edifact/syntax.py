@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
-from itertools import chain
 
-from converter.edifact import charsets
 from converter.edifact.findings import Findings
 from converter.edifact.segments import DEFAULT, Lines, ObjectSegment, Origin, Segment, Separators
 from converter.edifact.splitting import BLANKS_BEFORE_TAG, TOO_LONG, Splitter, is_tag
@@ -21,7 +19,7 @@ from converter.errors import InterchangeError
 from converter.issues import IssueLog, Severity, declare
 from converter.limits import Limits
 
-__all__ = ["DEFAULT", "ObjectSegment", "Origin", "Segment", "Separators", "read_segments", "write_segments"]
+__all__ = ["DEFAULT", "ObjectSegment", "Origin", "Segment", "Separators", "read_segments"]
 
 NO_INTERCHANGE = declare(
     "EDI001",
@@ -167,67 +165,6 @@ def read_segments(
     """
     codec = _codec(encoding)
     return _Scanner(data, findings or Findings(log), file, limits or _LIMITS, codec).stretches()
-
-
-def write_segments(segments: Iterable[Segment], separators: Separators = DEFAULT, charset: str = "UNOC") -> bytes:
-    """The bytes of segments, with the service string advice before them and no line ends.
-
-    Separators and release characters in values are escaped and nothing else is; empty elements and components at an end
-    are left out. The bytes of an `ObjectSegment` stand as they are. Raises `InterchangeError` for a value that the
-    character set cannot carry (see `charsets.unwritable`), a line end or another control character.
-    """
-    s, segments = separators, list(segments)
-    parts: list[str | bytes] = [f"UNA{s.component}{s.element}{s.decimal}{s.release or ' '} {s.terminator}"]
-    start = 0
-    for number, segment in enumerate(segments):
-        if isinstance(segment, ObjectSegment):
-            parts += [_rows(segments[start:number], s), segment.binary]
-            start = number + 1
-    parts.append(_rows(segments[start:], s))
-    if charsets.unwritable("".join([part for part in parts if isinstance(part, str)]), charset):
-        number = next(n for n, one in enumerate(segments) if charsets.unwritable(_rows([one], s), charset))
-        what = f"segment {number + 1} ({segments[number].tag})"
-        raise InterchangeError(f"{what} holds a character that {charset} cannot carry")
-    codec = charsets.CODECS[charset]
-    return b"".join([part.encode(codec) if isinstance(part, str) else part for part in parts])
-
-
-def _rows(segments: list[Segment], s: Separators) -> str:
-    """The text of segments; all are cut and joined at once where no value holds a service character, which is usual."""
-    values = "".join(chain.from_iterable(chain.from_iterable([segment.elements for segment in segments])))
-    escapes, special = _escapes(s)
-    if special.search(values) is None:
-        ends, dead = s.element + s.component, s.component + s.element
-        join = s.component.join
-        rows = [s.element.join([segment.tag, *map(join, segment.elements)]).rstrip(ends) for segment in segments]
-        text = s.terminator.join([*rows, ""])
-        while dead in text:
-            text = text.replace(dead, s.element)
-        return text
-    if len(segments) > 1:
-        return "".join([_rows([segment], s) for segment in segments])
-    (segment,) = segments
-    elements = [s.component.join([v.translate(escapes) for v in _trimmed(e)]) for e in segment.elements]
-    while elements and not elements[-1]:
-        elements.pop()
-    return s.element.join([segment.tag, *elements]) + s.terminator
-
-
-@lru_cache(maxsize=64)
-def _escapes(s: Separators) -> tuple[dict[int, str], re.Pattern[str]]:
-    """What stands for each service character in a value, and what finds one.
-
-    Without a release character nothing can be escaped; the character put in instead is refused when it is encoded.
-    """
-    marks = s.release + s.component + s.element + s.terminator
-    return {ord(c): s.release + c if s.release else "\0" for c in marks}, re.compile(f"[{re.escape(marks)}]")
-
-
-def _trimmed(components: list[str]) -> list[str]:
-    length = len(components)
-    while length and not components[length - 1]:
-        length -= 1
-    return components[:length]
 
 
 def _codec(encoding: str) -> str:

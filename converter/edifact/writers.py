@@ -1,14 +1,15 @@
-"""Compiles a layout to the Python source of its writer: values in, segments out, from UNB to the one before UNT."""
+"""Compiles a layout to the Python source of its writer: values in, rows out, from UNB to the one before UNT."""
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 from dataclasses import dataclass, replace
 
 from converter.definitions import Definition
 from converter.definitions.layout import Default, Group, Item, Piece, Repeat, SegmentTemplate, Slot, signs, templates
 from converter.definitions.tree import CodeList, Element
+from converter.edifact.rows import COMPONENT, ELEMENT, END
 from converter.edifact.source import Module
 
 
@@ -18,7 +19,28 @@ class _Scope:
 
     prefixes: tuple[tuple[str, str], ...] = ()  # element path and variable of its leaf prefix, innermost first
     loop: str = ""  # variable that counts the repetitions of the innermost loop, from 0
-    into: str = "O"  # list that takes the segments
+    into: str = "O"  # list that takes the rows
+
+
+class _Source(str):
+    """An expression, beside text that is known when the layout is compiled."""
+
+    __slots__ = ()
+
+
+_Parts = list[str]
+"""What is put together: text and expressions."""
+
+
+def _known(piece: Piece) -> str | None:
+    """What a piece is in every letter; None if that depends on the letter."""
+    if piece.format or piece.counter:
+        return None
+    if piece.leaf is None:
+        return piece.literal
+    if piece.echo and piece.leaf.const is not None:
+        return (piece.codec.write(piece.leaf.const) if piece.codec else piece.leaf.const) or ""
+    return None
 
 
 class WriterCompiler:
@@ -28,12 +50,11 @@ class WriterCompiler:
         self._definition = definition
         self._out = Module()
         self._variables = 0
-        self._lists: dict[str, str] = {}
 
     def source(self) -> Module:
         """The module with the writer."""
         out = self._out
-        with out.block("def write(V, N, W, Segment):"):
+        with out.block("def write(V, N, W):"):
             out.add(f'"""{self._definition.type} {self._definition.version}."""')
             out.add("O = []")
             for trigger in sorted({i.trigger for i in self._definition.layout if isinstance(i, Group)}):
@@ -117,7 +138,7 @@ class WriterCompiler:
 
     def _trigger(self, group: Group, into: str) -> None:
         self._out.add(f"n_{group.trigger} += 1")
-        self._out.add(f"{into}.append(Segment({group.trigger!r}, {self._list([f'[{group.number!r}]'])}))")
+        self._out.add(f"{into}.append({ELEMENT.join([group.trigger, group.number]) + END!r})")
 
     def _spread(self, group: Group, scope: _Scope) -> None:
         """A group whose content may need several groups."""
@@ -241,17 +262,16 @@ class WriterCompiler:
             self._out.add(f"W.object({scope.into}, {self._key(next(template.pieces()).path, scope)})")
             return
         body = next((e for e, _, p in template.places() if p.text or p.line), 0)
-        elements = []
+        parts: _Parts = [template.tag]
         for element, slot in enumerate(template.slots, 1):
+            parts.append(ELEMENT)
             if element == body:
-                elements.append("components")
-                continue
-            if slot.optional:
-                elements.append(self._optional(slot, scope))
-                continue
-            values = ", ".join(self._component(component, scope) for component in slot.components)
-            elements.append(f"[{values}]")
-        append = f"{scope.into}.append(Segment({template.tag!r}, {self._list(elements)}))"
+                parts.append(_Source("components"))
+            elif slot.optional:
+                parts.append(self._optional(slot, scope))
+            else:
+                parts += self._element_of(slot, scope)
+        append = f"{scope.into}.append({self._joined([*parts, END])})"
         if template.kind == "plain":
             self._out.add(append)
             return
@@ -259,58 +279,60 @@ class WriterCompiler:
             leaf = next(p.path for p in template.pieces() if p.text)
             opened = f"for form, components in W.text({self._key(leaf, scope)}):"
         else:
-            lines = ", ".join(self._component(component, scope) for component in template.slots[-1].components)
-            opened = f"for components in W.lines([{lines}]):"
+            lines = [self._component(component, scope) for component in template.slots[-1].components]
+            opened = f"for components in W.lines({', '.join(self._joined(line) for line in lines)}):"
         with self._out.block(opened):
             self._out.add(append)
 
-    def _list(self, elements: list[str]) -> str:
-        """A list of these expressions. What holds constants only is made once and shared: segments never change."""
-        whole = f"[{', '.join(elements)}]"
-        return self._once(whole) or f"[{', '.join(self._once(element) or element for element in elements)}]"
+    def _element_of(self, slot: Slot, scope: _Scope) -> _Parts:
+        """The components of an element with what stands between them."""
+        found: _Parts = []
+        for number, component in enumerate(slot.components):
+            found += [COMPONENT] * bool(number) + self._component(component, scope)
+        return found
 
-    def _once(self, source: str) -> str:
-        """The name of a list that holds constants only; empty for any other."""
-        if source not in self._lists:
-            try:
-                self._lists[source] = self._out.name("ONCE", ast.literal_eval(source))
-            except ValueError:
-                self._lists[source] = ""
-        return self._lists[source]
-
-    def _optional(self, slot: Slot, scope: _Scope) -> str:
+    def _optional(self, slot: Slot, scope: _Scope) -> _Source:
         """An element that lives by its first field; what else it holds has no place while that is absent."""
         own = list(dict.fromkeys(p.path for component in slot.components for p in component if p.own))
-        key = self._key(own[0], scope)
-        if len(own) == 1:
-            values = ", ".join(self._component(component, scope) for component in slot.components)
-            return f"[{values}] if {key} in V else []"
-        out, variable = self._out, self._new("e")
-        out.add(f"{variable} = []")
+        out, variable, key = self._out, self._new("e"), self._key(own[0], scope)
+        out.add(f"{variable} = ''")
         with out.block(f"if {key} in V:"):
-            values = ", ".join(self._component(component, scope) for component in slot.components)
-            out.add(f"{variable} = [{values}]")
+            out.add(f"{variable} = {self._joined(self._element_of(slot, scope))}")
         empty = {p.path: p.codes.empty for c in slot.components for p in c if p.own and p.codes is not None}
-        with out.block("else:"):
-            for path in own[1:]:
-                out.add(f"W.dead({self._key(path, scope)}, {empty.get(path)!r})")
-        return variable
+        if len(own) > 1:
+            with out.block("else:"):
+                for path in own[1:]:
+                    out.add(f"W.dead({self._key(path, scope)}, {empty.get(path)!r})")
+        return _Source(variable)
 
-    def _component(self, pieces: tuple[Piece, ...], scope: _Scope) -> str:
-        """An expression for a component; lines that it needs are added before."""
-        return " + ".join(self._piece(piece, scope) for piece in pieces) or "''"
+    def _joined(self, parts: _Parts) -> str:
+        """One expression for parts: what is known now stands in it as it is."""
+        pieces = []
+        for part in parts:
+            if not isinstance(part, _Source):
+                pieces.append(json.dumps(part, ensure_ascii=False)[1:-1].replace("{", "{{").replace("}", "}}"))
+            elif '"' in part or "\\" in part:  # Python 3.11 has no place for these in the braces
+                variable = self._new("v")
+                self._out.add(f"{variable} = {part}")
+                pieces.append(f"{{{variable}}}")
+            else:
+                pieces.append(f"{{{part}}}")
+        return f'f"{"".join(pieces)}"'
+
+    def _component(self, pieces: tuple[Piece, ...], scope: _Scope) -> _Parts:
+        """The parts of a component; lines that they need are added before."""
+        found: _Parts = []
+        for piece in pieces:
+            known = _known(piece)
+            found.append(_Source(self._piece(piece, scope)) if known is None else known)
+        return found
 
     def _piece(self, piece: Piece, scope: _Scope) -> str:
         if piece.format:
             return "form"
         if piece.counter:
-            return f"str({scope.loop} + 1)" if piece.counter == "each" else f"str(n_{piece.counter})"
-        if piece.leaf is None:
-            return repr(piece.literal)
+            return f"{scope.loop} + 1" if piece.counter == "each" else f"n_{piece.counter}"
         key = self._key(piece.path, scope)
-        if piece.echo and piece.leaf.const is not None:
-            const = piece.leaf.const
-            return repr((piece.codec.write(const) if piece.codec else const) or "")
         if piece.codes is not None:
             return self._code(piece, piece.codes, key)
         if piece.codec is not None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from converter.definitions import CodeList, Definition, Element
 from converter.definitions.layout import templates
-from converter.edifact.segments import ObjectSegment, Segment
+from converter.edifact.rows import COMPONENT, ELEMENT, Row, field
 from converter.edifact.substitutes import carried, substituted
 from converter.edifact.text import write_lines, write_text
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
@@ -316,25 +316,26 @@ class Writing:
             self.refuse(NO_FORM, leaf, form=form)
         return value
 
-    def text(self, leaf: str) -> list[tuple[str, list[str]]]:
-        """A text cut into segments: format and components; one without components for an empty text."""
+    def text(self, leaf: str) -> list[tuple[str, str]]:
+        """A text cut into segments: format and element; one with nothing in it for an empty text."""
         value = self.values.get(leaf, ())
-        return write_text((("P00", value),) if isinstance(value, str) else value) or [("P00", [])]
+        cut = write_text((("P00", value),) if isinstance(value, str) else value) or [("P00", [])]
+        return [(form, COMPONENT.join(components)) for form, components in cut]
 
-    def object(self, segments: list[Segment], leaf: str) -> None:
+    def object(self, rows: list[Row], leaf: str) -> None:
         """Add the bytes of an object behind the segment that announces its size."""
         try:
             content = b64decode("".join(plain(self.values.get(leaf, "")).split()), validate=True)
         except ValueError:
             self.refuse(NO_FORM, leaf, form="base64")
             return
-        if segments[-1].get(4) != str(len(content)):
+        if field(rows[-1], 4) != str(len(content)):
             self.refuse(SIZE, leaf, found=len(content))
-        segments.append(ObjectSegment(content))
+        rows.append(content)
 
-    def lines(self, lines: list[str]) -> list[list[str]]:
-        """Logical lines cut into the components of segments."""
-        return write_lines(lines)
+    def lines(self, *lines: str) -> list[str]:
+        """Logical lines cut into the elements of segments."""
+        return [COMPONENT.join(components) for components in write_lines(list(lines))]
 
     def dead(self, leaf: str, usual: str | None) -> None:
         """Report a value whose element is not written because its first field is absent."""
@@ -343,27 +344,25 @@ class Writing:
 
     # -- groups
 
-    def winner(self, segments: list[Segment], start: int, tag: str, values: frozenset[str], leaf: str) -> None:
-        """Refuse a letter in which the segment at `start` would read as one that is not there."""
-        if start < len(segments) and segments[start].tag == tag and segments[start].elements[0][0] in values:
+    def winner(self, rows: list[Row], start: int, tag: str, values: frozenset[str], leaf: str) -> None:
+        """Refuse a letter in which the row at `start` would read as one that is not there."""
+        if start < len(rows) and _tag(rows[start]) == tag and field(rows[start], 1) in values:
             self.refuse(WINNER, leaf)
 
-    def merging(self, segments: list[Segment], start: int, leaf: str) -> None:
+    def merging(self, rows: list[Row], start: int, leaf: str) -> None:
         """Refuse a repetition whose text would read as part of the one before it."""
-        if 0 < start < len(segments):
-            before, segment = segments[start - 1], segments[start]
-            if before.tag == segment.tag and before.elements[0] == segment.elements[0]:
-                self.refuse(MERGING, leaf)
+        if 0 < start < len(rows) and _qualified(rows[start - 1]) == _qualified(rows[start]):
+            self.refuse(MERGING, leaf)
 
-    def limit(self, segments: Sequence[Segment], tag: str, limit: int, leaf: str) -> None:
+    def limit(self, rows: Sequence[Row], tag: str, limit: int, leaf: str) -> None:
         """Refuse a group that holds too many segments of a tag."""
-        found = sum(1 for segment in segments if segment.tag == tag)
+        found = sum([_tag(row) == tag for row in rows])
         if found > limit:
             self.refuse(TOO_LONG, leaf, found=found, tag=tag, limit=limit)
 
-    def overflow(self, segments: list[Segment], size: int, groups: int, trigger: str, leaf: str) -> list[list[Segment]]:
+    def overflow(self, rows: list[Row], size: int, groups: int, trigger: str, leaf: str) -> list[list[Row]]:
         """Cut a run of content into groups; refuse it if they are too many."""
-        cut = [segments[start : start + size] for start in range(0, len(segments), size)]
+        cut = [rows[start : start + size] for start in range(0, len(rows), size)]
         if len(cut) > groups:
             self.refuse(TOO_MUCH, leaf, found=len(cut), tag=trigger, limit=groups)
         return cut
@@ -375,3 +374,12 @@ class Writing:
     def choice(self, leaf: str, name: str) -> None:
         """Report an alternative that is not written because another one is."""
         self.report(CHOICE, leaf, name=name)
+
+
+def _tag(row: Row) -> Row:
+    return row[:3]
+
+
+def _qualified(row: Row) -> list[str]:
+    """The tag and the first element."""
+    return row.split(ELEMENT)[:2] if isinstance(row, str) else []

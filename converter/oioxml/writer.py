@@ -177,6 +177,8 @@ class _Writer:
         self._values = letter.values
         self._counts = letter.counts or counts_of(letter.values)
         self._written = 0
+        texts = "".join([value for value in letter.values.values() if isinstance(value, str)])
+        self._clean = texts.isprintable() and not ("&" in texts or "<" in texts or ">" in texts)
         self._other_version = definition.version != letter.version
 
     def group(self, nodes: tuple[_Node, ...], prefix: str, out: list[str]) -> int:
@@ -214,6 +216,8 @@ class _Writer:
 
     def _content(self, leaf: str, value: Value, type_: str) -> str:
         self._written += 1
+        if self._clean and type_ != "text" and isinstance(value, str):
+            return value
         if type_ == "text":
             runs = value if not isinstance(value, str) else ((PLAIN, value),) if value else ()
             return write_text(runs, self._notes, leaf)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from converter.edifact.envelope import Interchange, Message, read_interchanges, read_messages
-from converter.edifact.segments import Segment
+from converter.edifact.rows import COMPONENT, ELEMENT, END, Row, write_rows
+from converter.edifact.segments import DEFAULT, ObjectSegment, Segment, Separators
 from converter.edifact.syntax import read_segments
 from converter.issues import Issue, IssueLog, Severity
 from converter.limits import Limits
@@ -52,6 +53,21 @@ ALL = {
     "own separators": PLAIN.translate(bytes.maketrans(b":+?'", b"|;!~")),
     "without UNA": PLAIN[9:],
 }
+
+
+def rows_of(segments: list[Segment]) -> list[Row]:
+    """Segments as they are written."""
+    return [
+        segment.binary
+        if isinstance(segment, ObjectSegment)
+        else ELEMENT.join([segment.tag, *map(COMPONENT.join, segment.elements)]) + END
+        for segment in segments
+    ]
+
+
+def write_segments(segments: list[Segment], separators: Separators = DEFAULT, charset: str = "UNOC") -> bytes:
+    """The bytes of segments."""
+    return write_rows(rows_of(segments), separators, charset)
 
 
 def segments_of(data: bytes, **options: object) -> tuple[list[Segment], list[Issue]]:

@@ -10,9 +10,8 @@ from hypothesis import given, settings
 from converter.edifact import splitting
 from converter.edifact.crosscheck import cross_check
 from converter.edifact.segments import Segment
-from converter.edifact.syntax import write_segments
 from converter.issues import Issue, IssueLog, Severity
-from tests.edifact.interchanges import ALL, LINED, PLAIN, errors
+from tests.edifact.interchanges import ALL, LINED, PLAIN, errors, write_segments
 from tests.edifact.test_syntax import bodies
 
 

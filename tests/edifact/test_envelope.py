@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from converter.edifact.controls import Controls, iso_date, iso_time
-from converter.edifact.envelope import write_interchange
-from converter.edifact.segments import ObjectSegment, Segment
-from converter.errors import InterchangeError
+from converter.edifact.rows import write_interchange
+from converter.edifact.segments import Segment
 from converter.issues import IssueLog, Severity
 from converter.limits import Limits
 from tests.edifact import reference
@@ -27,6 +26,8 @@ from tests.edifact.interchanges import (
     interchanges_of,
     messages_of,
     places,
+    rows_of,
+    segments_of,
 )
 
 
@@ -386,42 +387,21 @@ def test_findings_of_one_kind_are_listed_a_hundred_times() -> None:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def letter(data: bytes = PLAIN) -> list[Segment]:
-    """The segments of a letter without UNT."""
-    return interchanges_of(data)[0][0].messages[0].segments[:-1]
+@pytest.mark.parametrize("name", ["plain", "binary"])
+def test_write_counts_the_segments_and_names_the_references(name: str) -> None:
+    header, *letter = segments_of(ALL[name])[0]
+    assert write_interchange(rows_of([header, *letter[:-2]])) == ALL[name]
 
 
-def test_write_gives_the_bytes_that_were_read() -> None:
-    known = {"sender": "5790000120314", "receiver": "5790000121526", "date": "260301", "time": "1020"}
-    data = write_interchange([letter()], **known, reference="KUVERT00001", acknowledgement="1")
-    assert data == PLAIN
-    two = [m.segments[:-1] for m in interchanges_of(TWO_LETTERS)[0][0].messages]
-    assert write_interchange(two, **known, reference="KUVERT00001", acknowledgement="1") == TWO_LETTERS
-    objects = [s if s.binary is None else ObjectSegment(s.binary) for s in letter(BINARY)]
-    assert write_interchange([objects], **known, reference="KUVERT00001", acknowledgement="1") == BINARY
-
-
-def test_write_a_receipt_without_acknowledgement_request() -> None:
-    data = write_interchange(
-        [[Segment("UNH", [["R1"], ["CONTRL", "D", "93A", "ZZ", "C0330Q"], ["CTL03"]])]],
-        sender="a:b",
-        receiver="c",
-        date="260301",
-        time="1020",
-        reference="K?1",
-    )
-    assert data.startswith(b"UNA:+.? 'UNB+UNOC:3+a?:b:14+c:14+260301:1020+K??1'UNH+R1+CONTRL:D:93A:ZZ:C0330Q+CTL03'")
-    assert data.endswith(b"'UNT+2+R1'UNZ+1+K??1'")
+def test_write_escapes_references_once() -> None:
+    message = Segment("UNH", [["R?1"], ["CONTRL", "D", "93A", "ZZ", "C0330Q"], ["CTL03"]])
+    header = Segment("UNB", [["UNOC", "3"], ["a:b", "14"], ["c", "14"], ["260301", "1020"], ["K?1"]])
+    data = write_interchange(rows_of([header, message]))
+    assert data.startswith(b"UNA:+.? 'UNB+UNOC:3+a?:b:14+c:14+260301:1020+K??1'UNH+R??1+CONTRL:D:93A:ZZ:C0330Q+CTL03'")
+    assert data.endswith(b"'UNT+2+R??1'UNZ+1+K??1'")
     (interchange,), issues = interchanges_of(data)
     assert issues == []
     assert (interchange.acknowledgement, interchange.messages[0].agency) == ("", "ZZ")
-
-
-def test_write_refuses_what_is_no_message() -> None:
-    known = {"sender": "a", "receiver": "b", "date": "260301", "time": "1020", "reference": "c"}
-    for segments in ([], [Segment("BGM", [])], [*letter(), Segment("UNT", [])]):
-        with pytest.raises(InterchangeError):
-            write_interchange([segments], **known)
 
 
 # -- third-party samples -----------------------------------------------------------------------------------------------

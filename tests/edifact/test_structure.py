@@ -411,6 +411,14 @@ def test_characters_are_spelled_out_and_never_a_question_mark() -> None:
     assert b'++"Syd" - 10[U+2074] EUR [U+1F600]:' in data.replace(b"?+", b"+")
 
 
+def test_what_marks_elements_inside_of_the_writer_is_a_character_like_others() -> None:
+    marks = "a\x1fb\x1dc\x1ed"
+    data, found = written(letter_of(Sender__OrganisationName=marks, ClinicalInformation_1__Text01=(("P00", marks),)))
+    assert found == ["LTR050", "LTR050"]
+    assert data is not None
+    assert data.count(b"a[U+001F]b[U+001D]c[U+001E]d") == 2
+
+
 def test_another_version_leaves_out_what_it_has_not_and_says_so() -> None:
     data, found = written(letter_of(), version="D9133L")
     assert sorted(found) == ["LTR056", "LTR056"]

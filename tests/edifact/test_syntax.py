@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from converter.edifact import splitting, syntax
 from converter.edifact.charsets import unwritable
-from converter.edifact.segments import Lines, ObjectSegment
-from converter.edifact.syntax import DEFAULT, Segment, Separators, write_segments
+from converter.edifact.segments import Lines
+from converter.edifact.syntax import DEFAULT, Segment, Separators
 from converter.errors import InterchangeError
 from converter.issues import Severity
 from converter.limits import Limits
@@ -28,6 +28,7 @@ from tests.edifact.interchanges import (
     errors,
     places,
     segments_of,
+    write_segments,
 )
 
 TAGS_OF_PLAIN = ["UNB", "UNH", "BGM", "DTM", "S01", "NAD", "SEQ", "S07", "PNA", "FTX", "UNT", "UNZ"]
@@ -593,11 +594,6 @@ def test_write_without_release_character() -> None:
     assert write_segments([Segment("FTX", [["a?b"]])], separators) == b"UNA:+.  'FTX+a?b'"
     with pytest.raises(InterchangeError):
         write_segments([Segment("FTX", [["a'b"]])], separators)
-
-
-def test_write_objects_as_they_are() -> None:
-    segments = [s if s.binary is None else ObjectSegment(s.binary) for s in segments_of(BINARY)[0]]
-    assert write_segments(segments) == BINARY
 
 
 @pytest.mark.parametrize("name", ["plain", "two letters", "binary"])
