@@ -92,6 +92,16 @@ FAULTS: list[tuple[str, dict[str, Value], list[str]]] = [
     ("other initials", replaced(NATIONAL, "Xenia"), ["LTR035", "LTR036"]),
     ("surname only", replaced(NATIONAL, ""), ["LTR036"]),
     ("initials that a number cannot have", replaced(NATIONAL, "Åse", "Ødegaard"), ["LTR036"]),
+    (
+        "another sex than the CPR number",
+        {**replaced(DECENTRAL, "Vera", "Krag"), "Patient.CivilRegistrationNumber": "0201609996"},
+        ["LTR042"],
+    ),
+    (
+        "the same sex as the CPR number",
+        {**replaced(DECENTRAL, "Vera", "Krag"), "Patient.CivilRegistrationNumber": "0201609995"},
+        [],
+    ),
     ("initials with an accent", replaced(NATIONAL.replace("W", "E"), "Élodie"), ["LTR036"]),
 ]
 
@@ -103,6 +113,16 @@ def test_faults(engine: Engine, changes: dict[str, Value], wanted: list[str]) ->
     assert all(i.rule.partition(".")[0] in ("persons", "organisations") and i.at.path for i in issues)
     values = [str(value) for leaf, value in changes.items() if value and not leaf.endswith("Code")]
     assert not [value for value in values if any(value in issue.message for issue in issues)]
+
+
+@pytest.mark.parametrize(("relation", "wanted"), [("mor", ["LTR042"]), ("far", []), ("uspec_paaroerende", [])])
+def test_relations_tell_the_sex(engine: Engine, relation: str, wanted: list[str]) -> None:
+    definition, letter = letter_of(engine, LETTERS / "REF01" / "full" / "message.xml")
+    told = {"Relative.RelationCode": relation, "Relative.PersonIdentifier": NATIONAL}
+    assert told.keys() <= definition.leaves.keys()
+    log = IssueLog()
+    LEVELS[4].check(definition, replace(letter, values={**letter.values, **told}), log)
+    assert [issue.code for issue in log] == wanted
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,15 @@ ECPR_COLLISION = declare(
     help="List the sender's own numbers with 1 or 7 in the seventh place, and have them replaced.",
     source="Primærsektor-forum, January 2022, item 9",
 )
+ECPR_SEX = declare(
+    "LTR042",
+    "ecpr-sex",
+    Severity.WARNING,
+    "the last digit of the replacement number gives another sex than the letter does",
+    why="Odd is male, even is female: the number may belong to another person.",
+    help="Compare with the patient's papers. The number is handed on as it stands.",
+    source="NSP, eCPR; cpr.dk",
+)
 NUMBER = declare(
     "LTR037",
     "organisation-number",
@@ -231,6 +240,19 @@ def _ecpr_collision(value: str, leaf: str, values: Values, rule: Rule) -> Facts 
     return PLAIN if ecpr_kind(value) == "X" else FINE
 
 
+def _ecpr_sex(value: str, leaf: str, values: Values, rule: Rule) -> Facts | None:
+    """The last digit beside what else tells the sex: an ordinary CPR number of the person, or the kind of relation."""
+    if ecpr_kind(value) is None:
+        return FINE
+    above = leaf.rpartition(".")[0]
+    for name in rule.beside:
+        beside = plain(values.get(f"{above}.{name}", ""))
+        odd = int(beside[-1]) % 2 == 1 if cpr_shape_ok(beside) else rule.odd.get(beside)
+        if odd is not None and odd != (int(value[-1]) % 2 == 1):
+            return PLAIN
+    return FINE
+
+
 def _number(value: str, leaf: str, values: Values, rule: Rule) -> Facts | None:
     return FINE if _number_ok(rule.kind, value) else {"wanted": rule.kind}
 
@@ -258,6 +280,7 @@ CHECKS: Mapping[str, Check] = {
     "ecpr-date": Check(ECPR_DATE, _ecpr_date),
     "ecpr-kind": Check(ECPR_KIND, _ecpr_kind),
     "ecpr-initials": Check(ECPR_INITIALS, _ecpr_initials, needs=_keys("beside"), lenient=True),
+    "ecpr-sex": Check(ECPR_SEX, _ecpr_sex, needs=_keys("beside"), may=_keys("male", "female"), lenient=True),
     "ecpr-collision": Check(ECPR_COLLISION, _ecpr_collision),
     "organisation-number": Check(NUMBER, _number, needs=_keys("kind")),
     "sor-check-digit": Check(SOR_DIGIT, _sor, lenient=True),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ class Known:
 class Rule:
     """One rule. `id` is the name of its file and its own, `when` the name of a leaf beside and the values it may have.
 
-    `edition` is the edition of the code list that is valid on the day for which the rule was chosen.
+    `odd`: values of a leaf beside for which a number is odd, or even. `edition` is the edition of the code list that is
+    valid on the day for which the rule was chosen.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Rule:
     when: tuple[str, frozenset[str]] | None = None
     ecpr_level: int = 0
     beside: tuple[str, ...] = ()
+    odd: Mapping[str, bool] = field(default_factory=dict, hash=False)
     tests: tuple[str, ...] = ()
     known: Known | None = None
     kind: str = ""
@@ -152,6 +155,7 @@ class _Reader(Fields):
             when=self._when(body),
             ecpr_level=self._number(body, "ecpr_level", MAX_LEVEL),
             beside=self.texts(body, "beside"),
+            odd={text: key == "male" for key in ("male", "female") for text in self.texts(body, key)},
             tests=self.texts(body, "tests"),
             known=self._known(body),
             kind=self._kind(body),
