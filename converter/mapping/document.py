@@ -50,6 +50,11 @@ class Rule:
     line: str = ""
     claims_fhir: tuple[str, ...] = ()
     absent: str = ""
+    places: Mapping[str, Location] = field(default_factory=dict)
+
+    def place(self, *keys: str) -> Location:
+        """Where the first of these fields stands that the rule has, else the rule's name."""
+        return next((self.places[key] for key in keys if key in self.places), self.at)
 
 
 @dataclass(slots=True)
@@ -137,7 +142,7 @@ class Declared:
 
 @dataclass(slots=True)
 class Document:
-    """A mapping file with its parts applied."""
+    """A mapping file with its parts applied. `lines` is where the lines of `not_carried` stand, by their identity."""
 
     name: str
     file: str
@@ -163,6 +168,7 @@ class Document:
     needed: list[str]
     bases: list[str]
     chosen: list[Choice]
+    lines: dict[int, Location] = field(default_factory=dict)
 
     def rules(self) -> Iterator[Rule]:
         """Every rule of the Bundle and of its resources, those of lists too; not those of the way back alone."""

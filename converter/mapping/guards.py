@@ -38,6 +38,20 @@ def guard_paths(text: str) -> list[str]:
     return paths
 
 
+def guard_values(text: str) -> list[tuple[str, list[str]]]:
+    """The comparisons of a guard: each path with the values that it is compared with, none for `present`, `absent`."""
+    tokens = _tokens(text)
+    found: list[tuple[str, list[str]]] = []
+    for at, (path, operator) in enumerate(zip(tokens, tokens[1:], strict=False)):
+        if operator not in _OPERATORS or path in _WORDS:
+            continue
+        values = tokens[at + 2 : at + 3] if operator in ("==", "!=") else []
+        if operator == "in" and ")" in tokens[at:]:
+            values = tokens[at + 3 : tokens.index(")", at)]
+        found.append((path, [value.removeprefix('"') for value in values if value != ","]))
+    return found
+
+
 def qualified(text: str, name: Callable[[str], str]) -> str:
     """The guard with every path replaced by what `name` makes of it."""
     tokens = _tokens(text)

@@ -108,6 +108,8 @@ class Reader:
             bases=self.bases,
             needed=[str(n) for n in document.get("needed", list(resources)[:3])],
         )
+        both = zip(result.not_carried, document.get("not_carried", ()), strict=True)
+        result.lines = {id(line): place(entry) for line, entry in both}
         for name in document.get("needed", ()):
             if name not in resources:
                 self.complain(UNKNOWN_NAME, name, what="the resource", name=str(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from converter.issues import Issue, Severity, declare
@@ -117,6 +118,7 @@ class RuleReader:
         for key in entry:
             if key not in _RULE_KEYS:
                 self.complain(BAD_FORM, key, problem=f"a rule has no key {str(key)!r}")
+        rule.places = {str(key): place(value) for key, value in entry.items()}
         self._sides(rule, entry, group)
         self._codec(rule, entry)
         self._conditions(rule, entry, group)
@@ -133,9 +135,9 @@ class RuleReader:
         if match is None:
             self.complain(BAD_FORM, text, problem="expected `letter path <-> FHIR path | codec`")
             return entry
-        entry["from"], entry["to"] = Str(match["left"].strip(), text.at), Str(match["right"].strip(), text.at)
+        entry["from"], entry["to"] = _part(text, match, "left"), _part(text, match, "right")
         if match["codec"]:
-            entry["codec"] = Str(match["codec"].strip(), text.at)
+            entry["codec"] = _part(text, match, "codec")
         if match["arrow"] != "<->":
             entry["direction"] = Str("forward" if match["arrow"] == "->" else "back", text.at)
         return entry
@@ -242,6 +244,11 @@ class RuleReader:
         if value and value not in self.losses:
             self.complain(UNKNOWN_NAME, value, what="the loss", name=str(value))
         return str(value)
+
+
+def _part(text: Str, match: re.Match[str], side: str) -> Str:
+    """A part of a rule in one line, with its own column. A list can only stand in quotes, which count as well."""
+    return Str(match[side].strip(), replace(text.at, column=text.at.column + match.start(side) + text.startswith("[")))
 
 
 def plain(value: Any) -> Any:
