@@ -246,6 +246,10 @@ def test_table_faults_have_their_place() -> None:
     leaves = {path for row in TABLE.rows.values() for paths in row.roles.values() for path in paths}
     assert TABLE.attachments is not None
     assert TABLE.receipts is not None
+    receipts = TABLE.receipts
+    leaves |= {TABLE.attachments.holds, TABLE.attachments.named, receipts.envelope, receipts.letter, receipts.sender}
+    leaves |= {*receipts.original.values(), *receipts.wanted, *receipts.head}
+    leaves |= {leaf.replace("[{n}]", "") for form in (receipts.each, receipts.refused) for leaf in form}
     types = {*TABLE.rows, *TABLE.attachments.types, *TABLE.receipts.types}
     known = dict.fromkeys(types - {"REF06"}, leaves)
 
@@ -274,7 +278,50 @@ def test_table_faults_have_their_place() -> None:
     missing = faults(text, dict.fromkeys([*known, "REF06"], leaves - {"Sender.EANIdentifier"}).get)
     assert [fault.partition(":")[2] for fault in missing] == [
         "LNT281:there is no leaf Sender.EANIdentifier in the letters that it is for"
-    ]
+    ] * 3
+    complete = {**known, "REF06": leaves}.get
+    for name in ("holds: BinaryObject.", "named: Reference.", "OriginalLetter[{n}].Refuse", "  Letter.Version"):
+        (misspelt,) = {
+            fault.partition(":")[2].split(" leaf ")[0] for fault in faults(text.replace(name, f"{name}X"), complete)
+        }
+        assert misspelt == "LNT281:there is no"
+
+
+# Letters that may tell of forwarding
+
+
+def telling(*, patient: str = "X1", back: bool = True, day: str = "2026-02-01") -> Outcome:
+    """A free letter: by default about the patient of the referral, from who got it to who sent it."""
+    one, other = ("B", "A") if back else ("A", "B")
+    facts = {"Letter.Authorisation.Date": day, "Letter.Identifier": "C1", "Patient.AlternativeIdentifier": patient}
+    parties = {"Sender.EANIdentifier": one, "Receiver.EANIdentifier": other}
+    return Outcome("", letter=Letter("DIS91", "D9134L", "edifact", facts | parties))
+
+
+def referral_and_answer() -> list[Outcome]:
+    found = list(letters(2, episode=lambda i: f"E{i}"))[2:]
+    for outcome in found:
+        assert outcome.letter is not None
+        outcome.letter.values |= {"Patient.AlternativeIdentifier": "X1", "Letter.Authorisation.Date": "2026-01-10"}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "letter", "wanted"),
+    [
+        (1, telling(), ["FLW013"]),
+        (2, telling(), []),
+        (1, telling(patient="X2"), []),
+        (1, telling(back=False), []),
+        (1, telling(day="2026-01-09"), []),
+    ],
+    ids=["open", "answered", "of another", "from who referred", "before"],
+)
+def test_a_free_letter_may_tell_that_a_referral_was_sent_on(number: int, letter: Outcome, wanted: list[str]) -> None:
+    found, log = joined(iter([letter, *referral_and_answer()[:number]]))
+    flows_found = list(found.found(date(2026, 2, 2), 90, log))
+    assert [issue.code for issue in log] == wanted
+    assert (len(flows_found), found.others) == (1, 1)
 
 
 # Any number of letters

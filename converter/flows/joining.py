@@ -91,6 +91,16 @@ INCOMPLETE = declare(
     help="`medcom-fhir validate` names what is wrong with the letter.",
 )
 
+FORWARDED = declare(
+    "FLW013",
+    "forwarding-told-by-letter",
+    Severity.INFO,
+    "{letter} goes from who got the {referral} at {place} to who sent it, and no usual answer is here",
+    why="It may tell that the referral was sent on. No system couples such a letter to the referral, which stays open.",
+    help="Read it; a referral that is sent on is answered by a letter of the usual type once the patient was seen.",
+    source="minutes of MedCom's group for referrals and discharge letters, item 6",
+)
+
 EPISODE, LETTER_ID = "episode", "letter id"
 _identifier = attrgetter("letter")
 _sender = attrgetter("sender")
@@ -127,11 +137,13 @@ class Flows:
         self._known: dict[tuple[object, ...], Message] = {}
         self._referrals: list[Message] = []
         self._answers: list[Message] = []
+        self._telling: list[Message] = []
 
     def is_other(self, outcome: Outcome) -> bool:
         """Whether a message is known to be of a type that takes part in no flow, readable or not."""
         if outcome.type:
-            return outcome.type not in self._table.rows
+            row = self._table.rows.get(outcome.type)
+            return row is None or row.tells
         return outcome.bundle is not None and outcome.ledger is None
 
     def add(self, outcome: Outcome, display: str, line: int, log: IssueLog) -> None:
@@ -139,6 +151,10 @@ class Flows:
         message = self._remembering.message(outcome, display, line)
         if message is None:
             self.others += 1
+            return
+        if message.row.tells:
+            self.others += 1
+            self._telling.append(message)
             return
         parts = {"sender": message.sender, "letter id": message.letter, "date": message.minute}
         missing = [name for name, known in parts.items() if not known]
@@ -171,6 +187,7 @@ class Flows:
         for flow in flows.values():
             self._judge(flow, on, after, log)
             yield flow
+        self._report_telling(flows, log)
         for answer in alone:
             yield Flow(None, [(answer, "")])
 
@@ -208,6 +225,18 @@ class Flows:
             log.add(NO_REFERRAL, answer.at, answer=answer.type, but=but)
         else:
             log.add(NAMES_NONE, answer.at, answer=answer.type)
+
+    def _report_telling(self, flows: dict[int, Flow], log: IssueLog) -> None:
+        """Letters about a referral that is open, from who got it to who sent it."""
+        open_ones = [referral for referral in self._referrals if not flows[id(referral)].as_agreed]
+        by_patient = {(number, *_parties(referral)): referral for referral in open_ones for number in referral.patient}
+        for letter in self._telling:
+            back = (letter.receiver, letter.sender)
+            found = (by_patient.get((number, *back)) for number in letter.patient)
+            referral = next((r for r in found if r is not None and r.minute <= letter.minute), None)
+            if referral is not None:
+                place = _shown(referral.at)
+                log.add(FORWARDED, letter.patient_at, letter=letter.type, referral=referral.type, place=place)
 
     def _judge(self, flow: Flow, on: date, after: int, log: IssueLog) -> None:
         referral = flow.referral

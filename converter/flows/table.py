@@ -34,7 +34,7 @@ UNKNOWN = declare(
 FILE = "flows.yaml"
 ROLES = ("letter", "status", "date", "time", "episode", "sender", "receiver", "patient", "referral")
 _NEEDED = frozenset({"letter", "sender", "receiver", "date", "patient"})
-_PARTS = ("after", "roles", "fillers", "answered_by", "answers", "attachments", "receipts")
+_PARTS = ("after", "roles", "fillers", "answered_by", "answers", "tells_of_forwarding", "attachments", "receipts")
 _PATHS = ("envelope", "letter", "sender")
 _KINDS = ("positive", "negative", "operator")
 _FORMS = ("original", "wanted", "head", "each", "refused", "refusals")
@@ -46,13 +46,15 @@ Leaves = Callable[[str], "set[str] | None"]
 class LetterRow:
     """What the table says of one letter type: the leaves of each role, and whether it waits for an answer.
 
-    `answered_by`: the types that usually answer it; empty where nothing is agreed.
+    `answered_by`: the types that usually answer it; empty where nothing is agreed. `tells`: it is neither referral nor
+    answer, and may tell that a referral was sent on.
     """
 
     type: str
     roles: Mapping[str, tuple[str, ...]]
     is_referral: bool
     answered_by: tuple[str, ...] = ()
+    tells: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ class _Reader:
 
     def __init__(self) -> None:
         self.faults: list[Issue] = []
+        # Leaves beside the roles, each with the types that it is for; none: those of the rows.
+        self._beside: list[tuple[str, tuple[str, ...]]] = []
 
     def table(self, document: Mapping[str, Any]) -> FlowTable:
         self._only(document, _PARTS)
@@ -146,6 +150,8 @@ class _Reader:
             for part in ("answered_by", "answers")
             for type_, own, answered_by in self._rows(part, document.get(part, {}))
         }
+        for type_ in self._texts(document.get("tells_of_forwarding", [])):
+            rows[type_] = LetterRow(type_, common, is_referral=False, tells=True)
         fillers = frozenset(text.casefold() for text in self._texts(document.get("fillers", [])))
         for row in rows.values():
             missing = sorted(_NEEDED - row.roles.keys())
@@ -159,7 +165,9 @@ class _Reader:
             return None
         if not self._complete(entry, ("types", "holds", "named")):
             return None
-        return AttachmentTable(tuple(self._texts(entry["types"])), str(entry["holds"]), str(entry["named"]))
+        types = tuple(self._texts(entry["types"]))
+        self._beside += [(entry["holds"], types), (entry["named"], ())]
+        return AttachmentTable(types, str(entry["holds"]), str(entry["named"]))
 
     def _receipts(self, document: Mapping[str, Any]) -> ReceiptTable | None:
         entry = document.get("receipts")
@@ -179,6 +187,9 @@ class _Reader:
         paths = {name: str(entry[name]) for name in _PATHS}
         written = {name: {str(k): str(v) for k, v in form.items()} for name, form in forms.items()}
         types = tuple(self._texts(entry["types"]))
+        self._beside += [(entry[name], types) for name in _PATHS]
+        self._beside += [(leaf, types) for name in ("head", "each", "refused") for leaf in forms[name]]
+        self._beside += [(leaf, ()) for leaf in (*forms["original"].values(), *forms["wanted"])]
         return ReceiptTable(types, **paths, **kinds, **written, most=int(entry["most"]))  # type: ignore[arg-type]
 
     def _complete(self, entry: Any, parts: tuple[str, ...]) -> bool:
@@ -243,6 +254,8 @@ class _Reader:
         for row in table.rows.values():
             for path in (path for paths in row.roles.values() for path in paths):
                 meant.setdefault(id(path), (path, set()))[1].update(known[row.type] or {path})
+        for path, types in self._beside:
+            meant[id(path)] = (path, set().union(*(known[type_] or {path} for type_ in types or table.rows)))
         for path, found in meant.values():
-            if path not in found:
+            if path.replace("[{n}]", "") not in found:
                 self.faults.append(fault(UNKNOWN, path, what=f"leaf {path} in the letters that it is for"))
