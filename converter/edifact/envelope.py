@@ -142,6 +142,11 @@ TOO_LARGE = declare(
 _SERVICE = frozenset(["UNB", "UNG", "UNH", "UNO", "UNP", "UNT", "UNE", "UNZ"])
 _BETWEEN_MESSAGES = frozenset(["UNH", "UNZ", "UNG", "UNE"])
 
+# What an interchange of one message looks like that needs no closer look.
+_PLAIN = ["UNB", "UNH", "UNT", "UNZ"]
+_LABEL = ["UNOC", "3"]
+_ACKNOWLEDGEMENTS = [[[""], [""], [""], [value]] for value in ("1", "0", "")]
+
 
 @dataclass(slots=True, eq=False)
 class Interchange:
@@ -249,6 +254,12 @@ class _Reader:
         for origin_now, segments in self.stretches:
             if origin_now is not origin:
                 yield from self._close(segments[0])
+                message = self._plain(segments, origin_now)
+                if message is not None:
+                    origin = None
+                    yield message
+                    yield message.interchange
+                    continue
                 origin = origin_now
                 self._open(segments[0], origin)
             at = 0
@@ -267,6 +278,56 @@ class _Reader:
                 origin_now.skip = True
         yield from self._close(None)
         self.findings.release()
+
+    def _plain(self, segments: list[Segment], origin: Origin) -> Message | None:
+        """The one message of an interchange about which there is nothing to say; None if any check has to look closer.
+
+        Nearly every interchange is such. What is accepted here is a part of what the other methods accept.
+        """
+        if len(origin.data) > min(self.limits.message, self.limits.constituents) or self.findings.waiting:
+            return None
+        if [segment.tag for segment in segments if segment.tag in _SERVICE] != _PLAIN or origin.damage:
+            return None
+        unb, unh, unt, unz = segments[0], segments[1], segments[-2], segments[-1]
+        try:
+            label, (sender, sender_kind), (receiver, receiver_kind), (date, time), (reference,), *rest = unb.elements
+            (number,), (standard, _, _, agency, association), (own,) = unh.elements
+        except ValueError:
+            return None
+        if not (
+            (unb.tag, unh.tag, unt.tag, unz.tag) == (*_PLAIN,)
+            and label == _LABEL
+            and unt.elements == [[str(len(segments) - 2)], [number]]
+            and unz.elements == [["1"], [reference]]
+            and number.strip()
+            and reference.strip()
+            and sender.strip()
+            and receiver.strip()
+            and standard.strip()
+            and iso_date(date)
+            and iso_time(time)
+            and (not rest or rest in _ACKNOWLEDGEMENTS)
+            and (sender, reference) not in self.seen
+        ):
+            return None
+        self.seen.add((sender, reference))
+        self.last = unz
+        interchange = Interchange(
+            unb,
+            origin,
+            charset=origin.charset,
+            syntax_version=label[1],
+            sender=sender,
+            sender_qualifier=sender_kind,
+            receiver=receiver,
+            receiver_qualifier=receiver_kind,
+            date=date,
+            time=time,
+            reference=reference,
+            acknowledgement=rest[-1][0] if rest else "",
+            trailer=unz,
+        )
+        return Message(unh, interchange, number, own or standard, standard, agency, association, segments[1:-1])
 
     def _gather(self, segments: list[Segment]) -> None:
         """Take neighbouring segments that are no service segments."""

@@ -54,9 +54,14 @@ class Findings:
         """Report without counting, after `room`. `severity` and `value` go to the issue, other facts to its message."""
         (self._held if self.hold else self._log).add(kind, place, **facts)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether any finding waits."""
+        return bool(self._held.issues)
+
     def release(self, upto: Segment | None = None) -> None:
         """Hand on what was found up to the end of this segment (or all), in the order of the input."""
-        if not len(self._held):
+        if not self._held.issues:
             return
         waiting = sorted(self._held.drain(), key=lambda issue: issue.at.offset)
         number = len(waiting) if upto is None else sum(issue.at.offset <= upto.end for issue in waiting)

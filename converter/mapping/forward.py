@@ -44,7 +44,7 @@ class _Writer:
         put("V = letter.values; g = V.get; count = letter.counts.get; led = {}; dfl = []")
         if self.derived:
             put("; ".join(f"d_{d.name} = []" for d in self.derived))
-        put(f"m = Minter(({', '.join(self._key(p) for p in doc.key)},))")
+        put(f"m = Minter(({', '.join(self._key(p) for p in doc.key)},)); made = m.made")
         for name, (gln, on) in doc.tables.items():
             put(f"t_{name} = ctx.row({gln!r}, g({gln!r}), g({on!r}))")
         for resource in doc.resources.values():
@@ -88,12 +88,12 @@ class _Writer:
             condition = self._exists(resource)
             if condition:
                 put(f"x_{name} = {condition}")
-            put(f"i_{name} = m.made({suffix!r})" + (f" if x_{name} else ''" if condition else ""))
+            put(f"i_{name} = made({suffix!r})" + (f" if x_{name} else ''" if condition else ""))
             return
         put(f"l_{name} = ['']")
         with self.out.repeated(resource.each):
             condition = self._exists(resource)
-            made = f"m.made({suffix!r} + b'%d:%d,' % (len(str(i)), i))"
+            made = f"made({suffix!r} + b'%d:%d,' % (len(str(i)), i))"
             put(f"l_{name}.append({made}{f' if {condition} else {chr(39) * 2}' if condition else ''})")
 
     def _bundle(self) -> None:
@@ -232,8 +232,11 @@ class _Writer:
     def _made(self, rule: Rule) -> str:
         """The expression of an id or a reference."""
         if rule.id:
-            number = f"str(len({self.written}) + 1)" if self.written else "str(i)"
-            return f"m.urn({rule.id!r}, {rule.name!r}, {number if self.out.group else repr('')})"
+            suffix = netstrings((rule.id, rule.name))
+            if not self.out.group:
+                return f"m.urn({suffix + netstrings([''])!r})"
+            number = f"len({self.written}) + 1" if self.written else "i"
+            return f"m.urn({suffix!r} + b'%d:%d,' % (len(str(n := {number})), n))"
         return f"{{'reference': {self.document.resources[rule.ref].type + '/'!r} + {self._id_of(rule.ref)[0]}}}"
 
     def _id_of(self, name: str) -> tuple[str, str]:

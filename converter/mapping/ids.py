@@ -6,6 +6,12 @@ import hashlib
 from collections.abc import Iterable
 from uuid import NAMESPACE_URL, uuid5
 
+try:
+    # CPython's own: for so few bytes twice as fast as OpenSSL's behind hashlib, which has to look up what it copies.
+    from _sha1 import sha1  # type: ignore[import-not-found]
+except ImportError:
+    from hashlib import sha1
+
 NAMESPACE = uuid5(NAMESPACE_URL, "https://medcom-fhir.org/ids/v1")
 """Fixed for ever: another namespace would give every resent letter new ids."""
 
@@ -23,7 +29,7 @@ class Minter:
     __slots__ = ("_state",)
 
     def __init__(self, key: Iterable[str]) -> None:
-        self._state = hashlib.sha1(NAMESPACE.bytes + netstrings(key), usedforsecurity=False)
+        self._state = sha1(NAMESPACE.bytes + netstrings(key), usedforsecurity=False)
 
     def made(self, suffix: bytes) -> str:
         """The version-5 UUID of the message key followed by parts that already are netstrings."""
@@ -36,9 +42,9 @@ class Minter:
         """The version-5 UUID of the message key followed by these parts."""
         return self.made(netstrings(parts))
 
-    def urn(self, *parts: str) -> str:
-        """The same bits stamped as version 4, with `urn:uuid:`, where a profile speaks of version 4."""
-        u = self.v5(*parts)
+    def urn(self, suffix: bytes) -> str:
+        """The bits of `made` stamped as version 4, with `urn:uuid:`, where a profile speaks of version 4."""
+        u = self.made(suffix)
         return f"urn:uuid:{u[:14]}4{u[15:]}"
 
 

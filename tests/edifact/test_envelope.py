@@ -57,6 +57,23 @@ def test_what_an_interchange_says() -> None:
     assert (interchange.header.tag, interchange.trailer.tag) == ("UNB", "UNZ")
 
 
+def test_the_short_way_and_the_long_way_say_the_same() -> None:
+    """A count with a leading zero is right and yet unusual, so the same letter is looked at by the other methods."""
+    both = [interchanges_of(data) for data in (PLAIN, changed("UNZ+1+", "UNZ+01+"))]
+    assert [issues for _, issues in both] == [[], []]
+    (short,), (long,) = [found for found, _ in both]
+    left_out = ("header", "origin", "messages", "trailer", "interchange", "segments")
+    said = [
+        [{name: getattr(one, name) for name in type(one).__slots__ if name not in left_out} for one in (x, *x.messages)]
+        for x in (short, long)
+    ]
+    assert said[0] == said[1]
+    for one, other in zip(short.messages, long.messages, strict=True):
+        assert one.header is one.segments[0]
+        assert [(s.tag, s.elements) for s in one.segments] == [(s.tag, s.elements) for s in other.segments]
+    assert (short.trailer is not None, long.trailer is not None) == (True, True)
+
+
 def test_what_a_message_says() -> None:
     (interchange,), _ = interchanges_of(PLAIN)
     (message,) = interchange.messages

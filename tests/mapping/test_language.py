@@ -92,7 +92,7 @@ def test_ids_are_version_5_uuids_of_their_parts(key: list[str], kind: str, role:
     made = Minter(key).v5(kind, role)
     name = (netstrings(key) + netstrings((kind, role))).decode()
     assert made == str(uuid.uuid5(NAMESPACE, name))
-    urn = Minter(key).urn(kind, role)
+    urn = Minter(key).urn(netstrings((kind, role)))
     assert uuid.UUID(urn).version == 4
     assert urn == urn.lower()
 
