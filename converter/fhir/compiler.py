@@ -134,9 +134,14 @@ class Functions:
         """The rules of an element (as one of its types), their functions, and the elements that they speak of."""
         code = code or (node.types[0].code if node.types else "")
         numbers = [*node.rules, *(n for n in self._rules_of_type(node, code) if n not in node.rules)]
-        kind = self.type if node is self.root else self.pack.paths.at(self.type, node.id, code) if numbers else ""
+        kind = self.kind(node, code) if numbers else ""
         rules = [self.pack.rules[number] for number in numbers]
         return [(rule, *invariants.check_of(rule, kind, self.pack)) for rule in rules]
+
+    def kind(self, node: Node, code: str = "") -> str:
+        """What an element is to a rule: its type, or the path of an element that has elements of its own."""
+        code = code or (node.types[0].code if node.types else "")
+        return self.type if node is self.root else self.pack.paths.at(self.type, node.id, code)
 
     def _rules_of_type(self, node: Node, code: str) -> tuple[int, ...]:
         """The rules of the type itself, which snapshots do not repeat where an element has elements of its own."""

@@ -78,10 +78,8 @@ class Profile:
         run.want(root, self.key)
         for key in resources.claimed(resource, "", run):
             run.want(root, key)
-        for entry in run.entries:
-            if entry is not root:
-                for key in resources.claimed(entry.resource, entry.pointer, run):
-                    run.want(entry, key)
+        if wanted == "Bundle":
+            resources.ask_claimed(run.entries, run)
         run.work()
         if wanted == "Bundle":
             bundles.check_reachable(run)
@@ -100,7 +98,7 @@ class Pack:
         self._canonical: dict[str, str] = facts["canonical"]
         self._compiled: dict[str, Compiler] = {}
         self._functions: dict[str, Function] = {}
-        self._quick: dict[str, Answer] = {}
+        self.quick_profiles: dict[str, Answer] = {}
         self.claims: dict[str, tuple[str, str]] = {}
         self._extension_functions: dict[str, Function] = {}
         self.quick_extensions: dict[str, Answer] = {}
@@ -168,6 +166,11 @@ class Pack:
         return [name for name in self._facts["resources"] if BASE + name in self._canonical]
 
     @cached_property
+    def readable_types(self) -> frozenset[str]:
+        """The same for names that are texts."""
+        return frozenset(self.readable)
+
+    @cached_property
     def _resources(self) -> frozenset[str]:
         return frozenset(self._facts["resources"])
 
@@ -231,11 +234,14 @@ class Pack:
         return self._functions[key]
 
     def quick(self, key: str) -> Answer:
-        """The short way of a profile: whether a resource certainly breaks none of its rules."""
-        answer = self._quick.get(key)
+        """The short way of a profile: whether a resource certainly breaks none of its rules.
+
+        What was asked for is remembered in `quick_profiles`.
+        """
+        answer = self.quick_profiles.get(key)
         if answer is None:
             short = Quick(self, key)
-            answer = self._quick[key] = short.names[short.compile()]
+            answer = self.quick_profiles[key] = short.names[short.compile()]
         return answer
 
     def type_function(self, code: str) -> Function:

@@ -33,7 +33,6 @@ Answer = Callable[[Any, Any], bool]
 NAMES: dict[str, Any] = {
     "holds": values.holds,
     "leads": references.leads,
-    "leads_only": references.leads_only,
     "clean_text": narrative.clean_text,
     "in_range": values.in_range,
     "right_advice": binding.right_advice,
@@ -43,15 +42,28 @@ NAMES: dict[str, Any] = {
     "right_extension": extensions.right_extension,
     "right_primitive": primitives.right_primitive,
     "right_system": binding.right_system,
+    "scope": invariants.Asked,
     "waits": resources.waits,
     **primitives.FAST_NAMES,
+    **invariants.INLINE_NAMES,
 }
 TEXTS = ("code", "string", "uri", "url", "canonical", "oid", "id")
 NO = "return False"
+DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in each other, and a level may have two
+OFTEN = frozenset(
+    {"code", "coding", "display", "id", "identifier", "meta", "profile", "system", "text", "use", "value"}
+)
+SELDOM = frozenset({"extension", "implicitRules", "language", "modifierExtension"})
+Checked = tuple[dict[str, Any], invariants.Check, str]
 
 
 class Quick(Functions):
-    """Writes and loads the short way of one profile."""
+    """Writes and loads the short way of one profile.
+
+    An element's code stands inside that of the element which holds it: a call costs as much as a handful of look-ups.
+    So each level has names of its own: the object of level 0 is `r`, its values are `v0`, which are the objects of
+    level 1; `n0` counts the properties of the object that no line has looked at yet.
+    """
 
     parameters = "r, x"
     prefix = "ok"
@@ -60,48 +72,76 @@ class Quick(Functions):
     def __init__(self, pack: Pack, key: str) -> None:
         super().__init__(pack, key, NAMES)
         self.names["URIS"] = pack.uris
+        self._level = 0
 
     def _other(self, key: str) -> Answer:
         return self.pack.quick(key)
 
+    @property
+    def _r(self) -> str:
+        return f"v{self._level - 1}" if self._level else "r"
+
+    @property
+    def _v(self) -> str:
+        return f"v{self._level}"
+
+    @property
+    def _n(self) -> str:
+        return f"n{self._level}"
+
     def _write(self, node: Node) -> None:
-        source = self.source
+        self._object(node)
+        self.source("return True")
+
+    def _object(self, node: Node) -> None:
+        """Code that goes through an object; what follows is reached only if the object is certainly sound."""
+        source, r, n = self.source, self._r, self._n
         resource = self.resource and node is self.root
         if self._checks(node) is None:
             source(NO)
             return
-        self._no("r.__class__ is not dict or not r")
-        source("n = len(r)" + (" - 1" if resource else ""))
+        self._no(f"{r}.__class__ is not dict or not {r}")
+        usual = sorted(self._usual(node), key=_rank)
+        needed = [child for child in usual if _must(child)]
+        looked_at = sum(not child.choice for child in needed) + resource
+        source(f"{n} = len({r})" + (f" - {looked_at}" if looked_at else ""))
         # Rules bear any JSON, so they can come first: then the last property of an object ends the search for more.
         if self._coding(node):
-            self._no("not right_system(r, x)")
+            self._no(f"not right_system({r}, x)")
         if node is self.root:
-            self._rules(node, "r")
-        usual = self._usual(node)
-        for number, child in enumerate(usual):
-            later = usual[number + 1 :]
-            self._child(child, node, last=bool(later) and not any(_must(other) for other in later))
-        source("return not n")
+            self._rules(node, r)
+        for child in needed:
+            self._child(child, node)
+        # Run once; what is left of it is not needed as soon as no property is left.
+        with source.block(f"while {n}:"):
+            for child in usual[len(needed) :]:
+                self._child(child, node)
+                with source.block(f"if not {n}:"):
+                    source("break")
+            source(NO)
 
     def _no(self, condition: str) -> None:
         with self.source.block(f"if {condition}:"):
             self.source(NO)
 
-    def _checks(self, node: Node, code: str = "") -> list[tuple[invariants.Check, str]] | None:
-        """The functions of a node's rules; None if one of them cannot be checked and must be counted."""
+    def _checks(self, node: Node, code: str = "") -> list[Checked] | None:
+        """The rules of a node with their functions; None if one of them cannot be checked and must be counted."""
         found = self.checks(node, code)
         if any(check is None for _, check, _ in found):
             return None
-        return [(check, when) for _, check, when in found if check is not None and check is not invariants.always]
+        return [(rule, check, when) for rule, check, when in found if check and check is not invariants.always]
 
     def _rules(self, node: Node, value: str, code: str = "") -> None:
         usual = {name for child in self._usual(node) for name in child.names()}
-        for check, when in self._checks(node, code) or ():
-            if not when:
-                self._no(f"not {self.source.constant(check, 'RULE')}({value}, x)")
-            elif when in usual or not node.children:
-                self._no(f"{when!r} in {value} and not {self.source.constant(check, 'RULE')}({value}, x)")
-            # Else the rule speaks of an element that is left to the exact functions, and so is the rule.
+        for rule, check, when in self._checks(node, code) or ():
+            if when and when not in usual and node.children:
+                continue  # the rule speaks of an element that is left to the exact functions, and so is the rule
+            inline = invariants.inline(rule, self.kind(node, code), self.pack, value, self.source)
+            broken = f"not {inline}" if inline else f"not {self.source.constant(check, 'RULE')}({value}, x)"
+            sure = invariants.sure(check, value)
+            self._no(
+                " and ".join(c for c in (f"{when!r} in {value}" if when else "", sure and f"not {sure}", broken) if c)
+            )
 
     def _usual(self, node: Node) -> list[Node]:
         """The elements of an element that the short way knows."""
@@ -119,35 +159,37 @@ class Quick(Functions):
             return len(node.types) > choices.FEW and not choices.slices_by_type(node)
         return bool(node.slicing and node.slices) and self._matcher(node) is None
 
-    def _child(self, node: Node, parent: Node, *, last: bool) -> None:
-        """Code for one element; `last` says that none of those behind it must be there."""
+    def _child(self, node: Node, parent: Node) -> None:
+        """Code for one element. If one that must be there is not, Python raises KeyError: not certainly sound."""
         if node.choice:
             self._choice(node)
             return
-        source, name = self.source, node.name
-        with source.block(f"if {name!r} in r:"):
-            source("n -= 1")
-            source(f"v = r[{name!r}]")
-            if node.many:
-                self._no("v.__class__ is not list or not v")
-                self._items(node, parent)
-            else:
-                self.value(node)
-            if last:
-                with source.block("if not n:"):
-                    source("return True")
+        source, value = self.source, f"{self._r}[{node.name!r}]"
         if _must(node):
-            with source.block("else:"):
-                source(NO)
+            source(f"{self._v} = {value}")
+            self._content(node, parent)
+            return
+        with source.block(f"if {node.name!r} in {self._r}:"):
+            source(f"{self._n} -= 1")
+            source(f"{self._v} = {value}")
+            self._content(node, parent)
+
+    def _content(self, node: Node, parent: Node) -> None:
+        if node.many:
+            self._no(f"{self._v}.__class__ is not list or not {self._v}")
+            self._items(node, parent)
+        else:
+            self.value(node)
 
     def _choice(self, node: Node) -> None:
         source, by_slice, names = self.source, choices.slices_by_type(node), node.names()
-        source("m = 0")
+        m = f"m{self._level}"
+        source(f"{m} = 0")
         for name, kind in names.items():
             part = by_slice.get(kind.code)
-            with source.block(f"if {name!r} in r:"):
-                source("m += 1")
-                source(f"v = r[{name!r}]")
+            with source.block(f"if {name!r} in {self._r}:"):
+                source(f"{m} += 1")
+                source(f"{self._v} = {self._r}[{name!r}]")
                 if part is None and choices.closed(node):
                     source(NO)
                     continue
@@ -156,41 +198,44 @@ class Quick(Functions):
             if part is not None and choices.wanted(node, part):
                 with source.block("else:"):
                     source(NO)
-        self._no("m != 1" if node.min else "m > 1")
-        source("n -= m")
+        self._no(f"{m} != 1" if node.min else f"{m} > 1")
+        source(f"{self._n} -= {m}")
 
     def _items(self, node: Node, parent: Node) -> None:
-        source, matcher = self.source, self._matcher(node)
+        source, matcher, v = self.source, self._matcher(node), self._v
         if node.min > 1:
-            self._no(f"len(v) < {node.min}")
+            self._no(f"len({v}) < {node.min}")
         if node.max is not None:
-            self._no(f"len(v) > {node.max}")
+            self._no(f"len({v}) > {node.max}")
         parts = list(node.slices.values()) if matcher else []
-        counted = [i for i, part in enumerate(parts) if part.min or part.max is not None]
-        if counted:
-            source(" = ".join(f"n{i}" for i in counted) + " = 0")
-        with source.block("for v in v:"):
+        counters = [f"c{self._level}_{i}" if part.min or part.max is not None else "" for i, part in enumerate(parts)]
+        if any(counters):
+            source(" = ".join(filter(None, counters)) + " = 0")
+        with source.block(f"for {v} in {v}:"):
             if matcher:
-                self._sliced(node, parent, matcher, [f"n{i}" if i in counted else "" for i in range(len(parts))])
+                self._sliced(node, parent, matcher, counters)
             else:
                 self._item(node, parent)
-        for i in counted:
-            least, most = parts[i].min, parts[i].max
+        for counter, part in zip(counters, parts, strict=True):
+            if not counter:
+                continue
+            least, most = part.min, part.max
             if most is None:
-                self._no(f"n{i} < {least}")
+                self._no(f"{counter} < {least}")
             else:
-                self._no(f"n{i} != {most}" if least == most else f"not {least} <= n{i} <= {most}")
+                self._no(f"{counter} != {most}" if least == most else f"not {least} <= {counter} <= {most}")
 
     def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str]) -> None:
-        source = self.source
+        source, v, k = self.source, self._v, f"k{self._level}"
         if matcher.property:
-            self._no("v.__class__ is not dict")
-            source(f"k = v.get({matcher.property!r})")
-            source(f"k = {source.constant(matcher.table, 'SLICES')}.get(k, -1) if k.__class__ is str else -1")
+            self._no(f"{v}.__class__ is not dict")
+            source(f"{k} = {v}.get({matcher.property!r})")
+            table = source.constant(matcher.table, "SLICES")
+            source(f"{k} = {table}.get({k}, -1) if {k}.__class__ is str else -1")
         else:
-            source(f"k = {source.constant(matcher, 'MATCHER')}.index(v, x)")
+            source(f"{k} = {source.constant(matcher, 'MATCHER')}.index({v}, x)")
         for number, part in enumerate(node.slices.values()):
-            with source.block(f"{'el' if number else ''}if k == {number}:"):
+            with source.block(f"{'el' if number else ''}if {k} == {number}:"):
                 if part.max == 0:
                     source(NO)
                     continue
@@ -213,89 +258,103 @@ class Quick(Functions):
         if known or not part.children:
             self._item(node, parent)
         if part.children:
-            self._no(f"not {self.function(part)}(v, x)")
+            self._inside(part)
+
+    def _inside(self, node: Node) -> None:
+        """Go through the current value as an object: here, if Python's nesting allows, else by a call."""
+        if self._level == DEEPEST:
+            self._no(f"not {self.function(node)}({self._v}, x)")
+            return
+        self._level += 1
+        self._object(node)
+        self._level -= 1
 
     def _item(self, node: Node, parent: Node) -> None:
         if extends(node):
             place = extensions.Place(self._places(parent), self.site(node), node.name == "modifierExtension")
-            self._no(f"not right_extension(v, x, {self.source.constant(place, 'PLACE')})")
+            self._no(f"not right_extension({self._v}, x, {self.source.constant(place, 'PLACE')})")
         else:
             self.value(node)
 
     def value(self, node: Node, kind: Type | None = None) -> None:
-        """Look at `v` as the element `node`, as one of its types if it is a choice."""
-        kind = kind or (node.types[0] if node.types else Type(""))
+        """Look at the current value as the element `node`, as one of its types if it is a choice."""
+        kind, v = kind or (node.types[0] if node.types else Type("")), self._v
         if self._checks(node) is None or node.content:
             self.source(NO)
         elif kind.code == "xhtml":
-            self._no("not clean_text(v)")
+            self._no(f"not clean_text({v})")
         elif kind.primitive:
             self._primitive(node, kind)
         elif kind.code in RESOURCES:
-            self._no("not waits(v, x)")
+            self._no(f"not waits({v}, x)")
         elif self.pack.is_resource(kind.code):
             keys = tuple(self.pack.key(p) for p in kind.profiles if self.pack.facts(p))
-            self._no(f"not waits(v, x, {kind.code!r}, {keys!r})")
+            self._no(f"not waits({v}, x, {kind.code!r}, {keys!r})")
         elif kind.code == "Reference":
             target = self.source.constant(references.target_of(kind, self.site(node), self.pack), "TARGET")
-            structure = self._structure(node, kind)
-            self._no(f"not leads_only(v, x, {target}) and not (leads(v, x, {target}) and {structure})")
+            self._no(f"not leads({v}, x, {target})")
+            # A lone reference that leads to an entry needs no look at its structure.
+            with self.source.block(f"if len({v}) != 1 or 'reference' not in {v}:"):
+                self._structure(node, kind)
             self._profiles(kind)
         else:
-            structure = self._structure(node, kind)
-            if structure != "True":
-                self._no(f"not {structure}")
+            self._structure(node, kind)
             self._profiles(kind)
         self._extras(node, kind)
 
-    def _structure(self, node: Node, kind: Type) -> str:
+    def _structure(self, node: Node, kind: Type) -> None:
         if node.children:
-            return f"{self.function(node)}(v, x)"
-        if any(self.pack.facts(p) for p in kind.profiles):
-            return "True"
-        return f"{self._type(kind.code)}(v, x)"
+            self._inside(node)
+        elif not any(self.pack.facts(p) for p in kind.profiles):
+            self._no(f"not {self._type(kind.code)}({self._v}, x)")
 
     def _profiles(self, kind: Type) -> None:
         for canonical in kind.profiles:
             if self.pack.facts(canonical):
-                self._no(f"not {self._lazy(self.pack.key(canonical))}(v, x)")
+                self._no(f"not {self._lazy(self.pack.key(canonical))}({self._v}, x)")
 
     def _primitive(self, node: Node, kind: Type) -> None:
+        v = self._v
         if isinstance(node.fixed, str):
-            self._no(f"v != {node.fixed!r}")
+            self._no(f"{v} != {node.fixed!r}")
         elif isinstance(node.pattern, str):
-            self._no(f"v != {node.pattern!r}")
+            self._no(f"{v} != {node.pattern!r}")
         elif node.binding and kind.code in TEXTS:
             codes = self.pack.codes(node.binding)
             flat, bound = self.source.constant(codes.flat, "CODES"), self.source.constant((codes, kind.code), "BOUND")
-            self._no(f"(v.__class__ is not str or v not in {flat}) and not right_code(v, {bound})")
+            self._no(f"({v}.__class__ is not str or {v} not in {flat}) and not right_code({v}, {bound})")
         else:
-            fast = primitives.FAST.get(kind.code, "False")
+            fast = primitives.fast(kind.code, v) or "False"
             if kind.code in ("uri", "canonical"):
-                match = f"{kind.code}_match"
-                fast = f"v.__class__ is str and (v in URIS or {match}(v))"
-            self._no(f"not ({fast}) and not right_primitive(v, {kind.code!r})")
+                fast = f"{v}.__class__ is str and ({v} in URIS or {kind.code}_match({v}))"
+            self._no(f"not ({fast}) and not right_primitive({v}, {kind.code!r})")
         if node.length is not None:
-            self._no(f"v.__class__ is not str or len(v) > {node.length}")
+            self._no(f"{v}.__class__ is not str or len({v}) > {node.length}")
 
     def _extras(self, node: Node, kind: Type) -> None:
+        v = self._v
         scalar = isinstance(node.fixed, str) or isinstance(node.pattern, str)
         if not (kind.primitive and scalar):
             if node.fixed is not ABSENT:
-                self._no(f"v != {self.source.constant(node.fixed, 'FIXED_VALUE')}")
+                self._no(f"{v} != {self.source.constant(node.fixed, 'FIXED_VALUE')}")
             if node.pattern is not ABSENT:
-                self._no(f"not holds(v, {self.source.constant(node.pattern, 'PATTERN_VALUE')})")
+                self._no(f"not holds({v}, {self.source.constant(node.pattern, 'PATTERN_VALUE')})")
         if node.binding and kind.code in ("Coding", "CodeableConcept", "Quantity"):
             check = "right_concept" if kind.code == "CodeableConcept" else "right_coding"
-            self._no(f"not {check}(v, x, {self.source.constant(self.pack.codes(node.binding), 'VALUESET')})")
+            self._no(f"not {check}({v}, x, {self.source.constant(self.pack.codes(node.binding), 'VALUESET')})")
         if values.limited(node.least, node.most):
-            self._no(f"not in_range(v, {self.source.constant((node.least, node.most), 'RANGE')})")
+            self._no(f"not in_range({v}, {self.source.constant((node.least, node.most), 'RANGE')})")
         if node.advice and kind.code in binding.CODED:
             strength, key = node.advice
             advice = (self.pack.codes(key), strength, kind.primitive)
-            self._no(f"not right_advice(v, {self.source.constant(advice, 'ADVICE')})")
-        self._rules(node, "v", kind.code)
+            self._no(f"not right_advice({v}, {self.source.constant(advice, 'ADVICE')})")
+        self._rules(node, v, kind.code)
 
 
 def _must(node: Node) -> bool:
     return bool(node.min) or any(part.min for part in node.slices.values())
+
+
+def _rank(node: Node) -> int:
+    """What must be there first, what is nearly never there last: the search ends with the last property."""
+    return 0 if _must(node) else 3 if node.name in SELDOM else 1 if node.name in OFTEN else 2

@@ -8,10 +8,11 @@ many references lead to it.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
+from converter.fhir.fhirpath.reading import FAULTS
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
 
 if TYPE_CHECKING:
@@ -70,20 +71,31 @@ TOO_DEEP = declare(
 )
 
 
-@dataclass(slots=True, eq=False)
 class Entry:
     """A resource of the Bundle (or the single resource that is validated). `base` ends in `/`, empty if not RESTful."""
 
-    pointer: str
-    resource: dict[str, Any]
-    type: str
-    url: str = ""
-    base: str = ""
-    faulty_url: bool = False
-    unreadable: bool = False
-    wanted: list[str] = field(default_factory=list)
-    links: list[Entry] = field(default_factory=list)
-    judged: list[str] = field(default_factory=list)
+    __slots__ = (
+        "base",
+        "faulty_url",
+        "judged",
+        "links",
+        "pointer",
+        "reached",
+        "resource",
+        "type",
+        "unreadable",
+        "wanted",
+    )
+
+    def __init__(self, pointer: str, resource: dict[str, Any], type_: str, base: str = "") -> None:
+        self.pointer = pointer
+        self.resource = resource
+        self.type = type_
+        self.base = base
+        self.faulty_url = self.unreadable = self.reached = False
+        self.wanted: list[str] = []
+        self.links: list[Entry] = []
+        self.judged: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,7 @@ class Run:
     __slots__ = (
         "_trying",
         "_verdicts",
+        "bare",
         "by_resource",
         "by_type",
         "by_type_id",
@@ -118,7 +131,6 @@ class Run:
         "found",
         "lost",
         "pack",
-        "pointers",
         "root",
         "skipped",
         "tasks",
@@ -131,11 +143,11 @@ class Run:
         self.found: list[Found] = []
         self.skipped: dict[tuple[str, str], dict[str, int]] = {}
         self.entries: list[Entry] = []
-        self.pointers: dict[str, Entry] = {}
         self.by_resource: dict[int, Entry] = {}
         self.by_type: dict[str, list[dict[str, Any]]] = {}
         self.by_url: dict[str, Entry] = {}
         self.by_type_id: dict[str, Entry] = {}
+        self.bare = False  # whether every entry has a fullUrl, a readable resource and nothing else
         self.lost: set[str] = set()  # the fullUrls of entries whose resource cannot be read
         self.tasks: deque[tuple[Entry, str]] = deque()
         self.undecided = False  # set by a rule whose result cannot be known
@@ -157,6 +169,13 @@ class Run:
         shown = None if value is None else str(value)[:200]
         self.found.append(Found(kind, pointer, site, severity or kind.severity, shown, facts))
 
+    def entry_of(self, resource: Any, pointer: str) -> Entry | None:
+        """The entry whose resource stands at a JSON pointer."""
+        entry = self.by_resource.get(id(resource))
+        if entry is None or entry.pointer == pointer:
+            return entry
+        return next((e for e in self.entries if e.pointer == pointer), None)  # one object stands for two entries
+
     def skip(self, kind: IssueKind, profile: str, what: str) -> None:
         """Count something that could not be checked; reported once a profile and kind."""
         counts = self.skipped.setdefault((kind.code, profile), {})
@@ -177,37 +196,36 @@ class Run:
         self._finish()
 
     def _finish(self) -> None:
-        while self.tasks:
-            entry, profile = self.tasks.popleft()
+        tasks, ancestors = self.tasks, self.pack.ancestors
+        while tasks:
+            entry, profile = tasks.popleft()
+            judged = entry.judged
             # A profile includes all rules of the profiles that it is derived from.
-            if entry.judged and any(profile in self.pack.ancestors(done) for done in entry.judged):
+            if judged and any(profile in ancestors(done) for done in judged):
                 continue
-            entry.judged.append(profile)
+            judged.append(profile)
             self.judge(entry, profile)
 
     def judge(self, entry: Entry, profile: str) -> None:
         """Judge an entry by a profile now: the short way if it is certainly sound, else exactly."""
         before, self.current = self.current, entry
+        asked, linked, pack = len(self.tasks), len(entry.links), self.pack
         try:
-            if not self._sound(entry, profile):
-                self.pack.function(profile)(entry.resource, entry.pointer, self)
-        finally:
-            self.current = before
+            sound = (pack.quick_profiles.get(profile) or pack.quick(profile))(entry.resource, self)
+        except (RecursionError, *FAULTS):
+            sound = False  # odd data, or as deep as the exact way may go: that says so
+        if not sound:
+            self._take_back(entry, asked, linked)
+            pack.function(profile)(entry.resource, entry.pointer, self)
+        self.current = before
 
-    def _sound(self, entry: Entry, profile: str) -> bool:
-        """Whether the short way finds an entry certainly sound. If not, nothing stays of what it asked for."""
-        asked, linked = len(self.tasks), len(entry.links)
-        try:
-            if self.pack.quick(profile)(entry.resource, self):
-                return True
-        except RecursionError:
-            pass  # the exact way may be as deep, and says so
+    def _take_back(self, entry: Entry, asked: int, linked: int) -> None:
+        """Nothing stays of what the short way asked for."""
         while len(self.tasks) > asked:
             other, wanted = self.tasks.pop()
             other.wanted.remove(wanted)
         del entry.links[linked:]
         self.undecided = False
-        return False
 
     def conforms(self, entry: Entry, profile: str) -> bool:
         """Whether an entry meets a profile, its own references not followed; nothing is reported."""

@@ -71,7 +71,8 @@ def found(pack: Pack, document: Any) -> list[Issue]:
 
 def found_exactly(pack: Pack, document: Any, monkeypatch: pytest.MonkeyPatch) -> list[Issue]:
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "_sound", lambda *_: False)
+        patch.setattr(Pack, "quick", lambda *_: lambda *_: False)
+        patch.setattr(pack, "quick_profiles", {})
         return found(pack, document)
 
 

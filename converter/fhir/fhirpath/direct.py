@@ -11,7 +11,7 @@ for (extensions in place of values, wrong JSON types) raises one of FAULTS when 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,22 +88,28 @@ class Path:
 
 
 class Direct:
-    """Compiles one tree for one type of context. `text` is the expression that tells whether the rule is met."""
+    """Compiles one tree for one type of context. `text` is the expression that tells whether the rule is met.
 
-    def __init__(self, tree: Tree, kind: str, model: Model) -> None:
+    `value` is the Python name of the context; `constant` may name constants that are kept elsewhere.
+    """
+
+    def __init__(
+        self, tree: Tree, kind: str, model: Model, value: str = "v", constant: Callable[[Any], str] | None = None
+    ) -> None:
         self.model = model
+        self._constant = constant or self._own_constant
         self.names: dict[str, Any] = {**NAMES, "ONE": (None,)}
         self.scoped = False
         self._variables = 0
         self.home = kind.partition(".")[0]
-        self.focus = Path("v", kind)
+        self.focus = Path(value, kind)
         self.text = self.true(tree)
 
     def _variable(self) -> str:
         self._variables += 1
         return f"t{self._variables}"
 
-    def _constant(self, value: Any) -> str:
+    def _own_constant(self, value: Any) -> str:
         name = f"K{len(self.names)}"
         self.names[name] = value
         return name
@@ -501,7 +507,7 @@ _PATHS = {
     "trace": "_trace",
 }
 # The resources of a Bundle: the validator has an index of them by type.
-_BUNDLE = re.compile(r"for (?:t\d+) in (v|s\.resource)\.get\('entry', \(\)\) t\d+\.get\('resource'\)\Z")
+_BUNDLE = re.compile(r"for (?:t\d+) in (\w+|s\.resource)\.get\('entry', \(\)\) t\d+\.get\('resource'\)\Z")
 
 
 def _owner(path: Path) -> str:

@@ -28,8 +28,9 @@ def loose(owner: Any, name: str) -> Sequence[Any]:
     found = owner.get(name)
     if found is None:
         # It could be a choice of types, or have nothing but extensions.
-        if any(k.startswith(name) or k == "_" + name for k in owner):
-            raise NotHere
+        for key in owner:
+            if name in key:
+                raise NotHere
         return ()
     if "_" + name in owner:
         raise NotHere

@@ -25,6 +25,7 @@ def rule(v, x):
 _SCOPED = _PLAIN.replace("    try:", "    s = scope(v, x)\n    try:")
 Judge = Callable[[Any, Any], bool]
 MakeScope = Callable[[Any, Any], Scope]
+Constant = Callable[[Any], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,15 @@ def compile_rule(tree: Tree, kind: str, model: Model, scope: MakeScope, name: st
         return Rule(slow, slow, general.text + "\n", False, name_of_guard)
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     return Rule(names["rule"], slow, source, True, name_of_guard)
+
+
+def direct_text(tree: Tree, kind: str, model: Model, value: str, constant: Constant) -> tuple[str, bool]:
+    """A rule that has a direct way as an expression over the Python name `value`, and whether it needs a scope `s`.
+
+    `constant` gives a name to what is not written into the text. The names of `reading.NAMES` and `ONE` are used.
+    """
+    direct = Direct(tree, kind, model, value, constant)
+    return direct.text, direct.scoped
 
 
 def _judge(general: General, kind: str, make: MakeScope) -> Judge:

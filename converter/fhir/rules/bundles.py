@@ -63,43 +63,53 @@ CARRIED = (
 )
 
 
+# Conditions under which rules about Bundles of another type hold: see `native`.
+NO_DOCUMENT = "{0}['type'] == 'message'"
+NO_EXCHANGE = "x.bare and {0} is x.root and {0}['type'] == 'message'"
+
+
 def index_entries(run: Run) -> None:
     """List the entries of the Bundle that is validated, and judge their fullUrls."""
-    base = ""
+    base, bare = "", True
+    entries, by_url, by_type = run.entries, run.by_url, run.by_type
     for number, part in enumerate(listed(run.root.get("entry"))):
-        resource = part.get("resource") if isinstance(part, dict) else None
-        kind = resource.get("resourceType") if isinstance(resource, dict) else None
-        if not isinstance(resource, dict) or not isinstance(kind, str):
-            if isinstance(part, dict) and isinstance(part.get("fullUrl"), str):
+        resource: Any = part.get("resource") if part.__class__ is dict else None
+        kind = resource.get("resourceType") if resource.__class__ is dict else None
+        if not isinstance(kind, str):
+            if part.__class__ is dict and isinstance(part.get("fullUrl"), str):
                 run.lost.add(part["fullUrl"])
+            bare = False
             continue  # reported by the structure rules
-        pointer = f"/entry/{number}/resource"
         name = f"{kind}/{resource.get('id')}"
-        entry = Entry(pointer, resource, kind)
-        run.entries.append(entry)
-        run.pointers[pointer] = entry
+        entry = Entry(f"/entry/{number}/resource", resource, kind, base)
+        entries.append(entry)
         run.by_resource[id(resource)] = entry
         run.by_type_id.setdefault(name, entry)
-        run.by_type.setdefault(kind, []).append(resource)
-        url = part.get("fullUrl")
-        if base and url == base + name and "//" not in name and name[0] != "/":
-            entry.url, entry.base = url, base
-            run.by_url.setdefault(url, entry)
+        if kind in by_type:
+            by_type[kind].append(resource)
         else:
-            _index_url(url, entry, "/" + name, f"/entry/{number}", run)
-            base = entry.base
+            by_type[kind] = [resource]
+        url = part.get("fullUrl")
+        bare = bare and len(part) == 2 and url is not None
+        if base and url == base + name and "//" not in name and name[0] != "/":
+            by_url.setdefault(url, entry)
+        else:
+            entry.base = base = _index_url(url, entry, "/" + name, f"/entry/{number}", run)
+    run.bare = bare
 
 
-def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> None:
+def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> str:
+    """Judge a fullUrl and remember what it names; returns its base, empty if it is not RESTful."""
+    base = ""
     if not isinstance(url, str) or not url:
         entry.faulty_url = True
         if url is None:
             run.add(NO_URL, pointer, SITE)
-        return
+        return base
     if url.endswith(tail) and url.startswith("http") and url.count("//") == 1:
-        entry.base = url[: 1 - len(tail)]
+        base = url[: 1 - len(tail)]
     elif parts := split_url(url):
-        entry.base = parts[0]
+        base = parts[0]
         # A type that FHIR does not have is reported as that.
         if parts[1:] != (entry.type, entry.resource.get("id")) and run.pack.is_resource(entry.type):
             entry.faulty_url = True
@@ -107,8 +117,8 @@ def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> Non
     elif not _ABSOLUTE.match(url):
         entry.faulty_url = True
         run.add(BAD_URL, pointer + "/fullUrl", SITE, value=url, problem="is not absolute")
-    entry.url = url
     run.by_url.setdefault(url, entry)
+    return base
 
 
 def check_reachable(run: Run) -> None:
@@ -126,15 +136,17 @@ def check_reachable(run: Run) -> None:
         if entry.type in BACKWARDS or start == "Composition":
             for target in tuple(entry.links):
                 target.links.append(entry)
-    reached = {id(run.entries[0])}
     waiting = [run.entries[0]]
-    while waiting:
-        for entry in waiting.pop().links:
-            if id(entry) not in reached:
-                reached.add(id(entry))
+    waiting[0].reached = True
+    for reached in waiting:  # which grows
+        for entry in reached.links:
+            if not entry.reached:
+                entry.reached = True
                 waiting.append(entry)
+    if len(waiting) == len(run.entries):
+        return
     for entry in run.entries:
-        if id(entry) not in reached:
+        if not entry.reached:
             severity = Severity.ERROR if start == "Composition" else None
             run.add(UNREACHABLE, entry.pointer, Site("Bundle", "Bundle.entry"), severity=severity, start=start)
 
@@ -199,7 +211,7 @@ def total_only_in_searches(value: Object, run: Run) -> bool:
     return value.get("type") in ("searchset", "history")
 
 
-@native("bdl-2/c7ebe9df")
+@native("bdl-2/c7ebe9df", sure=NO_EXCHANGE)
 def search_only_in_searches(value: Object, run: Run) -> bool:
     """Only entries of search results say how they were found."""
     return value.get("type") == "searchset" or _everywhere(value, "search", False)
@@ -210,13 +222,13 @@ def _everywhere(bundle: Object, name: str, wanted: bool) -> bool:
     return not [p for p in listed(bundle.get("entry")) if p.__class__ is dict and (name in p) is not wanted]
 
 
-@native("bdl-3/3cf01f51")
+@native("bdl-3/3cf01f51", sure=NO_EXCHANGE)
 def request_only_in_transactions(value: Object, run: Run) -> bool:
     """Entries have a request in batches, transactions and histories, and only there."""
     return _everywhere(value, "request", value.get("type") in ("batch", "transaction", "history"))
 
 
-@native("bdl-4/5f07b8d6")
+@native("bdl-4/5f07b8d6", sure=NO_EXCHANGE)
 def response_only_in_responses(value: Object, run: Run) -> bool:
     """Entries have a response in answers to batches and transactions and in histories, and only there."""
     return _everywhere(value, "response", value.get("type") in ("batch-response", "transaction-response", "history"))
@@ -237,14 +249,14 @@ def _mark(part: Object) -> tuple[str, str]:
     return part["fullUrl"], str(meta.get("versionId", "")) if isinstance(meta, dict) else ""
 
 
-@native("bdl-8/864cbc39", "bdl-8/19b21e43", when="fullUrl")
+@native("bdl-8/864cbc39", "bdl-8/19b21e43", when="fullUrl", sure="'/_history/' not in {0}['fullUrl']")
 def full_url_has_no_version(value: Object, run: Run) -> bool:
     """A fullUrl names a resource, not a version of it. (That a fullUrl is missing is reported as such.)"""
     url = value.get("fullUrl")
     return not isinstance(url, str) or "/_history/" not in url
 
 
-@native("bdl-9/8d2d1b6b")
+@native("bdl-9/8d2d1b6b", sure=NO_DOCUMENT)
 def document_has_identifier(value: Object, run: Run) -> bool:
     """A document has an identifier with system and value."""
     identifier = value.get("identifier")
@@ -253,13 +265,13 @@ def document_has_identifier(value: Object, run: Run) -> bool:
     )
 
 
-@native("bdl-10/4b254e03")
+@native("bdl-10/4b254e03", sure=NO_DOCUMENT)
 def document_has_time(value: Object, run: Run) -> bool:
     """A document has a time stamp."""
     return value.get("type") != "document" or "timestamp" in value
 
 
-@native("bdl-11/1b1f4f02")
+@native("bdl-11/1b1f4f02", sure=NO_DOCUMENT)
 def document_starts_with_composition(value: Object, run: Run) -> bool:
     """The first entry of a document is a Composition."""
     return value.get("type") != "document" or _first(value) == "Composition"

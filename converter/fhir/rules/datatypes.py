@@ -16,7 +16,7 @@ from converter.fhir.run import Run
 Object = dict[str, Any]
 
 
-@native("ext-1/2af9cdf5")
+@native("ext-1/2af9cdf5", sure="len({0}) == 2 and 'extension' not in {0}")
 def extension_or_value(value: Object, run: Run) -> bool:
     """An extension has either a value or extensions, not both and not neither."""
     found = False
@@ -78,7 +78,7 @@ def _texts(value: Any) -> list[str]:
     return found
 
 
-@native("dom-6/dcb8348c")
+@native("dom-6/dcb8348c", sure="'text' in {0}")
 def has_narrative(value: Object, run: Run) -> bool:
     """A resource has a narrative (a warning: people must be able to read it)."""
     text = value.get("text")

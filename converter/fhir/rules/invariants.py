@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
+from converter.fhir.fhirpath import reading
 from converter.fhir.fhirpath.general import Unsupported
 from converter.fhir.fhirpath.model import Model
-from converter.fhir.fhirpath.rules import Rule, compile_rule
+from converter.fhir.fhirpath.rules import Rule, compile_rule, direct_text
 from converter.fhir.fhirpath.scope import Scope
 from converter.fhir.fhirpath.values import Item, Undecided
 from converter.fhir.rules.binding import Codes
@@ -50,12 +51,15 @@ class Place:
 
 
 _native: dict[tuple[str, str], tuple[Check, str]] = {}
+_sure: dict[Check, str] = {}
+INLINE_NAMES = {**reading.NAMES, "ONE": (None,)}
 
 
-def native(*keys: str, when: str = "") -> Callable[[Check], Check]:
+def native(*keys: str, when: str = "", sure: str = "") -> Callable[[Check], Check]:
     """Register a function as an invariant. Each key is `key/digest`; a result of False breaks the rule.
 
-    `when` names an element without which the rule holds, so that the function need not be called.
+    `when` names an element without which the rule holds, so that the function need not be called. `sure` is a condition
+    over the value `{}` and the Run `x` under which a sound value certainly keeps the rule: what it raises counts as no.
 
     The function gets the value of the element (an object, or a primitive; None if a primitive has only extensions) and
     must bear any JSON in it: wrong types are reported elsewhere.
@@ -67,6 +71,8 @@ def native(*keys: str, when: str = "") -> Callable[[Check], Check]:
             if (key, digest) in _native:
                 raise ValueError(f"registered twice: {text}")
             _native[key, digest] = (check, when)
+        if sure:
+            _sure[check] = sure
         return check
 
     return register
@@ -91,6 +97,25 @@ def compiled(rule: dict[str, Any], kind: str, pack: Pack) -> Rule | None:
         except Unsupported:
             pack.path_rules[identity] = None
     return pack.path_rules[identity]
+
+
+def inline(rule: dict[str, Any], kind: str, pack: Pack, value: str, source: Source) -> str:
+    """The expression that tells whether a rule holds for the Python name `value`; empty if it needs its function.
+
+    What is written before it (the scope) goes to `source`. It may raise any of `reading.FAULTS`: not certain.
+    """
+    made = None if (rule["key"], rule["digest"]) in _native else compiled(rule, kind, pack)
+    if made is None or not made.direct:
+        return ""
+    text, scoped = direct_text(rule["tree"], kind, pack.paths, value, lambda known: source.constant(known, "K"))
+    if scoped:
+        source(f"s = scope({value}, x)")
+    return text
+
+
+def sure(check: Check, value: str) -> str:
+    """The condition under which a native rule certainly holds; empty if there is none."""
+    return f"({_sure[check].format(value)})" if check in _sure else ""
 
 
 class Asked(Scope):

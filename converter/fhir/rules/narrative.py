@@ -163,6 +163,13 @@ _PLAIN = re.compile(
     rf"<div xmlns=(?:\"{re.escape(XHTML)}\"|'{re.escape(XHTML)}'){_STYLE}>"
     rf"{_LINE}(?:(?:{_BLOCKS}|<hr/>|{_LISTS}|<div{_STYLE}>{_LINE}</div>){_LINE})*+</div>\Z"
 )
+# The same with fewer kinds of tags, and without any character that needs a second look: most narratives are so plain.
+_TEXT = r"[^<&\]\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]*+"
+_RUNS = rf"{_TEXT}(?:(?:<br/>|<b>{_TEXT}</b>){_TEXT})*+"
+_PLAINEST = re.compile(
+    rf"<div xmlns=\"{re.escape(XHTML)}\">{_RUNS}"
+    rf"(?:(?:<p>{_RUNS}</p>|<h3>{_TEXT}</h3>|<hr/>|<ul>(?:<li>{_RUNS}</li>)*+</ul>){_RUNS})*+</div>\Z"
+)
 # What text between good tags could still break: the end of CDATA, references, characters that XML does not have.
 _DOUBTFUL = re.compile("]]>|&(?!(?:amp|lt|gt|quot|apos|#39|#34|#13);)|[\ufffe\uffff]")
 
@@ -174,6 +181,8 @@ def emit_narrative(source: Source, pointer: str, site: Site) -> None:
 
 def clean_text(value: Any) -> bool:
     """Whether a narrative is of a plain kind in which `check_narrative` would find nothing."""
+    if value.__class__ is str and _PLAINEST.match(value):
+        return _SHOWN.search(value) is not None
     if value.__class__ is not str or _PLAIN.match(value) is None or _SHOWN.search(value) is None:
         return False
     try:

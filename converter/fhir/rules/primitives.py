@@ -158,6 +158,11 @@ FAST_NAMES = {
 }
 
 
+def fast(code: str, value: str) -> str:
+    """The cheap test of a type over a Python name; empty if there is none."""
+    return re.sub(r"\bv\b", value, FAST.get(code, ""))
+
+
 def emit_primitive(source: Source, code: str, pointer: str, site: Site) -> None:
     """Code that judges `v` as a primitive of type `code`; `pointer` is a Python expression."""
     here = source.constant(site, "S")

@@ -180,36 +180,23 @@ def check_reference(value: Any, pointer: str, run: Run, target: Target) -> bool:
     return False
 
 
-def leads_only(value: Any, run: Run, target: Target) -> bool:
-    """Whether a Reference consists of nothing but a string that leads to an entry that is allowed."""
-    if value.__class__ is not dict or len(value) != 1:
-        return False
-    reference = value.get("reference")
-    return reference.__class__ is str and _allowed(reference, run, target)
-
-
 def leads(value: Any, run: Run, target: Target) -> bool:
     """Whether `check_reference` would find nothing; what it asks of the target is asked for."""
     if value.__class__ is not dict:
         return False
     if "reference" not in value:
         return not (target.bundled and ("display" in value or "identifier" in value))
-    reference = value["reference"]
-    return reference.__class__ is str and _allowed(reference, run, target)
-
-
-def _allowed(reference: str, run: Run, target: Target) -> bool:
-    here = run.current
+    reference, here = value["reference"], run.current
+    if reference.__class__ is not str or not reference:
+        return False
     entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
-    if entry is None or not reference:
+    if entry is None:
         return False
     here.links.append(entry)
-    if not target.types and not target.unknown:
-        return True
     profiles = target.types.get(entry.type)
-    if not profiles:
-        return profiles is not None
-    return (len(profiles) == 1 and profiles[0] in entry.wanted) or _wanted(entry, profiles, run)
+    if profiles:
+        return (len(profiles) == 1 and profiles[0] in entry.wanted) or _wanted(entry, profiles, run)
+    return profiles is not None or not (target.types or target.unknown)
 
 
 def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) -> None:

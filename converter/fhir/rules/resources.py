@@ -6,7 +6,7 @@ from typing import Any
 
 from converter.fhir.elements import Site
 from converter.fhir.rules.structure import EMPTY, WRONG_TYPE, kind_of_json
-from converter.fhir.run import UNCHECKED_TYPE, Run
+from converter.fhir.run import UNCHECKED_TYPE, Entry, Run
 from converter.issues import Severity, declare
 
 NO_TYPE = declare(
@@ -45,6 +45,7 @@ UNJUDGED_VERSION = declare(
     help="Use a pack of the guide in that version.",
 )
 ANYWHERE = Site("Resource", "Resource.meta.profile")
+UNCLAIMED = ("", "")
 
 
 def typed(value: Any, pointer: str, run: Run, wanted: str = "") -> bool:
@@ -71,6 +72,22 @@ def typed(value: Any, pointer: str, run: Run, wanted: str = "") -> bool:
     else:
         return True
     return False
+
+
+def ask_claimed(entries: list[Entry], run: Run) -> None:
+    """Ask that entries are judged by the profiles that they claim."""
+    claims = run.pack.claims
+    for entry in entries:
+        meta = entry.resource.get("meta")
+        listed = meta.get("profile") if meta.__class__ is dict else None
+        if listed.__class__ is list and len(listed) == 1 and listed[0].__class__ is str and not entry.wanted:
+            key, kind = claims.get(listed[0], UNCLAIMED)
+            if key and kind == entry.type:
+                entry.wanted.append(key)
+                run.tasks.append((entry, key))
+                continue
+        for key in claimed(entry.resource, entry.pointer, run):
+            run.want(entry, key)
 
 
 def claimed(resource: dict[str, Any], pointer: str, run: Run) -> list[str]:
@@ -113,11 +130,15 @@ def _other_version(canonical: str, pointer: str, run: Run) -> tuple[str, str]:
 def waits(value: Any, run: Run, wanted: str = "", profiles: tuple[str, ...] = ()) -> bool:
     """Whether a resource is an entry of the Bundle that can be judged; `nested` would only note what is asked of it."""
     entry = run.by_resource.get(id(value))
-    if entry is None or entry.type not in run.pack.readable or (wanted and entry.type != wanted):
+    if entry is None or entry.type not in run.pack.readable_types:
+        return False
+    if not wanted:
+        return True
+    if entry.type != wanted or len(run.by_resource) != len(run.entries):  # one object stands for two entries
         return False
     for key in profiles:
         run.want(entry, key)
-    return not profiles or len(run.by_resource) == len(run.entries)  # no object stands for two entries
+    return True
 
 
 def nested(value: Any, pointer: str, run: Run, wanted: str = "", profiles: tuple[str, ...] = ()) -> None:
@@ -125,11 +146,11 @@ def nested(value: Any, pointer: str, run: Run, wanted: str = "", profiles: tuple
 
     Entries of the Bundle only note what is asked: references may still demand more of them.
     """
-    entry = run.pointers.get(pointer)
+    entry = run.entry_of(value, pointer)
     if not typed(value, pointer, run, wanted):
         if entry is not None:
             entry.unreadable = True
-    elif entry is not None and entry.resource is value:
+    elif entry is not None:
         for key in profiles:
             run.want(entry, key)
     else:
