@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+LETTERS = ROOT / "fixtures" / "letters"
 WORLDS = {
     "here": {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     "there": {"PYTHONHASHSEED": "4242", "LC_ALL": "C.UTF-8", "TZ": "Pacific/Auckland", "LANG": "da_DK.UTF-8"},
@@ -37,24 +38,22 @@ def convert_in(world: dict[str, str], source: Path, folder: Path, *options: str)
     return written(folder), done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("to", ["fhir", "oioxml", "edifact"])
+@pytest.mark.parametrize("to", ["oioxml", "edifact"])
 def test_two_worlds_give_the_same_bytes(to: str, tmp_path: Path) -> None:
-    runs = {
-        name: convert_in(world, ROOT / "fixtures" / "letters", tmp_path / name, "--to", to)
-        for name, world in WORLDS.items()
-    }
-    (files, said), (other_files, other_said) = runs.values()
-    assert files == other_files
-    assert said == other_said
-    assert len(files) > 30
+    here, there = (convert_in(world, LETTERS, tmp_path / name, "--to", to) for name, world in WORLDS.items())
+    assert here == there
+    assert len(here[0]) > 30
 
 
-def test_way_back_is_the_same_too(tmp_path: Path) -> None:
-    convert_in(WORLDS["here"], ROOT / "fixtures" / "letters", tmp_path / "bundles")
-    source = tmp_path / "bundles" / "out"
+def test_two_worlds_give_the_same_bytes_there_and_back(tmp_path: Path) -> None:
+    here, there = (convert_in(world, LETTERS, tmp_path / name) for name, world in WORLDS.items())
+    assert here == there
+    assert len(here[0]) > 30
+    source = tmp_path / "here" / "out"
     (source / "summary.json").unlink()
     here, there = (convert_in(world, source, tmp_path / f"back-{name}") for name, world in WORLDS.items())
     assert here == there
+    assert len(here[0]) > 30
 
 
 def test_generated_code_is_the_same(tmp_path: Path) -> None:

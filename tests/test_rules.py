@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -326,25 +325,6 @@ def test_every_rule_says_who_says_so_and_since_when() -> None:
     assert len({rule.id for rule in rules}) == len(rules) > 10
     assert all(rule.owner and rule.source and rule.valid_from > "1900" and rule.paths for rule in rules)
     assert dates
-
-
-def test_a_letter_costs_little(engine: Engine) -> None:
-    """Beside its definition: a few look-ups. Compared with the check of the definition, so that any machine will do."""
-    definition, letter = letter_of(engine)
-    log = IssueLog()
-
-    def best(check: Callable[[], None]) -> float:
-        times = []
-        for _ in range(20):
-            start = time.perf_counter()
-            for _ in range(100):
-                check()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    rules = best(lambda: LEVELS[2].check(definition, letter, log))
-    assert rules < 0.6 * best(lambda: definition.check(letter, log))
-    assert not len(log)
 
 
 # The questions about numbers that only rules ask
