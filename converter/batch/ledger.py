@@ -15,13 +15,13 @@ from converter.batch.chunk import Row, State
 from converter.batch.protocol import LEDGER, TEMPORARY, Written, passed
 from converter.errors import InterchangeError, SinkError
 
-_APPLICATION, _VERSION = 0x4D434642, 1
+_APPLICATION, _VERSION = 0x4D434642, 2
 # Keys come first in each table: SQLite 3.40 takes others for damage in tables without row ids.
 _SCHEMA = """
 CREATE TABLE run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE source (
     n INTEGER PRIMARY KEY, path BLOB NOT NULL, name BLOB NOT NULL, display BLOB NOT NULL, explicit INTEGER NOT NULL,
-    size INTEGER NOT NULL, mtime INTEGER NOT NULL);
+    size INTEGER NOT NULL, mtime INTEGER NOT NULL, wave INTEGER NOT NULL);
 CREATE TABLE chunk (
     source INTEGER NOT NULL, k INTEGER NOT NULL, attempt INTEGER NOT NULL, ended INTEGER NOT NULL,
     files INTEGER NOT NULL, messages INTEGER NOT NULL, figures TEXT NOT NULL,
@@ -42,7 +42,7 @@ CREATE TABLE event (at TEXT NOT NULL, what TEXT NOT NULL);
 
 
 class Planned(NamedTuple):
-    """A file of the plan, as it was when the run began."""
+    """A file of the plan, as it was when the run began; `wave`: with which look at a watched folder it came."""
 
     n: int
     path: str
@@ -51,6 +51,7 @@ class Planned(NamedTuple):
     explicit: bool
     size: int
     mtime: int
+    wave: int = 0
 
 
 class Part(NamedTuple):
@@ -90,6 +91,8 @@ class Ledger:
                 self._database.execute("PRAGMA synchronous = FULL")
             if self._database.execute("PRAGMA application_id").fetchone() != (_APPLICATION,):
                 raise InterchangeError(f"{self.path} is no ledger of this program")
+            if self._database.execute("PRAGMA user_version").fetchone() != (_VERSION,):
+                raise InterchangeError(f"{self.path} was written by another version of the program; use that one")
             if not read_only and self._database.execute("PRAGMA quick_check").fetchone() != ("ok",):
                 raise InterchangeError(f"{self.path} is damaged; start a new run")
         except sqlite3.OperationalError as error:
@@ -143,8 +146,15 @@ class Ledger:
     def plan(self, first: int = 0) -> Iterator[Planned]:
         """The files of the plan, in order."""
         for row in self._database.execute("SELECT * FROM source WHERE n>=? ORDER BY n", (first,)):
-            n, path, name, display, explicit, size, mtime = row
-            yield Planned(n, os.fsdecode(path), _text(name), _text(display), bool(explicit), size, mtime)
+            n, path, name, display, explicit, *stamp = row
+            yield Planned(n, os.fsdecode(path), _text(name), _text(display), bool(explicit), *stamp)
+
+    def extend(self, files: Sequence[Planned]) -> None:
+        """More files for the plan: the run is not complete until they are done."""
+        with self.transaction():
+            self._database.executemany(_PLAN, map(_row, files))
+            self.put("complete", False)
+        passed("plan extended")
 
     # -- chunks --------------------------------------------------------------------------------------------------------
 
@@ -326,10 +336,7 @@ def create(folder: Path, settings: dict[str, Any], plan: Iterable[Planned]) -> N
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         database = _connected(path, "rw")
         database.executescript(f"PRAGMA application_id={_APPLICATION};PRAGMA user_version={_VERSION};BEGIN;{_SCHEMA}")
-        rows = (
-            (p.n, os.fsencode(p.path), _bytes(p.name), _bytes(p.display), p.explicit, p.size, p.mtime) for p in plan
-        )
-        database.executemany("INSERT INTO source VALUES (?,?,?,?,?,?,?)", rows)
+        database.executemany(_PLAN, map(_row, plan))
         database.execute("INSERT INTO run VALUES ('settings', ?)", (json.dumps(settings, sort_keys=True),))
         database.execute("COMMIT")
         database.close()
@@ -346,6 +353,13 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
     database = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", timeout=10, uri=True)
     database.isolation_level = None
     return database
+
+
+_PLAN = "INSERT INTO source VALUES (?,?,?,?,?,?,?,?)"
+
+
+def _row(p: Planned) -> tuple[Any, ...]:
+    return p.n, os.fsencode(p.path), _bytes(p.name), _bytes(p.display), p.explicit, p.size, p.mtime, p.wave
 
 
 def _bytes(text: str) -> bytes:

@@ -61,11 +61,12 @@ def paths_of(arguments: Sequence[str]) -> list[str]:
 def planned(paths: Sequence[str], log: IssueLog) -> Iterator[Planned]:
     """The files of a run; those that cannot be looked at have size -1 and are met again when they are read."""
     for n, source in enumerate(sources(paths, log)):
-        size, mtime = _stamp(source.path)
+        size, mtime = stamp(source.path)
         yield Planned(n, os.path.abspath(source.path), source.name, source.display, source.explicit, size, mtime)
 
 
-def _stamp(path: str) -> tuple[int, int]:
+def stamp(path: str) -> tuple[int, int]:
+    """Size and time of change of a file; -1 for one that cannot be looked at."""
     try:
         found = os.stat(path)
     except OSError:
@@ -97,7 +98,7 @@ class Chunks:
                 group = []
                 yield from self._container(file)
                 continue
-            if group and (len(group) >= PIECES or sum(f.size for f in group) + file.size > BYTES):
+            if group and (_full(group, file) or group[0].wave != file.wave):
                 yield from self._group(group)
                 group = []
             group.append(file)
@@ -158,8 +159,13 @@ class Chunks:
                 self.said.append(issue)
             elif issue.at.file not in told:
                 told.add(issue.at.file)
+                self.said.append(issue)
                 at = issue.at
                 yield _Unread(at.file, Fault(issue.code, "input", at.line, at.column, at.path))
+
+
+def _full(group: Sequence[Planned], file: Planned) -> bool:
+    return len(group) >= PIECES or sum(f.size for f in group) + file.size > BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +180,7 @@ def _nothing(file: Planned, display: str) -> Input:
 
 def is_unchanged(file: Planned) -> bool:
     """Whether a file is as it was when the run began, by size and time of change."""
-    return file.size < 0 or _stamp(file.path) == (file.size, file.mtime)
+    return file.size < 0 or stamp(file.path) == (file.size, file.mtime)
 
 
 def _changed(file: Planned) -> Piece:

@@ -50,6 +50,14 @@ class Telling:
             self.stream.write(json.dumps(line) + "\n")
         self.stream.flush()
 
+    def whole(self, totals: dict[str, int], files: int, planned: int) -> None:
+        """Tell that everything of the plan is done."""
+        self.clear()
+        self.figures(totals, files, planned, complete=True)
+        if self.stream is not None and not self.terminal:
+            self.stream.write(json.dumps({"event": "complete", "files": files, "planned": planned, **totals}) + "\n")
+            self.stream.flush()
+
     def clear(self) -> None:
         """Remove the bar from the terminal."""
         if self.terminal and self.stream is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from collections.abc import Iterator, Sequence
@@ -60,6 +61,9 @@ class Progress(Protocol):
     def advance(self, totals: dict[str, int], files: int, planned: int) -> None:
         """So many messages have each state, so many files of the plan are done."""
 
+    def whole(self, totals: dict[str, int], files: int, planned: int) -> None:
+        """Everything of the plan is done and the result is whole."""
+
     def found(self, issues: Sequence[Issue]) -> None:
         """Findings about inputs as a whole."""
 
@@ -74,8 +78,11 @@ class Ended:
     codes: dict[str, int] = field(default_factory=dict)
 
 
-def begin(folder: Path, arguments: Sequence[str], options: Options, log: IssueLog) -> None:
-    """Make a run folder with a plan. Raises `OutputRefusedError` for a folder that holds something already."""
+def begin(folder: Path, arguments: Sequence[str], options: Options, log: IssueLog, *, watched: bool = False) -> None:
+    """Make a run folder with a plan. Raises `OutputRefusedError` for a folder that holds something already.
+
+    Nothing is planned of what is to be watched: what is there may still be being written.
+    """
     paths = paths_of(arguments)
     refuse_inside(folder, paths)
     _refuse_used(folder)
@@ -84,11 +91,12 @@ def begin(folder: Path, arguments: Sequence[str], options: Options, log: IssueLo
         _refuse_used(folder)
         for name in (PARTS, DEAD, RAW, FILES, TEMPORARY):
             make_folder(folder / name)
-        plan = list(planned(paths, log))
+        plan = [] if watched else list(planned(paths, log))
         for issue in log:
             if issue.kind is UNREADABLE:
                 raise SinkError(f"{issue.at.file}: {issue.message}; nothing was begun")
-        create(folder, {"options": options.as_json(), "fingerprint": fingerprint(options)}, plan)
+        settings = {"inputs": [os.path.abspath(argument) for argument in arguments], "options": options.as_json()}
+        create(folder, {**settings, "fingerprint": fingerprint(options)}, plan)
         sync_folder(folder)
 
 
@@ -123,20 +131,21 @@ def resume(folder: Path, jobs: int, bounds: Bounds, progress: Progress, *, facto
     Raises `InterchangeError` if mappings, organisation table or program are not those that it was begun with.
     `factory` makes what converts; the engine, unless told otherwise.
     """
-    with opened(folder) as (ledger, options):
-        _same(ledger, options)
-        if factory is None:
-            engine_for(options).load()
-        run = Run(folder, ledger, options, bounds, progress)
-        if ledger.get("complete"):
-            return run.ended(COMPLETE)
-        sweep(folder, ledger)
-        chunks = Chunks(ledger.plan(), ledger.done(), options.limits)
-        how = run.convert(chunks, Job(folder, factory or options, options.form()), jobs)
-        if how == COMPLETE:
-            run.finish()
-        ledger.say(how)
+    with going_on(folder, bounds, progress, factory) as run:
+        how = run.go(Job(folder, factory or run.options, run.options.form()), jobs)
+        run.ledger.say(how)
         return run.ended(how)
+
+
+@contextmanager
+def going_on(folder: Path, bounds: Bounds, progress: Progress, factory: Factory | None) -> Iterator[Run]:
+    """A run that goes on with what it was begun with."""
+    with opened(folder) as (ledger, options):
+        if not ledger.get("complete"):
+            _same(ledger, options)
+            if factory is None:
+                engine_for(options).load()
+        yield Run(folder, ledger, options, bounds, progress)
 
 
 def _same(ledger: Ledger, options: Options) -> None:
@@ -168,18 +177,30 @@ class Run:
         self.bounds, self.progress = bounds, progress
         self.totals = ledger.totals()
         self.files, self.planned = ledger.progress()
-        self._stop = ""
+        self.stop = ""
+        self._until = None if bounds.seconds is None else time.monotonic() + bounds.seconds
 
     # -- converting ----------------------------------------------------------------------------------------------------
 
+    def go(self, job: Job, jobs: int) -> str:
+        """Do what is not done of the plan; returns how that ended."""
+        if self.ledger.get("complete"):
+            if not (self.folder / SUCCESS).is_file():  # a retry was stopped
+                self.finish()
+            return COMPLETE
+        sweep(self.folder, self.ledger)
+        how = self.convert(Chunks(self.ledger.plan(), self.ledger.done(), self.options.limits), job, jobs)
+        if how == COMPLETE:
+            self.finish()
+        return how
+
     def convert(self, chunks: Chunks, job: Job, jobs: int) -> str:
         """Convert all chunks; returns how that ended. What is begun is always finished."""
-        until = None if self.bounds.seconds is None else time.monotonic() + self.bounds.seconds
-        with Pool(job, jobs) as pool, self._signals():
+        with Pool(job, jobs) as pool, self.signals():
             waiting = iter(chunks)
             ready = next(waiting, None)
-            while pool.busy or (ready is not None and not self._stopped(until)):
-                while ready is not None and not self._stopped(until) and pool.take(ready):
+            while pool.busy or (ready is not None and not self.stopped()):
+                while ready is not None and not self.stopped() and pool.take(ready):
                     self._tell(chunks)
                     ready = next(waiting, None)
                 for done in pool.done(0.5):
@@ -188,13 +209,14 @@ class Run:
         if chunks.unread:
             self.progress.found(chunks.unread)
         if ready is not None:
-            return self._stop
+            return self.stop
         return UNREAD if chunks.unread else COMPLETE
 
-    def _stopped(self, until: float | None) -> bool:
-        if not self._stop and ((until is not None and time.monotonic() >= until) or self._too_many()):
-            self._stop = LIMIT
-        return bool(self._stop)
+    def stopped(self) -> bool:
+        """Whether somebody or a limit has stopped it."""
+        if not self.stop and ((self._until is not None and time.monotonic() >= self._until) or self._too_many()):
+            self.stop = LIMIT
+        return bool(self.stop)
 
     def _too_many(self) -> bool:
         if self.bounds.dead is None:
@@ -204,12 +226,12 @@ class Run:
         return dead > allowed
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
+    def signals(self) -> Iterator[None]:
         """The first Ctrl-C or SIGTERM lets what is begun be finished; the second one is obeyed at once."""
         before: dict[int, Any] = {}
 
         def stop(number: int, frame: FrameType | None) -> None:
-            self._stop = INTERRUPTED if number == signal.SIGINT else TERMINATED
+            self.stop = INTERRUPTED if number == signal.SIGINT else TERMINATED
             signal.signal(number, before[number])
 
         with suppress(ValueError):  # not in the main thread, so not ours to decide
@@ -263,6 +285,7 @@ class Run:
         put(self.folder, SUCCESS, b"")
         with self.ledger.transaction():
             self.ledger.put("complete", True)
+        self.progress.whole(self.totals, self.files, self.planned)
 
     def _duplicates(self) -> None:
         if self.options.files:

@@ -26,6 +26,7 @@ _RUN = click.Path(file_okay=False, path_type=Path)
 @click.group(
     epilog=examples(
         "batch run archive/ 2019.zip -o run --jobs 4    convert; every message is accounted for",
+        "batch run inbox/ -o run --watch                and go on with what is put there",
         "batch resume run                               go on after whatever stopped it",
         "batch verify run                               count and hash everything again",
         "batch retry run --code MAP006                  once more for those that failed of this",
@@ -42,6 +43,13 @@ _max_dead = click.option(
 )
 _max_time = click.option(
     "--max-time", metavar="SECONDS", type=click.FloatRange(0), help="Stop (exit code 3) after this time; resumable."
+)
+
+_watch = click.option(
+    "--watch", is_flag=True, help="Then wait for files that are put into the folders, until it is stopped."
+)
+_every = click.option(
+    "--every", metavar="SECONDS", type=click.FloatRange(0.1), default=2.0, help="How often --watch looks (default 2)."
 )
 
 
@@ -61,6 +69,8 @@ _max_time = click.option(
 @click.option("--keep-duplicates", is_flag=True, help="Write messages whose bytes came before as well.")
 @_max_dead
 @_max_time
+@_watch
+@_every
 @shared
 def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) -> int:
     """Convert INPUT (files, folders, patterns, archives, NDJSON) into a new folder RUN.
@@ -70,7 +80,7 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
     Progress and findings go to stderr, the sums to stdout.
     """
     from converter.batch.options import Options, engine_for
-    from converter.batch.running import begin, resume
+    from converter.batch.running import begin
     from converter.cli.converting import check_names
     from converter.issues import IssueLog
 
@@ -94,9 +104,9 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
     def go(reporter: Reporter, telling: Callable[[], Telling]) -> Ended:
         settings.directory(reporter)  # what is wrong with its rows is told once
         log = IssueLog()
-        begin(folder, inputs, options, log)
+        begin(folder, inputs, options, log, watched=wanted["watch"])
         reporter.add(log)
-        return resume(folder, wanted["jobs"] or _processors(), bounds, telling())
+        return _gone_on(folder, bounds, telling(), wanted)
 
     return _told(settings, folder, go)
 
@@ -106,16 +116,24 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
 @_jobs
 @_max_dead
 @_max_time
+@_watch
+@_every
 @shared
 def resume_(settings: Settings, folder: Path, **wanted: Any) -> int:
     """Go on with a run. It keeps the options that it was begun with; mapping files must be the same."""
-    from converter.batch.running import resume
-
     bounds = _bounds(wanted)
     _no_others(settings, mappings=False)
-    return _told(
-        settings, folder, lambda _, telling: resume(folder, wanted["jobs"] or _processors(), bounds, telling())
-    )
+    return _told(settings, folder, lambda _, telling: _gone_on(folder, bounds, telling(), wanted))
+
+
+def _gone_on(folder: Path, bounds: Bounds, telling: Telling, wanted: dict[str, Any]) -> Ended:
+    from converter.batch.running import resume
+    from converter.batch.watching import watch
+
+    jobs = wanted["jobs"] or _processors()
+    if wanted["watch"]:
+        return watch(folder, jobs, bounds, telling, wanted["every"])
+    return resume(folder, jobs, bounds, telling)
 
 
 @batch.command("retry", epilog=examples("batch retry RUN --code DIR050  convert again what one finding held up"))
@@ -182,7 +200,9 @@ def status(settings: Settings, folder: Path) -> int:
 def _told(settings: Settings, folder: Path, go: Callable[[Reporter, Callable[[], Telling]], Ended]) -> int:
     """Do it, tell how it went, and give the exit code that follows."""
     from converter.batch.progress import Telling
-    from converter.batch.protocol import BusyError
+    from converter.batch.protocol import LEDGER, BusyError
+    from converter.errors import SinkError
+    from converter.sinks import OutputRefusedError
 
     reporter = settings.reporter(sys.stderr)
     made: list[Telling] = []
@@ -196,6 +216,12 @@ def _told(settings: Settings, folder: Path, go: Callable[[Reporter, Callable[[],
     except BusyError as error:
         click.echo(f"{error}; wait for it, or stop it", err=True)
         return BUSY
+    except OutputRefusedError:
+        raise
+    except SinkError as error:
+        if not (folder / LEDGER).exists():
+            raise
+        raise SinkError(f"{error}; when that is put right, `batch resume {folder}` goes on") from error
     finally:
         for one in made:
             one.clear()
@@ -212,7 +238,7 @@ def _close(folder: Path, end: Ended, telling: Telling) -> None:
 
     ledger = Ledger(folder, read_only=True)
     try:
-        telling.figures(end.totals, *ledger.progress(), complete=end.how == "complete")
+        telling.figures(end.totals, *ledger.progress(), complete=bool(ledger.get("complete")))
     finally:
         ledger.close()
 

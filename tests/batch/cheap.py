@@ -45,6 +45,9 @@ class Silent:
     def advance(self, totals: dict[str, int], files: int, planned: int) -> None:
         """Nothing."""
 
+    def whole(self, totals: dict[str, int], files: int, planned: int) -> None:
+        """Nothing."""
+
     def found(self, issues: object) -> None:
         """Keep the codes."""
         self.issues += [issue.code for issue in issues]  # type: ignore[attr-defined]
