@@ -103,9 +103,10 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a chunk is made into. `files`: a file a message; `raw`: the bytes of dead letters are handed out too."""
+    """What a chunk is made into. `files`: a file a message; `parquet`: tables; `raw`: the bytes of dead letters too."""
 
     files: bool = False
+    parquet: bool = False
     raw: bool = False
     attempt: int = 1
 

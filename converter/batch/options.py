@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from converter.batch import parquet
 from converter.batch.chunk import Convert, Form
 from converter.engine import Engine, mappings_folder
 from converter.errors import InterchangeError
@@ -32,6 +33,7 @@ class Options:
     to: str = "fhir"
     validate: bool = True
     files: bool = False
+    parquet: bool = False
     raw: bool = False
     keep_duplicates: bool = False
     accept: tuple[str, ...] = ()
@@ -44,7 +46,7 @@ class Options:
 
     def form(self, attempt: int = 1) -> Form:
         """What chunks are made into."""
-        return Form(self.files, self.raw, attempt)
+        return Form(self.files, self.parquet, self.raw, attempt)
 
     def as_json(self) -> dict[str, Any]:
         """For the ledger."""
@@ -107,6 +109,7 @@ def fingerprint(options: Options) -> dict[str, str]:
         "mappings": _folder_hash(Path(options.mappings) if options.mappings else mappings_folder()),
         "organisations": hashlib.sha256(table).hexdigest() if table else "",
         "options": hashlib.sha256(text).hexdigest(),
+        **({"pyarrow": parquet.version()} if options.parquet else {}),
     }
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
+from converter.batch import parquet
 from converter.batch.chunk import FAULT, WORKER, State, merged
 from converter.batch.ledger import Key, Ledger, Part, create
 from converter.batch.options import Options, engine_for, fingerprint
@@ -151,7 +152,8 @@ def going_on(folder: Path, bounds: Bounds, progress: Progress, factory: Factory 
 def _same(ledger: Ledger, options: Options) -> None:
     before, now = ledger.get("settings")["fingerprint"], fingerprint(options)
     names = {"engine": "version of the program", "mappings": "mapping files", "organisations": "organisation table"}
-    other = [name for key, name in names.items() if before[key] != now[key]]
+    names["pyarrow"] = "version of pyarrow"
+    other = [name for key, name in names.items() if before.get(key) != now.get(key)]
     if other:
         raise InterchangeError(
             f"not the same {' and '.join(other)} as when the run began: outputs would be of two kinds. "
@@ -299,13 +301,10 @@ class Run:
     def _shorten(self, key: Key, part: Part, gone: set[int]) -> None:
         """Write a part anew without some of its lines, under another name, so that no moment has neither."""
         try:
-            kept = [
-                line
-                for number, line in enumerate((self.folder / part.name).read_bytes().splitlines(keepends=True), 1)
-                if number not in gone
-            ]
-            name = part.name.removesuffix(".ndjson") + f"-less{len(gone)}.ndjson"
-            file = write_temporary(self.folder, name, "part", b"".join(kept), len(kept))
+            whole, stem = (self.folder / part.name).read_bytes(), Path(part.name)
+            data, kept = (parquet.without if self.options.parquet else _without)(whole, gone)
+            name = f"{PARTS}/{stem.stem}-less{len(gone)}{stem.suffix}"
+            file = write_temporary(self.folder, name, "part", data, kept)
         except OSError as error:
             raise written(self.folder / part.name, error) from error
         give_names(self.folder, [file])
@@ -318,6 +317,12 @@ class Run:
         totals = self.ledger.totals()
         check_sums(totals)
         return Ended(how, totals, merged(self.ledger.figures()), self.ledger.codes())
+
+
+def _without(data: bytes, gone: set[int]) -> tuple[bytes, int]:
+    """The lines but for some, by number from 1, and how many are left."""
+    kept = [line for number, line in enumerate(data.splitlines(keepends=True), 1) if number not in gone]
+    return b"".join(kept), len(kept)
 
 
 def check_sums(totals: dict[str, int]) -> None:

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from converter.batch import parquet
 from converter.batch.chunk import WORKER, Convert, Fault, Form, Result, Row, convert_chunk
 from converter.batch.plan import Chunk
 from converter.batch.protocol import DEAD, FILES, PARTS, RAW, Written, write_temporary
@@ -180,16 +181,19 @@ def _finished(
 ) -> tuple[list[Row], list[Written], dict[str, Any]] | _Fault:
     result = convert_chunk(chunk.pieces, convert, job.form, before)
     try:
-        files = [write_temporary(job.folder, *file) for file in _files(chunk, result)]
+        files = [write_temporary(job.folder, *file) for file in _files(chunk, result, job.form)]
     except OSError as error:
         return _Fault(f"cannot write in {job.folder}: {error.strerror or type(error).__name__}", sink=True)
     return result.rows, files, result.figures
 
 
-def _files(chunk: Chunk, result: Result) -> Iterator[tuple[str, str, bytes, int]]:
+def _files(chunk: Chunk, result: Result, form: Form) -> Iterator[tuple[str, str, bytes, int]]:
     """The files of a chunk: name, kind, content, lines."""
     name = part_name(chunk)
-    if result.lines:
+    if result.lines and form.parquet:
+        table = f"{PARTS}/{name.removesuffix('.ndjson')}.parquet"
+        yield table, "part", parquet.part(result.rows, result.lines), len(result.lines)
+    elif result.lines:
         yield f"{PARTS}/{name}", "part", b"".join(result.lines), len(result.lines)
     if result.dead:
         yield f"{DEAD}/{name}", "dead", b"".join(result.dead), len(result.dead)

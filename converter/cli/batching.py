@@ -65,6 +65,7 @@ _every = click.option(
 @click.option(
     "--files", is_flag=True, help="One file a message instead of NDJSON; always so with --to oioxml, edifact."
 )
+@click.option("--parquet", is_flag=True, help="Parts as Parquet tables with the Bundle as text (needs pyarrow).")
 @click.option("--dead-raw", is_flag=True, help="Keep the bytes of dead letters (mode 0600): this is patient data.")
 @click.option("--keep-duplicates", is_flag=True, help="Write messages whose bytes came before as well.")
 @_max_dead
@@ -85,10 +86,14 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
     from converter.issues import IssueLog
 
     bounds = _bounds(wanted)
+    files = wanted["files"] or wanted["to"] != "fhir"
+    if files and wanted["parquet"]:
+        raise click.UsageError("--parquet holds Bundles, so it goes neither with --files nor with another target")
     options = Options(
         to=wanted["to"],
         validate=not wanted["no_validate"],
-        files=wanted["files"] or wanted["to"] != "fhir",
+        files=files,
+        parquet=wanted["parquet"],
         raw=wanted["dead_raw"],
         keep_duplicates=wanted["keep_duplicates"],
         accept=tuple(sorted(set(wanted["accept_loss"]))),

@@ -113,6 +113,27 @@ def test_files_and_folders_are_private(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+def test_parts_may_be_tables(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra parquet)")
+    inputs = tmp_path / "in"
+    corpus.folder(inputs / "a", range(250))
+    corpus.zipped(inputs / "b.zip", range(240, 260))
+    (inputs / "a" / "x.edi").write_bytes(corpus.broken(1))
+    for jobs in (1, 2):
+        started(tmp_path / f"run{jobs}", inputs, parquet=True)
+        end = gone_on(tmp_path / f"run{jobs}", jobs)
+        assert end.totals == {"in": 271, "ok": 260, "dead": 1, "duplicate": 10, "refused": 0}
+    assert result_of(tmp_path / "run1") == result_of(tmp_path / "run2")
+    parts = json.loads((tmp_path / "run1" / "manifest.json").read_bytes())["parts"]
+    rows = [row for part in parts for row in pq.read_table(tmp_path / "run1" / part["name"]).to_pylist()]
+    assert [row["bundle"].encode() for row in rows] == expected(range(260))
+    assert [(row["source"], row["piece"], row["message"]) for row in rows[249:251]] == [(249, 0, 1), (251, 10, 1)]
+    assert codes(tmp_path / "run1") == []
+    path = tmp_path / "run1" / parts[0]["name"]
+    path.write_bytes(path.read_bytes()[:-1] + b"0")
+    assert codes(tmp_path / "run1") == ["BAT023"]
+
+
 # Stopping
 
 
