@@ -259,7 +259,7 @@ def test_too_many_strange_values_refuse_the_letter() -> None:
 
 @BY_VERSION
 @EXAMPLES
-def test_reading_what_was_written_gives_the_normal_form(definition: Definition, examples: int) -> None:
+def test_reading_what_was_written_gives_the_normal_form_in_both_readers(definition: Definition, examples: int) -> None:
     @settings(SLOW, max_examples=examples)
     @given(letters(definition))
     def law(letter: Letter) -> None:
@@ -276,8 +276,25 @@ def test_reading_what_was_written_gives_the_normal_form(definition: Definition, 
         assert again.values == normal_form(definition, letter)
         assert again.counts == counts_of(again.values)
         assert edifact.write([again], DEFINITIONS, found) == written
+        both_readers_agree(definition, written, again)
 
     law()
+
+
+def both_readers_agree(definition: Definition, written: bytes, strict: Letter) -> None:
+    """What the strict reader reads, the other one reads alike after the arranger has looked at it."""
+    log = IssueLog()
+    refusing = Compiled(definition)
+    refusing.in_order = lambda *_: -1
+    arranged = Letter(definition.type, definition.version, "edifact")
+    message = next(read_messages(written, log))
+    assert message.interchange.header is not None
+    segments = [message.interchange.header, *message.segments[:-1]]
+    refusing.read(segments, arranged, log, Limits(), headless=False)
+    assert set(codes(log)) <= LOOKS_ODD
+    assert arranged.values == strict.values
+    assert arranged.counts == strict.counts
+    assert arranged.places == strict.places
 
 
 @BY_VERSION
@@ -294,35 +311,6 @@ def test_any_characters_can_be_written(definition: Definition, examples: int) ->
         again, found = read(written)
         assert set(codes(found)) <= LOOKS_ODD
         assert edifact.write([again], DEFINITIONS, found) == written
-
-    law()
-
-
-@BY_VERSION
-@EXAMPLES
-def test_both_readers_agree(definition: Definition, examples: int) -> None:
-    """What the strict reader reads, the other one reads alike after the arranger has looked at it."""
-
-    @settings(SLOW, max_examples=examples)
-    @given(letters(definition))
-    def law(letter: Letter) -> None:
-        log = IssueLog()
-        written = edifact.write([letter], DEFINITIONS, log)
-        if written is None:
-            return
-        strict, _ = read(written)
-        refusing = Compiled(definition)
-        refusing.in_order = lambda *_: -1
-        arranged = Letter(definition.type, definition.version, "edifact")
-        message = next(read_messages(written, log))
-        assert message.interchange.header is not None
-        found = IssueLog()
-        segments = [message.interchange.header, *message.segments[:-1]]
-        refusing.read(segments, arranged, found, Limits(), headless=False)
-        assert set(codes(found)) <= LOOKS_ODD
-        assert arranged.values == strict.values
-        assert arranged.counts == strict.counts
-        assert arranged.places == strict.places
 
     law()
 
