@@ -68,7 +68,8 @@ def test(settings: Settings, folder: Path | None, rewrite: bool, mapping: str, r
         reporter.note(f"{file}: written")
     good = sum(tally.files.values())
     reporter.note(
-        f"{tally.examples} examples, {len(tally.files)} golden files: {good} agree, {len(tally.files) - good} do not"
+        f"{tally.examples} examples, {tally.variants} variants, {len(tally.files)} golden files: "
+        f"{good} agree, {len(tally.files) - good} do not"
     )
     return ended(reporter)
 

@@ -180,7 +180,8 @@ class _Writer:
     def _call(self, rule: Rule, scope: str, name: str, prefix: str, group: str) -> str:
         kept = self.out.keep(self.out.name("R"), Plan(rule, self))
         if rule.const is not None:
-            return f"b.constant({scope}, {kept}, {name})"
+            # One that depends on the letter is checked by the rule that carries what it depends on.
+            return "" if rule.when else f"b.constant({scope}, {kept}, {name})"
         if rule.ref or rule.id:
             return f"b.identity({scope}, {kept}, {name})" if rule.id else ""
         if rule.keep:

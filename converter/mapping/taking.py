@@ -215,8 +215,6 @@ class Taking:
 
     def constant(self, scope: Node | None, plan: Plan, name: str) -> None:
         """Values that forward always writes: checked, not carried; others stay for the lines of `not_carried`."""
-        if plan.rule.when:
-            return
         for node in self.nodes(scope, plan.path)[:1]:
             const = plan.rule.const
             pairs = const.items() if isinstance(const, dict) else [("", const)]

@@ -5,8 +5,8 @@
       - {in: fixtures/a.edi, out: fixtures/a.json, issues: fixtures/a.issues.txt, back: fixtures/a.back.txt}
 
 `cases` is a folder of cases, or one. A case is a folder with a letter (`message.edi`, `message.xml` or both) or a FHIR
-message (`message.json`), beside the golden files, and `variants.yaml` where it has variants (`variants.py`). Paths count
-from the folder that holds the mapping folder, and do not leave it: mapping files come from pull requests.
+message (`message.json`), beside the golden files, and `variants.yaml` where it has variants (`variants.py`). Paths
+count from the folder that holds the mapping folder, and do not leave it: mapping files come from pull requests.
 """
 
 from __future__ import annotations

@@ -162,33 +162,33 @@ class _Run:
         """Convert the inputs and compare."""
         results: list[Result] = []
         for path in self.example.inputs:
-            found = self._result(path, path.read_bytes(), path.name)
+            found = self._result(Location(self._name(path), 1, 1), path.read_bytes(), path.name)
             if found is None:
                 return
             results.append(found)
             first = results[0].texts
             for key in [key for key in first if first[key] != found.texts[key]]:
-                self._note(TWINS, path, what=_WORDS[key])
+                self._note(TWINS, Location(self._name(path), 1, 1), what=_WORDS[key])
         for key, file in self.example.golden.items():
             self._compare(key, file, results[0].texts.get(key))
         if self.example.variants is not None:
             golden_file = self.example.variants.with_suffix(".txt")
-            self._compare("variants", golden_file, self._variants(self.example.variants, results[0]).encode())
+            self._compare("variants", golden_file, self._variants(results[0]).encode())
 
-    def _result(self, path: Path, data: bytes, name: str) -> Result | None:
+    def _result(self, at: Location, data: bytes, name: str) -> Result | None:
         found = result(self.engine, self.example, data, name)
         if not isinstance(found, Result):
-            self._several(path, found)
+            self._several(at, found)
             return None
         for leaf in found.undeclared:
-            self._note(UNDECLARED, path, path=leaf)
+            self._note(UNDECLARED, at, path=leaf)
         return found
 
-    def _variants(self, path: Path, base: Result) -> str:
+    def _variants(self, base: Result) -> str:
         """What becomes of each variant, as its difference from the example itself."""
         text, was = [], base.lines()
         for variant in variants.variants(self.engine, self.example, self.log):
-            found = self._result(path, variant.data, self.example.inputs[0].name)
+            found = self._result(variant.at, variant.data, self.example.inputs[0].name)
             if found is not None:
                 text += [f"{variant.name}\n", *(f"  {line}\n" for line in variants.difference(was, found.lines()))]
                 self.tally.variants += 1
@@ -197,15 +197,13 @@ class _Run:
     def _name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
-    def _note(self, kind: IssueKind, file: Path, **facts: Any) -> None:
-        self.log.add(
-            kind, Location(self._name(file), 1, 1), rule=self.example.mapping, example=self.example.name, **facts
-        )
-        self.tally.files[self._name(file)] = False
+    def _note(self, kind: IssueKind, at: Location, **facts: Any) -> None:
+        self.log.add(kind, at, rule=self.example.mapping, example=self.example.name, **facts)
+        self.tally.files[at.file] = False
 
-    def _several(self, path: Path, outcomes: list[Outcome]) -> None:
+    def _several(self, at: Location, outcomes: list[Outcome]) -> None:
         types = ", ".join(sorted({outcome.type or "no type" for outcome in outcomes})) or "no type"
-        self._note(SEVERAL, path, number=len(outcomes), type=types)
+        self._note(SEVERAL, at, number=len(outcomes), type=types)
 
     def _compare(self, key: str, file: Path, now: bytes | None) -> None:
         have = file.read_bytes() if file.is_file() else None
@@ -218,14 +216,14 @@ class _Run:
             self._write(file, now)
             return
         if have is None:
-            self._note(NO_GOLDEN, file, what=_WORDS[key])
+            self._note(NO_GOLDEN, Location(name, 1, 1), what=_WORDS[key])
             return
         found = list(_different(file, have, now))
         self.tally.files[name] = False
         for one in found[:MOST]:
             self.log.issues.append(self._issue(key, name, one))
         if len(found) > MOST:
-            self._note(DIFFERS, file, what=_WORDS[key], how=f"{len(found) - MOST} more places")
+            self._note(DIFFERS, Location(name, 1, 1), what=_WORDS[key], how=f"{len(found) - MOST} more places")
 
     def _same(self, key: str, have: bytes | None, now: bytes | None) -> bool:
         if key == "out" or have is None or now is None:

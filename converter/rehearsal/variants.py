@@ -8,8 +8,9 @@ A file `variants.yaml` beside the message of a case:
 
 The key names the variant. Left stands where the message changes: in a FHIR message the type of a resource (`[1]` for
 the second one of that type, `Bundle` for the message itself) and the path below it; in a letter the id of a leaf. Right
-stands the new value. Nothing takes the element out. A list makes a variant of each of its values; several lists together
-have the same length. What becomes of each is written down in `variants.txt`, as its difference from the example itself.
+stands the new value, of a formatted text by its formats (`{PF0: bold, P00: plain}`). Nothing takes the element out. A
+list makes a variant of each of its values; several lists together have one length. What becomes of each is written down
+in `variants.txt`, as its difference from the example.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from converter import oioxml
 from converter.engine import Engine
 from converter.errors import MappingError
 from converter.fhir import bundle as fhir
-from converter.issues import IssueLog, Severity, declare
+from converter.issues import IssueLog, Location, Severity, declare
 from converter.letter import Letter, Value, counts_of, plain
 from converter.oioxml.writer import NO_PLACE
 from converter.rehearsal.examples import Example
-from converter.yamlfile import Map, Seq, fault, load
+from converter.yamlfile import Map, Seq, fault, load, place
 
 BAD_VARIANT = declare(
     "LNT508",
@@ -47,10 +48,11 @@ _NARRATIVE = re.compile(r"/entry/\d+/resource/text/div\Z")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One variant: its name, and the bytes of its message."""
+    """One variant: its name, the bytes of its message, and where it stands."""
 
     name: str
     data: bytes
+    at: Location
 
 
 class _FormError(Exception):
@@ -62,7 +64,7 @@ def variants(engine: Engine, example: Example, log: IssueLog) -> list[Variant]:
     if example.variants is None:
         return []
     try:
-        file = load(example.variants, name=example.name + "/" + example.variants.name)
+        file = load(example.variants, name=f"{example.name}/{example.variants.name}")
     except MappingError as error:
         log.issues.extend(error.issues)
         return []
@@ -70,7 +72,7 @@ def variants(engine: Engine, example: Example, log: IssueLog) -> list[Variant]:
     data, found = example.inputs[0].read_bytes(), []
     for name, changes in file.items():
         try:
-            found += [Variant(label, make(engine, data, one)) for label, one in _each(name, changes)]
+            found += [Variant(label, make(engine, data, one), place(name)) for label, one in _each(name, changes)]
         except _FormError as error:
             log.issues.append(fault(BAD_VARIANT, name, problem=f"the variant {name}: {error}"))
     return found
@@ -94,7 +96,8 @@ def _each(name: str, changes: object) -> Iterator[tuple[str, dict[str, Any]]]:
         raise _FormError("its lists are not of one length")
     for number in range(lengths.pop()):
         one = {path: value[number] if isinstance(value, Seq) else value for path, value in changes.items()}
-        yield f"{name} {number + 1}", one
+        listed = next(value[number] for value in changes.values() if isinstance(value, Seq))
+        yield f"{name}: {listed if isinstance(listed, str) else number + 1}", one
 
 
 # -- letters -----------------------------------------------------------------------------------------------------------
@@ -107,12 +110,12 @@ def _of_letter(engine: Engine, data: bytes, changes: dict[str, Any]) -> bytes:
         raise _FormError("the letter cannot be read")
     values: dict[str, Value] = dict(letter.values)
     for path, value in changes.items():
-        if not isinstance(value, str):
-            raise _FormError(f"{path}: a value of a letter is text")
         for leaf in [leaf for leaf in values if leaf == path or leaf.startswith((path + ".", path + "["))]:
             if not value or leaf != path:
                 del values[leaf]
-        if value:
+        if isinstance(value, Map):
+            values[path] = tuple((str(form), str(text)) for form, text in value.items())
+        elif value:
             values[path] = value
     log = IssueLog()
     changed = Letter(letter.type, letter.version, letter.syntax, values, counts_of(values))

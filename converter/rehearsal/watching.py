@@ -166,7 +166,7 @@ def _unwatched(document: Document, watch: Watch, found: set[Key]) -> Iterator[tu
     lists: dict[str, str] = {}
     for name, rule in named(document):
         scope = name.split(".")[0]
-        if scope == "back" or (isinstance(rule, Rule) and not rule.forward):
+        if scope == "back" or (isinstance(rule, Rule) and (rule.keep or not rule.forward)):
             continue
         key = (FORTH, rule.at.file, rule.at.line)
         watch.rules.setdefault(key, name)
@@ -219,6 +219,11 @@ def _call(name: str, key: Key, *arguments: ast.expr) -> ast.Call:
 class _Forth(_Probes):
     def __init__(self, source: str, document: Document, watch: Watch) -> None:
         super().__init__(source, document, watch)
+        # What was kept comes back from a sidecar, and no example has one.
+        kept = {rule.at.line: rule.at.file for _, rule in named(document) if isinstance(rule, Rule) and rule.keep}
+        for number, comment in self.comments.items():
+            if comment is not None and kept.get(comment[2]) == comment[1]:
+                self.comments[number] = None
         self.asked: set[int] = set()
         self.variables: dict[int, str] = {}
 
@@ -263,7 +268,8 @@ class _Forth(_Probes):
 
 
 def _asks_for_none(test: ast.expr) -> bool:
-    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is)
+    """Whether a slot is asked for being empty; a guard `X absent` asks the letter."""
+    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and isinstance(test.left, ast.Name)
 
 
 class _Back(_Probes):

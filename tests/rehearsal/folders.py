@@ -18,8 +18,15 @@ def copied(top: Path, cases: tuple[str, ...] = CASES) -> Path:
     """A folder with the mapping of correspondence letters and some of its cases; gives its mapping folder."""
     folder = top / "mappings"
     shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns("DIS0*-*", "REF*-*"))
+    # Without variants and messages written in FHIR, which would take most of the time.
+    edit(
+        folder / f"fhir/{MAPPING}.yaml",
+        "  - {cases: fixtures/bundles/DIS91, organisations: fixtures/organisations.csv}\n",
+        "",
+    )
     for case in cases:
-        shutil.copytree(ROOT / "fixtures/letters/DIS91" / case, top / "fixtures/letters/DIS91" / case)
+        here = top / "fixtures/letters/DIS91" / case
+        shutil.copytree(ROOT / "fixtures/letters/DIS91" / case, here, ignore=shutil.ignore_patterns("variants.*"))
     shutil.copy(ROOT / "fixtures/organisations.csv", top / "fixtures")
     return folder
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from converter.issues import IssueLog
 from converter.mapping.document import Document
 from converter.rehearsal.differences import of_json, of_text
 from converter.rehearsal.examples import examples
+from converter.rehearsal.testing import Engines, Tally, _Run
 from converter.yamlfile import loads
 from tests.rehearsal.folders import CASES, MAPPING, copied, edit, run
 
@@ -28,9 +30,23 @@ def test_our_mappings_name_all_their_cases(root: Path, engine: Engine) -> None:
     log = IssueLog()
     named = [e for m in engine.mappings.mappings for e in examples(m.document, root, log)]
     assert not list(log)
-    folders = {p.parent for p in (root / "fixtures/letters").glob("*/*/message.*")}
+    folders = {p.parent for kind in ("letters", "bundles") for p in (root / "fixtures" / kind).glob("*/*/message.*")}
     assert {e.inputs[0].parent for e in named} == folders
     assert all(e.organisations is not None for e in named)
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["cases", "variants"])
+def test_our_messages_written_in_fhir_give_what_is_written_down(root: Path, whole: bool) -> None:
+    """The letters have tests of their own; with variants it takes a while."""
+    engines, log, tally = Engines(root / "mappings", None), IssueLog(), Tally()
+    for mapping in engines.of_table(None).mappings.mappings:
+        for example in examples(mapping.document, root, log):
+            if whole or example.from_fhir:
+                chosen = example if whole else replace(example, variants=None)
+                _Run(chosen, engines.of(example), root, log, tally, rewrite=False).run()
+    assert not list(log)
+    assert len(tally.files) >= (500 if whole else 24)
+    assert tally.variants >= (500 if whole else 0)
 
 
 def test_a_changed_rule_shows_by_path_and_rewrite_accepts_it(tmp_path: Path) -> None:
