@@ -94,6 +94,10 @@ class Mapping:
             for loss in losses.values()
         }
         self._declared = {d.leaf: (d.keep, d.loss) for d in reversed(document.declared)}
+        # Entries of leaves that are ignored whatever they hold: those of most leaves that no rule carries.
+        declared = self._declared.items()
+        self._ignored: dict[str, Raw] = {k: (k, "ignored", "", "", loss) for k, (keep, loss) in declared if not keep}
+        self._mere = {"", *(loss.id for loss in losses.values() if loss.severity == "info")}
         self._key = [path for path in document.key if not path.startswith("$")]
 
     # Code is made when the first message needs it: a run of one type does not wait for the others. What can be wrong
@@ -137,19 +141,21 @@ class Mapping:
         Adds `MAP` and `DIR` issues: one for each kind of loss of severity warn, `MAP001` or `MAP003` when refused.
         """
         context.log = log
-        missing = next((path for path in self._key if not letter.values.get(path)), None)
-        if missing:
-            log.add(KEY_MISSING, path=missing)
+        values = letter.values
+        if missing := [path for path in self._key if not values.get(path)]:
+            log.add(KEY_MISSING, path=missing[0])
             entries = [(leaf, "lost", "", "", "C91-22") for leaf in leaves_of(letter)]
             return None, Ledger(len(entries), entries)
         bundle, led, defaulted = self._forward(letter, context)
-        if len(led) < len(letter.values):
-            for leaf in letter.values:
+        if len(led) < len(values):
+            ignored = self._ignored.get
+            for leaf, value in values.items():
                 if leaf not in led:
-                    led[leaf] = self._unclaimed(leaf, letter, context)
+                    led[leaf] = (ignored(leaf) if value else None) or self._unclaimed(leaf, letter, context)
+        entries = [*led.values()]
         # Not keyed by path: an element that stands twice is an extra under the path of a leaf.
-        extras = [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
-        ledger = Ledger(len(led) + len(extras), [*led.values(), *extras], defaulted)
+        entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
+        ledger = Ledger(len(entries), entries, defaulted)
         refused = self._report(ledger, letter.locate, context, log)
         return (None if refused else bundle), ledger
 
@@ -172,7 +178,8 @@ class Mapping:
     ) -> bool:
         """One issue for each loss that is not mere information. Whether a loss refuses the message."""
         first: dict[str, list[Any]] = {}
-        for raw in [raw for raw in (*ledger.raw, *ledger.raw_defaulted) if raw[4]]:
+        mere = self._mere
+        for raw in [raw for raws in (ledger.raw, ledger.raw_defaulted) for raw in raws if raw[4] not in mere]:
             if raw[4] in first:
                 first[raw[4]][0] += 1
             else:
@@ -180,7 +187,7 @@ class Mapping:
         refused = False
         for loss_id, (count, raw) in first.items():
             loss = self.losses[loss_id]
-            if loss.severity == "info" or raw[1] == "kept":
+            if raw[1] == "kept":
                 continue
             kind = LOSS
             if loss.severity == "block" and loss_id not in context.accept:

@@ -8,6 +8,7 @@ apply instead, which hold MedCom's table for that direction.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache, partial
 from itertools import groupby
 from typing import Any
 
@@ -319,6 +320,7 @@ def compile_back(document: Document, codes: Mapping[str, CodeMap]) -> dict[str, 
     sections: dict[str, Any] = {str(k): v for k, v in document.back.items() if k != "rules"}
     sections["fold"] = [_folded(fold, document, codes) for fold in document.fold]
     sections["kept"] = {d.leaf for d in document.declared if d.keep}
+    sections["lines"] = lru_cache(maxsize=2048)(partial(_lines_about, document))
     if "thread" in sections:
         section = dict(sections["thread"])
         section["compiled"] = [_piece(entry, document, codes) for entry in section["text"]]
@@ -330,6 +332,11 @@ def compile_back(document: Document, codes: Mapping[str, CodeMap]) -> dict[str, 
         }
         sections["thread"] = section
     return sections
+
+
+def _lines_about(document: Document, path: str) -> list[Mapping[str, str]]:
+    """The lines of `not_carried` about an element or one that it stands below, in their order."""
+    return [line for line in document.not_carried if f"{path}.".startswith(f"{line['path']}.")]
 
 
 def _folded(fold: Fold, document: Document, codes: Mapping[str, CodeMap]) -> Callable[[Taking], None]:

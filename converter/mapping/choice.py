@@ -28,7 +28,8 @@ class Choice:
         def v(number: int) -> str | None:
             kind, path = self._paths[number]
             start = next((n for n in follow.values() if n.value.get("resourceType") == kind), None)
-            found = next(paths.walk(start, path, follow), None) if start is not None else None
+            nodes = paths.walk(start, path, follow) if start is not None else []
+            found = nodes[0] if nodes else None
             return None if found is None else str(found.value)
 
         return bool(eval(self._code, {"v": v, "__builtins__": {}}))  # noqa: S307 - our own guard, compiled above

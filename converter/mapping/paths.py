@@ -8,7 +8,7 @@ with their JSON pointers.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -119,38 +119,42 @@ def _step(name: str, selector: str | None, slices: Mapping[str, Slice]) -> Step:
     return Step(name, selector, slices[slice_name], negated)
 
 
-def walk(node: Node, path: Path, follow: Mapping[str, Node]) -> Iterator[Node]:
+def walk(node: Node, path: Path, follow: Mapping[str, Node]) -> list[Node]:
     """All nodes that a path leads to, in document order. `follow` finds the resource behind a reference string."""
-    if not path:
-        yield node
-        return
-    step, rest = path[0], path[1:]
-    if step.name == "resolve()":
-        reference = node.value.get("reference") if isinstance(node.value, dict) else None
-        target = follow.get(reference) if isinstance(reference, str) else None
-        if target is not None:
-            yield from walk(target, rest, follow)
-        return
-    if not isinstance(node.value, dict):
-        return
-    child = node.value.get(step.name)
-    if child is None:
-        return
-    pointer = f"{node.pointer}/{step.name}"
-    if not isinstance(child, list):
-        if step.slice is None or step.slice.holds(child) != step.negated:
-            yield from walk(Node(pointer, child), rest, follow)
-        return
-    for i in _chosen(step, child):
-        yield from walk(Node(f"{pointer}/{i}", child[i]), rest, follow)
+    found: list[tuple[str, Any]] = [node]
+    for step in path:
+        found = _followed(found, follow) if step.name == "resolve()" else _stepped(found, step)
+        if not found:
+            return []
+    return [Node(pointer, value) for pointer, value in found]
 
 
-def _chosen(step: Step, items: list[Any]) -> list[int]:
+def _followed(found: list[tuple[str, Any]], follow: Mapping[str, Node]) -> list[tuple[str, Any]]:
+    """The resources behind references."""
+    references = [value.get("reference") for _, value in found if isinstance(value, dict)]
+    return [follow[reference] for reference in references if isinstance(reference, str) and reference in follow]
+
+
+def _stepped(found: list[tuple[str, Any]], step: Step) -> list[tuple[str, Any]]:
+    """What one step leads to."""
+    name, reached = step.name, []
+    for pointer, value in found:
+        child = value.get(name) if isinstance(value, dict) else None
+        if child is None:
+            continue
+        if isinstance(child, list):
+            reached += [(f"{pointer}/{name}/{i}", child[i]) for i in _chosen(step, child)]
+        elif step.slice is None or step.slice.holds(child) != step.negated:
+            reached.append((f"{pointer}/{name}", child))
+    return reached
+
+
+def _chosen(step: Step, items: list[Any]) -> Sequence[int]:
     if step.slice is not None:
         found = [i for i, item in enumerate(items) if step.slice.holds(item) != step.negated]
         return [0] if not found and step.slice.otherwise_first and items else found
     if step.selector is None or step.selector == "*":
-        return list(range(len(items)))
+        return range(len(items))
     return [int(step.selector)] if int(step.selector) < len(items) else []
 
 

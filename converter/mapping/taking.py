@@ -104,11 +104,12 @@ class Taking:
 
     def first(self, start: Node | None, path: paths.Path) -> Node | None:
         """The first node of a path, or None."""
-        return next(walk(start, path, self.follow), None) if start is not None else None
+        found = walk(start, path, self.follow) if start is not None else None
+        return found[0] if found else None
 
     def nodes(self, start: Node | None, path: paths.Path) -> list[Node]:
         """All nodes of a path."""
-        return list(walk(start, path, self.follow)) if start is not None else []
+        return walk(start, path, self.follow) if start is not None else []
 
     def text(self, start: Node | None, path: paths.Path) -> str | None:
         """The first value of a path as text, `true` and `false` for booleans; objects count as present."""
@@ -439,13 +440,10 @@ class Taking:
     def _not_carried(self, pointer: str, value: Any, types: Mapping[str, str]) -> Raw:
         parts = pointer.split("/")
         if pointer.startswith("/entry/") and len(parts) > 4:
-            path = ".".join([types.get(f"/entry/{parts[2]}/", ""), *(p for p in parts[4:] if not p.isdigit())])
+            path = ".".join([types.get(f"/entry/{parts[2]}/", ""), *[p for p in parts[4:] if not p.isdigit()]])
         else:
-            path = ".".join(["Bundle", *(p for p in parts[1:] if not p.isdigit())])
-        for line in self.document.not_carried:
-            prefix = line["path"]
-            if path != prefix and not path.startswith(prefix + "."):
-                continue
+            path = ".".join(["Bundle", *[p for p in parts[1:] if not p.isdigit()]])
+        for line in self.sections["lines"](path):
             if line.get("when_born", self.born) != self.born:
                 continue
             constant = line.get("constant")
