@@ -246,8 +246,12 @@ class Fields:
 
     def texts(self, entries: Map, key: str) -> tuple[str, ...]:
         """A field that is a list of texts; empty if it is not there."""
+        return tuple(str(item) for item in self.places(entries, key))
+
+    def places(self, entries: Map, key: str) -> tuple[Str, ...]:
+        """As `texts`, each with its place."""
         value = entries.get(key, Seq())
-        if isinstance(value, Seq) and all(isinstance(item, str) for item in value):
-            return tuple(str(item) for item in value)
+        if isinstance(value, Seq) and all(isinstance(item, Str) for item in value):
+            return tuple(value)
         self.fault(value, f"{key} must be a list of texts")
         return ()

@@ -19,7 +19,7 @@ from converter.errors import ConverterError, MappingError
 from converter.fhir.profiles import Pack
 from converter.flows.table import FILE, load_table
 from converter.issues import Issue, IssueLog, Location, Severity, declare
-from converter.linting import assignment, sources, structure, style, targets, values
+from converter.linting import assignment, names, sources, structure, style, targets, values
 from converter.linting.letters import LetterFacts
 from converter.linting.policy import Policy
 from converter.linting.scope import Scope
@@ -108,7 +108,10 @@ class _Linter:
             self._loaded(lambda: load_table(folder / FILE, types))
         if (folder / ROUTES).is_file():
             self._loaded(lambda: Routes.load(folder / ROUTES))
-        rules = self._loaded(lambda: load_rules(folder))
+        every_leaf = names.leaves_of(definitions) if definitions else None
+        rules = self._loaded(lambda: load_rules(folder, every_leaf))
+        if definitions is not None:
+            self._loaded(partial(names.check, folder, definitions, log))
         documents = self._loaded(partial(_documents, folder))
         self.packs = self._packs()
         guides = self._guides()

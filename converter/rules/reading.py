@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -93,17 +93,18 @@ class Rule:
         return {self.valid_from, f"{self.valid_to}+", *(edition.valid_from for edition in self.editions)}
 
 
-def load(folder: Path) -> tuple[list[Rule], tuple[str, ...]]:
+def load(folder: Path, leaves: Collection[str] | None = None) -> tuple[list[Rule], tuple[str, ...]]:
     """The rules of a folder of mapping files, and the leaves that hold the date of a message.
 
-    Raises `MappingError` with all faults of all files. A folder without rules has none.
+    With `leaves`, the paths of the leaves of all letters, the names of leaves in the rules are checked. Raises
+    `MappingError` with all faults of all files. A folder without rules has none.
     """
     rules: list[Rule] = []
     dates: tuple[str, ...] = ()
     faults: list[Issue] = []
     for path in sorted((folder / "rules").glob("*.yaml")):
         try:
-            reader = _Reader(folder, path.stem, load_yaml(path))
+            reader = _Reader(folder, path.stem, load_yaml(path), leaves)
             reader.read()
             reader.raise_faults()
             rules += reader.rules
@@ -118,8 +119,9 @@ def load(folder: Path) -> tuple[list[Rule], tuple[str, ...]]:
 class _Reader(Fields):
     """Reads one file."""
 
-    def __init__(self, folder: Path, name: str, document: Map) -> None:
+    def __init__(self, folder: Path, name: str, document: Map, leaves: Collection[str] | None) -> None:
         super().__init__(FAULT)
+        self._leaves = leaves
         self._folder, self._name, self._document = folder, name, document
         self._lists: dict[str, tuple[Edition, ...]] = {}
         self.rules: list[Rule] = []
@@ -129,6 +131,8 @@ class _Reader(Fields):
         """Read all lists and rules of the file."""
         self.keys(self._document, (), _FILE, "the file")
         self.dates = self.texts(self._document, "date")
+        for path in self.places(self._document, "date"):
+            self._matching(path, self._pattern(path))
         for name, body in self._below(self._document, "lists").items():
             self._lists[str(name)] = self._editions(name, body)
         for name, body in self._below(self._document, "rules").items():
@@ -143,6 +147,8 @@ class _Reader(Fields):
         severity = self._severity(body)
         if check.lenient and Severity.ERROR in (severity, self._severity(self._below(body, "known"), "info")):
             self.fault(body["severity"], f"{name}: what {body['check']} finds is never an error")
+        paths = tuple((path, self._pattern(path)) for path in self.places(body, "paths"))
+        self._names(body, [leaf for path, pattern in paths for leaf in self._matching(path, pattern)])
         rule = Rule(
             id=f"{self._name}.{name}",
             owner=self.text(body, "owner"),
@@ -150,7 +156,7 @@ class _Reader(Fields):
             valid_from=self._day(body, "valid_from", _FIRST),
             valid_to=self._day(body, "valid_to", _LAST),
             severity=severity,
-            paths=tuple(self._pattern(path) for path in self.texts(body, "paths")),
+            paths=tuple(pattern for _, pattern in paths),
             check=self.text(body, "check"),
             when=self._when(body),
             ecpr_level=self._number(body, "ecpr_level", MAX_LEVEL),
@@ -165,6 +171,22 @@ class _Reader(Fields):
             editions=self._list(body),
         )
         self.rules.append(rule)
+
+    def _matching(self, path: str, pattern: re.Pattern[str]) -> list[str]:
+        """The leaves that a path stands for, as far as leaves are known."""
+        if self._leaves is None:
+            return []
+        found = [leaf for leaf in self._leaves if pattern.match(leaf)]
+        if not found:
+            self.fault(path, f"no letter has a leaf {path}")
+        return found
+
+    def _names(self, body: Map, matching: list[str]) -> None:
+        """Leaves that stand beside those of the rule: `when` and `beside`."""
+        groups = {leaf.rpartition(".")[0] for leaf in matching}
+        for name in (*self._below(body, "when"), *self.places(body, "beside")):
+            if groups and not any(f"{group}.{name}" in (self._leaves or ()) for group in groups):
+                self.fault(name, f"no letter has a leaf {name} beside those of the rule")
 
     def _known(self, body: Map) -> Known | None:
         if "known" not in body:
