@@ -92,8 +92,8 @@ class Library:
 
     def _pack(self, path: Path) -> Pack:
         if path not in self._packs:
-            pack = self._packs[path] = Pack.load(path)
-            pack.systems.update({s: c for s, c in self._codes.items() if s not in pack.systems})
+            pack = Pack.load(path)
+            self._packs[path] = pack.knowing(self._codes) if self._codes else pack
         return self._packs[path]
 
 

@@ -9,6 +9,7 @@ element and the invariant's key. One fault is reported once, where it is, not at
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,6 +113,10 @@ class Pack:
     def load(cls, path: Path) -> Pack:
         """Read a pack file. Raises ProfileError if it is missing, damaged or of another format."""
         return cls(read_pack(path))
+
+    def knowing(self, systems: Mapping[str, dict[str, list[str]]]) -> Pack:
+        """The same pack with code systems more (system -> code -> displays); those that it has stay as they are."""
+        return Pack({**self._facts, "systems": {**systems, **self.systems}})
 
     def profile(self, url: str) -> Profile | None:
         """The profile with this URL (`url` or `url|version`), None if the pack does not hold it in that version."""
