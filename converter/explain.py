@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from converter.renderings import page as kind_page
 from converter.yamlfile import load
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
+
     from converter.definitions import Definitions
     from converter.engine import Engine, Outcome
     from converter.fhir.profiles import Pack, Profile
@@ -98,6 +101,8 @@ def explanation(item: Input, outcome: Outcome, engine: Engine) -> Explanation:
     locate = leaf_locator(item.data, item.display, item.line, outcome)
     from_fhir = outcome.syntax == "fhir"
     found.source = _bundle_leaves(outcome, locate) if from_fhir else _letter_leaves(outcome.letter, locate)
+    if outcome.letter is not None and outcome.letter.refused:
+        found.source = _segment_leaves(item, outcome)
     found.source_bundle = outcome.bundle if from_fhir else None
     if outcome.output is not None:
         if outcome.target == "fhir":
@@ -118,6 +123,24 @@ def _letter_leaves(letter: Letter | None, locate: Callable[[str], Location] | No
 def _bundle_leaves(outcome: Outcome, locate: Callable[[str], Location] | None) -> list[Leaf]:
     found = fhir.leaves(outcome.bundle or {})
     return [Leaf(pointer, str(value), locate(pointer) if locate else None) for pointer, value, _ in found]
+
+
+def _segment_leaves(item: Input, outcome: Outcome) -> list[Leaf]:
+    """The components of an EDIFACT message that no letter definition reads, in their order; none in OIOXML."""
+    from converter.edifact.envelope import read_messages
+
+    if outcome.syntax != "edifact":
+        return []
+    number = int(outcome.message.rpartition("#")[2])
+    messages = read_messages(item.data, IssueLog(), file=item.display)
+    return [
+        Leaf(f"{segment.tag} {element}.{component}", value, segment.locate(element, component))
+        for message in islice(messages, number - 1, number)
+        for segment in message.segments
+        for element, components in enumerate(segment.elements, 1)
+        for component, value in enumerate(components, 1)
+        if value
+    ]
 
 
 # Origins
@@ -332,6 +355,10 @@ def text(found: Explanation, *, show_values: bool = False) -> str:
     for leaf in found.target:
         lines.append(f"  {neutral(leaf.key)}{_value(leaf, show_values)}")
         lines += _origin_lines(found.origins[leaf.key], places, found)
+    if not found.fates:
+        lines += ["", f"In the message, which was not converted: {len(found.source)} values"]
+        lines += [f"  {neutral(leaf.key)}{_where(leaf.at)}{_value(leaf, show_values)}" for leaf in found.source]
+        return "\n".join(lines) + "\n"
     homeless = list(found.homeless())
     lines += ["", f"Without a place of its own in the target: {len(homeless)} of {len(found.source)} source values"]
     for leaf, entry in homeless:
@@ -399,17 +426,19 @@ class Line:
 
 def page(found: list[Explanation], *, show_values: bool = False) -> str:
     """One self-contained HTML page: source left, target right; each value lights its partners and its rule."""
+    sections = [section(number, one, show_values) for number, one in enumerate(found)]
+    return templates().get_template("explain.html.j2").render(sections=sections, show_values=show_values, digest=digest)
+
+
+def templates() -> Environment:
+    """The templates of pages: every value is escaped, and one that is not there is a fault."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
-    )
-    template = environment.get_template("explain.html.j2")
-    sections = [_section(number, one, show_values) for number, one in enumerate(found)]
-    return template.render(sections=sections, show_values=show_values, digest=_digest)
+    folder = Path(__file__).parent / "templates"
+    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
 
 
-def _digest(content: str) -> str:
+def digest(content: str) -> str:
     """The hash by which the page's policy allows its own style and script, and nothing else."""
     import base64
     import hashlib
@@ -442,7 +471,8 @@ class _Marks:
         return Line(depth, neutral(label), shown_text, " ".join(self.links.get(key, ())), neutral(note), has_value=True)
 
 
-def _section(number: int, found: Explanation, show_values: bool) -> dict[str, Any]:
+def section(number: int, found: Explanation, show_values: bool) -> dict[str, Any]:
+    """What the page shows of one message: both sides, line by line."""
     marks = _Marks(found, show_values)
     for count, (target, origin) in enumerate(found.origins.items()):
         marks.link(f"{number}-{count}", target, origin)
@@ -524,6 +554,7 @@ def definition_text(definition: Any, called: str = "") -> str:
     ]
     lines += [called] if called else []
     lines += [] if definition.edifact else ["OIOXML only: the EDIFACT layout of this version is not published"]
+    lines += ["EDIFACT layout untested against real letters"] if definition.untested else []
     for row in rows:
         lines.append(
             "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4])).rstrip()

@@ -373,13 +373,35 @@ def test_a_letter_type_is_shown_as_its_table(engine: Engine) -> None:
     assert explain.subject("NONSENSE", engine.definitions) is None
 
 
+def test_messages_without_a_definition_are_shown_by_their_segments(tmp_path: Path) -> None:
+    """Also the second of a file; values only where they are asked for."""
+    body = "UNH+L{n}+MEDRPT:D:93A:UN:R0130K+RPT01'BGM+LRP++9+NA'FTX+NC+P00++hemmeligt {n}'UNT+4+L{n}'"
+    head = "UNA:+.? 'UNB+UNOC:3+5790000120314:14+5790000121526:14+260301:1020+K1++++0'"
+    path = tmp_path / "reports.edi"
+    text = head + body.format(n=1) + body.format(n=2) + "UNZ+2+K1'"
+    path.write_text(text)
+    lines = run("explain", path).stdout.splitlines()
+    assert lines.count("In the message, which was not converted: 15 values") == 2
+    column = text.index("hemmeligt 1") + 1
+    assert f"  FTX 4.1 at 1:{column}, segment 4 FTX, element 4 component 1" in lines
+    assert not any("hemmeligt" in line for line in lines)
+    assert "= hemmeligt 2" in run("explain", path, "--show-values").stdout
+
+
+def test_letters_without_a_mapping_are_shown_by_their_leaves(root: Path) -> None:
+    path = next((root / "fixtures" / "legacy" / "DIS20").rglob("message.xml"))
+    assert "  Sender.EANIdentifier at " in run("explain", path).stdout
+
+
 def test_a_letter_type_is_shown_with_its_names(engine: Engine) -> None:
     def lines(word: str) -> list[str]:
         return (explain.subject(word, engine.definitions, engine.folder / explain.NAMES) or "").splitlines()
 
     assert lines("DIS20")[1] == "Indlæggelsesadvis (da), notification of admission (en)"
     assert lines("DIS01@D0134L")[2] == "OIOXML only: the EDIFACT layout of this version is not published"
-    assert lines("REF12")[1].startswith("leaf ")
+    assert lines("DIS19")[2] == "EDIFACT layout untested against real letters"
+    assert lines("DIS20")[2].startswith("leaf ")
+    assert {d.type for d in engine.definitions if d.untested} == {"DIS10", "DIS16", "DIS18", "DIS19", "REF10", "REF12"}
     assert run("explain", "CTL03").stdout.splitlines()[1] == "Positiv kvittering (da), positive receipt (en)"
     assert set(load(engine.folder / explain.NAMES)) <= set(engine.definitions.types)
 

@@ -24,7 +24,7 @@ _ecpr_level = click.option(
     type=click.IntRange(0, 5),
     default=2,
     show_default=True,
-    help="How closely replacement CPR numbers are looked at: 0 form, 1 date, 2 issuer, 3 initials, 5 collisions.",
+    help="How closely replacement CPR numbers are looked at: 0 form, 1 date, 2 issuer, 3 initials, 4 sex, 5 collisions.",
 )
 
 FOLDER_OUT = click.Path(file_okay=False, path_type=Path)

@@ -55,7 +55,7 @@ def _explain_message(settings: Settings, path: str, output: Path | None, *, forc
     engine = engine_for(settings, reporter)
     run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
     outcomes = run.outcomes([path], lambda item: engine.convert(item.data, to=None, name=item.display), lambda: None)
-    found = [explaining.explanation(item, outcome, engine) for item, outcome in outcomes if outcome.ledger]
+    found = [explaining.explanation(item, outcome, engine) for item, outcome in outcomes if outcome.letter or outcome.ledger]
     if output is not None:
         write_file(output, explaining.page(found, show_values=settings.show_values).encode(), force=force)
         reporter.note(f"{output}: {len(found)} messages explained")

@@ -82,6 +82,11 @@ class Definition:
         """Whether its EDIFACT layout is known; without one it is read and written as OIOXML only."""
         return bool(self.layout)
 
+    @property
+    def untested(self) -> bool:
+        """Whether nobody has compared its EDIFACT layout with real letters: it stands as published sources give it."""
+        return self.edifact and "untested" in self.params
+
     def table(self) -> list[Row]:
         """One row a leaf, in OIOXML order: leaf, type, cardinality, EDIFACT position, XML path."""
         return table(self.root, self.tree, self.layout)
