@@ -44,6 +44,11 @@ class Codec:
     doc: str = ""
 
     @property
+    def unchanged(self) -> bool:
+        """Whether the way to FHIR hands on every value as it is."""
+        return self.there is Copy.there
+
+    @property
     def lossy_there(self) -> bool:
         """Whether the way to FHIR says what was lost."""
         return self.lossy in ("there", "both")
@@ -82,7 +87,7 @@ class Copy(_Unchanged):
     """The value as it is."""
 
     @staticmethod
-    def there(value: str) -> str:
+    def there(value: str, *_: str) -> str:
         return value
 
 
@@ -90,9 +95,7 @@ class Copy(_Unchanged):
 class Cut:
     """The value as it is towards FHIR; cut to the letter's length on the way back."""
 
-    @staticmethod
-    def there(value: str, size: str) -> str:
-        return value
+    there = staticmethod(Copy.there)
 
     @staticmethod
     def back(value: Any, size: str) -> tuple[str, bool]:

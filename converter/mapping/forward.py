@@ -135,9 +135,17 @@ class _Writer:
         put(f"{var} = {{'resourceType': {resource.type!r}, 'id': {made_id}{meta}}}")
         tree = self._tree(resource.rules, resource.name)
         self._fill(tree)
-        self._object(tree, var, f"/entry/{self.entry}/resource")
+        self._object(tree, var, self._place(f"/entry/{self.entry}/resource"))
         url = f"{self.document.fullurl}/{resource.type}/"
         put(f"entries.append({{'fullUrl': {url!r} + {made_id}, 'resource': {var}}})")
+
+    def _place(self, pointer: str) -> str:
+        """The pointer; if it is counted when the code runs, that is done once, for all that stands below."""
+        if "{" not in pointer:
+            return pointer
+        place = self.out.name("w")
+        self.put(f"{place} = {shown(pointer)}")
+        return f"{{{place}}}"
 
     # -- the tree of targets ---------------------------------------------------------------------------------------
 
@@ -287,13 +295,14 @@ class _Writer:
     def _carry(self, slot: Slot, rule: Rule) -> None:
         put, var, codec = self.put, slot.var, rule.codec
         values = [f"{var}_{n}" for n in range(len(rule.sources))]
-        for value, source in zip(values, rule.sources, strict=True):
-            put(f"{value} = {self.out.value_of(source) if source.startswith('$') else self.out.values(source)}")
-        put(f"if {' or '.join(values)}:")  # an empty element carries nothing
-        self.out.depth += 1
-        if codec.name == "copy":
-            put(f"{var} = {values[0]}")
+        found = [self.out.value_of(s) if s.startswith("$") else self.out.values(s) for s in rule.sources]
+        if codec.unchanged and len(values) == 1:
+            put(f"{var} = {found[0]} or None")  # an empty element carries nothing
         else:
+            for value, expression in zip(values, found, strict=True):
+                put(f"{value} = {expression}")
+            put(f"if {' or '.join(values)}:")
+            self.out.depth += 1
             function = self.out.keep(f"{codec.name}_there", codec.there)
             arguments = ", ".join((*values, *(self._argument(a) for a in rule.arguments)))
             lost = f", x{var}" if codec.lossy_there else ""
@@ -387,8 +396,7 @@ class _Writer:
             return
         values = self.out.name("l")
         self.put(f"{values} = []")
-        for selector, child in items.items():
-            here = f"{pointer}/{{len({values})}}"
+        for selector, child, here in _placed(items, values, pointer):
             if isinstance(child, tuple):
                 if isinstance(child[0], Each):
                     self._each(child, values, here)
@@ -427,6 +435,7 @@ class _Writer:
             put(f"for i in range(1, count({each.group!r}, 0) + 1):")
         self.out.depth += 1
         put(f"p = f'{each.group}[{{i}}].'")
+        pointer = self._place(pointer)
         self.out.group, self.written = each.group, values
         tree = self._tree(each.rules, f"{scope}.{each.name}", step.slice.start if step.slice else {})
         self._fill(tree)
@@ -490,3 +499,14 @@ class _Writer:
         shape = repr({**(step.slice.start if step.slice else {}), **value}).replace("'VALUE'", "n")
         self.put(f"# {scope}.{derived.name} ({derived.at.file}:{derived.at.line})")
         self.put(f"{values}.extend([{shape} for n in d_{derived.name}])")
+
+
+def _placed(items: dict[str, Any], values: str, pointer: str) -> Iterator[tuple[str, Any, str]]:
+    """The items of a list, each with its selector and pointer: a number where all letters have as many before it."""
+    before: int | None = 0
+    for selector, child in items.items():
+        counted = before is None or isinstance(child, tuple)
+        here = f"{pointer}/{{len({values})}}" if counted else f"{pointer}/{before}"
+        surely = not counted and selector != "*" and not presence(child) and not has_each(child)
+        before = before + 1 if before is not None and surely else None
+        yield selector, child, here
