@@ -40,6 +40,7 @@ NAMES: dict[str, Any] = {
     "SEVERAL": choices.SEVERAL,
     "SLICE_CLOSED": slicing.SLICE_CLOSED,
     "SLICE_MISSING": slicing.SLICE_MISSING,
+    "SLICE_ORDER": slicing.SLICE_ORDER,
     "SLICE_TOO_MANY": slicing.SLICE_TOO_MANY,
     "TOO_MANY": cardinality.TOO_MANY,
     "UNCHECKED_RULE": UNCHECKED_RULE,
@@ -288,7 +289,7 @@ class Compiler(Functions):
         if matcher:
             # Slicings of other elements in the same function are over when this loop starts.
             counters = [f"n{i}" for i in range(len(node.slices))]
-            source(" = ".join(counters) + " = 0")
+            source(" = ".join([*counters, *(["o"] if slicing.in_order(node) else [])]) + " = 0")
         source("i = -1")
         # The pointer of a primitive is only written where a finding needs it.
         pointer = f"f'{{p}}/{node.name}/{{i}}'"
@@ -315,6 +316,8 @@ class Compiler(Functions):
             source(f"k = {table}.get(k, -1) if isinstance(k, str) else -1")
         else:
             source(f"k = {source.constant(matcher, 'MATCHER')}.index(v, x)")
+        if slicing.in_order(node):
+            slicing.emit_order(source, node, self.site(node))
         for number, part in enumerate(node.slices.values()):
             with source.block(f"{'el' if number else ''}if k == {number}:"):
                 source(f"{counters[number]} += 1")

@@ -157,7 +157,8 @@ class Quick(Functions):
             return parent.id != "Bundle.entry"
         if node.choice:
             return len(node.types) > choices.FEW and not choices.slices_by_type(node)
-        return bool(node.slicing and node.slices) and self._matcher(node) is None
+        sliced = bool(node.slicing and node.slices)
+        return sliced and (slicing.in_order(node) or self._matcher(node) is None)
 
     def _child(self, node: Node, parent: Node) -> None:
         """Code for one element. If one that must be there is not, Python raises KeyError: not certainly sound."""

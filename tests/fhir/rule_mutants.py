@@ -82,6 +82,12 @@ class RuleMutant:
     what: str
     inside: bool
     make: Callable[[], str]
+    tree: ast.Module
+
+    @property
+    def original(self) -> str:
+        """The source without the change."""
+        return ast.unparse(self.tree)
 
     @property
     def source(self) -> str:
@@ -107,7 +113,7 @@ def mutants_of(path: Path) -> Iterator[RuleMutant]:
 def _mutant(module: str, tree: ast.Module, node: Any, changed: ast.AST, inside: bool) -> RuleMutant:
     before, after = (ast.unparse(n)[:90].replace("\n", " ") for n in (node, changed))
     what = f"{_place(tree, node)}: {before} -> {after}"
-    return RuleMutant(module, node.lineno, what, inside, partial(_with, tree, node, changed))
+    return RuleMutant(module, node.lineno, what, inside, partial(_with, tree, node, changed), tree)
 
 
 def _walk(node: ast.AST) -> Iterator[ast.AST]:
@@ -196,10 +202,9 @@ class Instead(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def put_inside(mutant: RuleMutant) -> None:
     """Give every function of the imported module the mutant's code, closures that were made on import included."""
-    path = RULES / f"{mutant.module}.py"
     new = _codes(compile(mutant.source, "<mutant>", "exec"))
     # The same text without a change, so that both are compiled from what `ast` writes.
-    old = _codes(compile(ast.unparse(ast.parse(path.read_text("utf-8"))), "<mutant>", "exec"))
+    old = _codes(compile(mutant.original, "<mutant>", "exec"))
     changed = {name: code for name, code in new.items() if code != old.get(name)}
     assert new.keys() == old.keys()
     functions = [f for f in gc.get_objects() if isinstance(f, types.FunctionType)]

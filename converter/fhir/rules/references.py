@@ -73,6 +73,16 @@ NAMED_ONLY = declare(
     source="house rule; FHIR R4, ElementDefinition.type.aggregation",
 )
 
+AGGREGATION = declare(
+    "PRO065",
+    "reference-not-of-this-kind",
+    Severity.ERROR,
+    "{element} leads to a resource that is {found}, allowed: {allowed}",
+    why="Receivers look for it where the profile puts it: contained, among the entries, or elsewhere.",
+    help="Move the resource, and refer to it where it then is.",
+    source="FHIR R4, ElementDefinition.type.aggregation",
+)
+
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _RESTFUL = re.compile(
@@ -85,9 +95,15 @@ class Target:
     """What one reference element allows: type -> profiles (empty: any resource of the type); empty map: anything."""
 
     site: Site
-    bundled: bool
+    modes: tuple[str, ...] = ()
     types: dict[str, list[str]] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    at_hand: bool = False  # the target must be contained or bundled
+    no_entry: bool = False  # the target must not be an entry
+
+    def __post_init__(self) -> None:
+        self.at_hand = bool(self.modes) and "referenced" not in self.modes
+        self.no_entry = bool(self.modes) and "bundled" not in self.modes
 
     @property
     def names(self) -> str:
@@ -99,7 +115,7 @@ class Target:
 
 def target_of(kind: Type, site: Site, pack: Pack) -> Target:
     """Prepare the check of a reference type."""
-    target = Target(site, bool(kind.aggregation) and "referenced" not in kind.aggregation)
+    target = Target(site, kind.aggregation)
     for canonical in kind.targets or ():
         facts = pack.facts(canonical)
         name = canonical.partition("|")[0].rpartition("/")[2]
@@ -163,13 +179,15 @@ def check_reference(value: Any, pointer: str, run: Run, target: Target) -> bool:
         return False
     reference = value.get("reference")
     if not isinstance(reference, str) or not reference:
-        if target.bundled and reference is None and ("display" in value or "identifier" in value):
+        if target.at_hand and reference is None and ("display" in value or "identifier" in value):
             run.add(NAMED_ONLY, pointer, target.site, element=target.site.leaf)
         return False
     here = run.current
     entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
     if entry is not None:
         here.links.append(entry)
+        if target.no_entry:
+            _refuse("bundled", pointer, run, target)
         if target.types or target.unknown:
             _check_target(entry, pointer, run, target)
         return len(value) == 1
@@ -185,12 +203,12 @@ def leads(value: Any, run: Run, target: Target) -> bool:
     if value.__class__ is not dict:
         return False
     if "reference" not in value:
-        return not (target.bundled and ("display" in value or "identifier" in value))
+        return not (target.at_hand and ("display" in value or "identifier" in value))
     reference, here = value["reference"], run.current
     if reference.__class__ is not str or not reference:
         return False
     entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
-    if entry is None:
+    if entry is None or target.no_entry:
         return False
     here.links.append(entry)
     profiles = target.types.get(entry.type)
@@ -212,7 +230,9 @@ def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) ->
         return
     if reference in run.lost or run.current.base + reference in run.lost:
         return  # it leads to an entry that cannot be read, which has been reported
-    if target.bundled:
+    if target.at_hand and target.no_entry:
+        _refuse("referenced", pointer, run, target)
+    elif target.at_hand:
         run.add(NOT_BUNDLED, pointer, site, value=reference, element=site.leaf)
     elif not relative and not _SCHEME.match(reference):
         run.add(NO_REFERENCE, pointer, site, value=reference, element=site.leaf)
@@ -224,12 +244,19 @@ def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) ->
 def _check_contained(reference: str, pointer: str, run: Run, target: Target) -> None:
     site = target.site
     resource = contained(run, reference)
-    if target.bundled:
+    if target.at_hand and "contained" not in target.modes:
         run.add(NOT_BUNDLED, pointer, site, value=reference, element=site.leaf)
+    elif target.modes and "contained" not in target.modes:
+        _refuse("contained", pointer, run, target)
     elif resource is not None and target.types and not target.unknown and resource.get("resourceType"):
         kind = str(resource["resourceType"])
         if kind not in target.types and run.pack.is_resource(kind):
             run.add(WRONG_TARGET, pointer, site, element=site.leaf, found=kind, allowed=target.names)
+
+
+def _refuse(found: str, pointer: str, run: Run, target: Target) -> None:
+    site = target.site
+    run.add(AGGREGATION, pointer, site, element=site.leaf, found=found, allowed=", ".join(target.modes))
 
 
 def _check_target(entry: Entry, pointer: str, run: Run, target: Target) -> None:

@@ -49,6 +49,15 @@ SLICE_CLOSED = declare(
     help="Leave it out, or correct the value by which it is recognised.",
     source="FHIR R4, Slicing, rules closed",
 )
+SLICE_ORDER = declare(
+    "PRO064",
+    "slice-out-of-order",
+    Severity.ERROR,
+    "this {element} must stand before the one that precedes it (order: {order})",
+    why="The profile fixes the order of the kinds of {element}, and receivers may read them by their position.",
+    help="Sort them as the profile lists its slices. Where only the end is open, what is none of them comes last.",
+    source="FHIR R4, ElementDefinition.slicing.ordered and rules openAtEnd",
+)
 
 Test = Callable[[Any, Run], bool]
 Path = Callable[[Any, Run], list[Any]]
@@ -315,6 +324,24 @@ def _profile_value(node: Node, step: str, pack: Pack) -> Any:
             if below.binding:
                 return pack.codes(below.binding).flat or ABSENT
     return ABSENT
+
+
+def in_order(node: Node) -> bool:
+    """Whether the order of the items is fixed, or items of no slice must come last."""
+    slicing = node.slicing or {}
+    return bool(slicing.get("ordered")) or slicing.get("rules") == "openAtEnd"
+
+
+def emit_order(source: Source, node: Node, site: Site) -> None:
+    """Code for item `v` of slice `k`: not behind an item of a later slice. `o` is the latest slice so far."""
+    slicing = node.slicing or {}
+    order = ", ".join(_slice_name(s) for s in node.slices.values() if s.max != 0)
+    with source.block("if 0 <= k < o:"):
+        source(f"x.add(SLICE_ORDER, q, {source.constant(site, 'S')}, element={node.name!r}, order={order!r})")
+    if slicing.get("ordered"):
+        source("o = max(o, k)")
+    if slicing["rules"] == "openAtEnd":
+        source(f"o = {len(node.slices)} if k < 0 else o")
 
 
 def emit_slice_counts(source: Source, node: Node, counters: list[str], site_of: Callable[[Node], Site]) -> None:

@@ -210,3 +210,67 @@ def test_value_range(kind: str, least: Any, most: Any, good: list[Any], bad: lis
     for value in bad:
         found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": value}))
         assert found == ["PRO059 /entry/0/resource/size"], value
+
+
+def ordered_links(rules: str, *, ordered: bool) -> dict[str, Any]:
+    """Two slices of Thing.link, recognised by their reference, in an order."""
+    facts = tiny()
+    link(facts)["slicing"] = {"by": [["value", "reference"]], "rules": rules, "ordered": ordered}
+    for name, number in (("a", 3), ("b", 4)):
+        row = {"id": f"Thing.link:{name}", "slice": name, "list": True, "max": None, "types": ["Reference"]}
+        inner = {"id": f"Thing.link:{name}.reference", "types": ["string"], "fixed": f"Other/{number}"}
+        facts["profiles"][THING]["elements"] += [row, inner]
+    return facts
+
+
+ORDERS = [
+    ("open", True, "345", []),
+    ("open", True, "3345344", [4]),
+    ("open", True, "5354", []),
+    ("open", True, "43", [1]),
+    ("open", True, "4343", [1, 3]),
+    ("open", False, "43", []),
+    ("closed", True, "34", []),
+    ("closed", True, "43", [1]),
+    ("openAtEnd", False, "4355", []),
+    ("openAtEnd", False, "354", [2]),
+    ("openAtEnd", True, "345", []),
+    ("openAtEnd", True, "435", [1]),
+    ("openAtEnd", True, "53", [1]),
+]
+
+
+@pytest.mark.parametrize(("rules", "ordered", "links", "wrong"), ORDERS)
+def test_order_of_slices(rules: str, ordered: bool, links: str, wrong: list[int]) -> None:
+    others = [{"resourceType": "Other", "id": n} for n in "345"]
+    thing = {"resourceType": "Thing", "id": "1", "link": [{"reference": f"Other/{n}"} for n in links]}
+    found = judge(ordered_links(rules, ordered=ordered), bundle(thing, *others))
+    assert found == [f"PRO064 /entry/0/resource/link/{number}" for number in wrong]
+
+
+AGGREGATIONS = [
+    ((), {"inside": [], "entry": [], "away": []}),
+    (("contained",), {"inside": [], "entry": ["PRO065"], "away": ["PRO065"]}),
+    (("bundled",), {"inside": ["PRO032"], "entry": [], "away": ["PRO032"]}),
+    (("referenced",), {"inside": ["PRO065"], "entry": ["PRO065"], "away": []}),
+    (("contained", "bundled"), {"inside": [], "entry": [], "away": ["PRO032"]}),
+    (("contained", "referenced"), {"inside": [], "entry": ["PRO065"], "away": []}),
+    (("referenced", "bundled"), {"inside": ["PRO065"], "entry": [], "away": []}),
+    (("contained", "referenced", "bundled"), {"inside": [], "entry": [], "away": []}),
+]
+PLACES = {"inside": "#o", "entry": "Other/3", "away": "Other/9"}
+
+
+@pytest.mark.parametrize(("modes", "found"), AGGREGATIONS)
+def test_aggregation(modes: tuple[str, ...], found: dict[str, list[str]]) -> None:
+    """Where the target of a reference may be: contained, an entry, somewhere else."""
+    facts = tiny()
+    link(facts)["types"] = [{"code": "Reference", "aggregation": list(modes)}] if modes else [{"code": "Reference"}]
+    facts["profiles"][THING]["elements"].append(
+        {"id": "Thing.contained", "list": True, "max": None, "types": ["Resource"]}
+    )
+    for place, reference in PLACES.items():
+        thing = {"resourceType": "Thing", "id": "1", "contained": [{"resourceType": "Other", "id": "o"}]}
+        thing["link"] = [{"reference": reference}]
+        document = bundle(thing, {"resourceType": "Other", "id": "3"})
+        assert judge(facts, document) == [f"{code} /entry/0/resource/link/0" for code in found[place]], place
