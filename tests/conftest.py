@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,6 +28,19 @@ def pytest_configure(config: pytest.Config) -> None:
     recorder = Recorder()
     recorder.install()
     config.pluginmanager.register(recorder, "provoked")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A table of the sample pairs that were compared."""
+    reports = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    pairs = [dict(value) for report in reports for key, value in report.user_properties if key == "pair"]
+    if pairs:
+        ways = [way for way in pairs[0] if way != "name"]
+        terminalreporter.section("sample pairs")
+        terminalreporter.write_line("  ".join(["pair".ljust(16), *ways]))
+        for row in sorted(pairs, key=lambda row: str(row["name"])):
+            cells = [("equal" if row[way] else "NOT EQUAL").ljust(len(way)) for way in ways]
+            terminalreporter.write_line("  ".join([str(row["name"]).ljust(16), *cells]).rstrip())
 
 
 @pytest.fixture(scope="session")
