@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from converter.cli import program
 from converter.engine import Engine, Outcome, mappings_folder
 from converter.errors import MappingError
-from converter.flows import Flows, load_table
+from converter.flows import Beside, Flows, load_table
 from converter.issues import IssueLog
 from converter.letter import Letter
 from tests.canaries import Canary, canaries
@@ -248,6 +248,7 @@ def test_table_faults_have_their_place() -> None:
     assert TABLE.receipts is not None
     receipts = TABLE.receipts
     leaves |= {TABLE.attachments.holds, TABLE.attachments.named, receipts.envelope, receipts.letter, receipts.sender}
+    leaves |= set(TABLE.names)
     leaves |= {*receipts.original.values(), *receipts.wanted, *receipts.head}
     leaves |= {leaf.replace("[{n}]", "") for form in (receipts.each, receipts.refused) for leaf in form}
     types = {*TABLE.rows, *TABLE.attachments.types, *TABLE.receipts.types}
@@ -322,6 +323,43 @@ def test_a_free_letter_may_tell_that_a_referral_was_sent_on(number: int, letter:
     flows_found = list(found.found(date(2026, 2, 2), 90, log))
     assert [issue.code for issue in log] == wanted
     assert (len(flows_found), found.others) == (1, 1)
+
+
+# Numbers of patients
+
+
+def about(number: str, surname: str = "Quist", given: str = "Walter") -> Outcome:
+    leaf = "Patient.AlternativeIdentifier" if number[7:9].isalpha() else "Patient.CivilRegistrationNumber"
+    facts = {leaf: number, "Patient.PersonSurnameName": surname, "Patient.PersonGivenName": given}
+    return Outcome("", letter=Letter("DIS20", "D2030C", "edifact", dict(facts)))
+
+
+NATIONAL, ORDINARY = "0203291WQ3", "0201609995"
+DECENTRAL = f"{NATIONAL[:6]}6{NATIONAL[7:]}"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "wanted"),
+    [
+        ([about(NATIONAL), about(NATIONAL, "QUIST "), about(NATIONAL)], []),
+        ([about(NATIONAL), about(NATIONAL, "Holm"), about(NATIONAL, "Krag")], ["FLW014"]),
+        ([about(NATIONAL), about(NATIONAL, "")], []),
+        ([about(ORDINARY), about(ORDINARY, "Holm")], []),
+        ([about(NATIONAL), about(DECENTRAL), about(DECENTRAL)], ["FLW015"]),
+        ([about(ORDINARY), about(ORDINARY[:6] + NATIONAL[6:])], ["FLW015"]),
+        ([about(ORDINARY), about("0201609996")], []),
+        ([about("HOSP123456"), about("HOSP123456", "Holm")], []),
+    ],
+    ids=["one", "two names", "no name", "new name", "two numbers", "became a person", "namesakes", "local id"],
+)
+def test_numbers_of_patients_are_compared_across_letters(outcomes: list[Outcome], wanted: list[str]) -> None:
+    beside, log = Beside(TABLE), IssueLog()
+    for line, outcome in enumerate(outcomes, 1):
+        beside.add(outcome, "corpus", line)
+    beside.report(log)
+    assert [issue.code for issue in log] == wanted
+    assert all("corpus:1" in issue.message and issue.at.line > 1 for issue in log)
+    assert not any(word in issue.message for issue in log for word in (NATIONAL, "Quist", "Holm"))
 
 
 # Any number of letters

@@ -1,4 +1,4 @@
-"""What stands beside the flows: attachments that no letter names, and receipts for messages that are not here."""
+"""What stands beside the flows: attachments that no letter names, receipts for messages that are not here, persons."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from converter.flows.messages import Digest, Remembering, place_of
+from converter.flows.persons import Persons
 from converter.flows.table import FlowTable
 from converter.issues import IssueLog, Location, Severity, declare
 
@@ -31,7 +32,7 @@ RECEIPT_ALONE = declare(
 
 
 class Beside:
-    """Attachments and receipts of a corpus: `add` every message, then `report` once."""
+    """Attachments, receipts and persons of a corpus: `add` every message, then `report` once."""
 
     def __init__(self, table: FlowTable) -> None:
         self._table, self._remembering = table, Remembering(table)
@@ -39,6 +40,7 @@ class Beside:
         self._named: set[Digest] = set()
         self._receipts: list[tuple[list[tuple[Digest, ...]], str, Location]] = []
         self._sent: set[tuple[Digest, ...]] = set()
+        self._persons = Persons(table, self._remembering)
         self.receipts = self.attachments = 0
 
     def add(self, outcome: Outcome, display: str, line: int) -> None:
@@ -46,7 +48,9 @@ class Beside:
         letter, attachments, receipts = outcome.letter, self._table.attachments, self._table.receipts
         if letter is None:
             return
-        if letter.refused:
+        if not letter.refused:
+            self._persons.add(outcome, display, line)
+        else:
             letter = replace(letter, values=dict(letter.identity))
 
         def values(path: str) -> list[Digest]:
@@ -72,7 +76,8 @@ class Beside:
             self._sent.update((*sender, one) for one in ids)
 
     def report(self, log: IssueLog) -> None:
-        """Add FLW010 and FLW011."""
+        """Add FLW010, FLW011, FLW014 and FLW015."""
+        self._persons.report(log)
         for one, type_, at in self._objects:
             if one not in self._named:
                 log.add(ATTACHMENT_ALONE, at, letter=type_)

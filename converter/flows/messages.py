@@ -110,9 +110,11 @@ class Remembering:
             for leaf in _leaves(letter, path):
                 text = (letter.text(leaf) or "").strip().casefold()
                 if text and text not in self._table.fillers:
-                    yield hashlib.blake2b(
-                        _normal(text).encode("utf-8", "replace"), key=self._key, digest_size=12
-                    ).digest()
+                    yield self.digest(text)
+
+    def digest(self, text: str) -> Digest:
+        """The digest of a text."""
+        return hashlib.blake2b(_normal(text).encode("utf-8", "replace"), key=self._key, digest_size=12).digest()
 
 
 def _leaves(letter: Letter, path: str) -> Iterator[str]:

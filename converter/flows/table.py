@@ -34,7 +34,17 @@ UNKNOWN = declare(
 FILE = "flows.yaml"
 ROLES = ("letter", "status", "date", "time", "episode", "sender", "receiver", "patient", "referral")
 _NEEDED = frozenset({"letter", "sender", "receiver", "date", "patient"})
-_PARTS = ("after", "roles", "fillers", "answered_by", "answers", "tells_of_forwarding", "attachments", "receipts")
+_PARTS = (
+    "after",
+    "roles",
+    "fillers",
+    "answered_by",
+    "answers",
+    "tells_of_forwarding",
+    "names",
+    "attachments",
+    "receipts",
+)
 _PATHS = ("envelope", "letter", "sender")
 _KINDS = ("positive", "negative", "operator")
 _FORMS = ("original", "wanted", "head", "each", "refused", "refusals")
@@ -98,13 +108,18 @@ class ReceiptTable:
 
 @dataclass(frozen=True)
 class FlowTable:
-    """The table: a row a letter type, after how many days a missing answer is reported, values that stand for none."""
+    """The table: a row a letter type, after how many days a missing answer is reported, values that stand for none.
+
+    `numbers` and `names` are the leaves that tell who a patient is.
+    """
 
     rows: Mapping[str, LetterRow]
     after: int
     fillers: frozenset[str]
     attachments: AttachmentTable | None = None
     receipts: ReceiptTable | None = None
+    numbers: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def asking(self, answer: str) -> tuple[str, ...]:
         """The referral types that are usually answered by letters of this type."""
@@ -157,7 +172,10 @@ class _Reader:
             missing = sorted(_NEEDED - row.roles.keys())
             if missing:
                 self._wrong(document, f"{row.type} has no leaf for {', '.join(missing)}")
-        return FlowTable(rows, int(after), fillers, self._attachments(document), self._receipts(document))
+        names = tuple(self._texts(document.get("names", [])))
+        self._beside += [(leaf, ()) for leaf in names]
+        beside = self._attachments(document), self._receipts(document)
+        return FlowTable(rows, int(after), fillers, *beside, numbers=common.get("patient", ()), names=names)
 
     def _attachments(self, document: Mapping[str, Any]) -> AttachmentTable | None:
         entry = document.get("attachments")
