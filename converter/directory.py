@@ -287,7 +287,7 @@ class Directory:
         return self._length
 
     def _valid(self, rows: Sequence[_Row], on: str) -> tuple[Organisation, ...]:
-        return tuple(found for found in map(self._organisation, rows) if found.valid(on))
+        return tuple([found for found in map(self._organisation, rows) if found.valid(on)])
 
     def _organisation(self, row: _Row) -> Organisation:
         found = self._built.get(row.line)

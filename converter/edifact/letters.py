@@ -16,13 +16,14 @@ from converter.issues import IssueLog, Location
 from converter.letter import Letter
 from converter.limits import Limits
 
+_USUAL = (b"UNA:+.? 'UNB+", b"UNA:+.? '\nUNB+", b"UNA:+.? '\r\nUNB+", b"UNB+")
 _START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:UNA[^\r\n]{6}\s*UN[A-Z]|UN[BH]\+)")
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2,7}\Z")
 
 
 def sniff(data: bytes) -> bool:
     """Whether this looks like EDIFACT, by its first bytes."""
-    return _START.match(data[:200]) is not None
+    return data.startswith(_USUAL) or _START.match(data[:200]) is not None
 
 
 def read(

@@ -66,7 +66,11 @@ def person(name: Resource) -> str:
 
 def plain(div: str) -> list[str]:
     """The lines of formatted text: XHTML without its tags."""
-    text = html.unescape(_TAG.sub("", _BREAK.sub("\n", div)))
+    text = div.replace("<br/>", "\n")
+    if text.count("<") == 2 and text.startswith("<div") and text.endswith("</div>"):  # as our own codec writes it
+        text = html.unescape(text[text.index(">") + 1 : -len("</div>")])
+    else:
+        text = html.unescape(_TAG.sub("", _BREAK.sub("\n", text)))
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
