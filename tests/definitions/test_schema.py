@@ -140,6 +140,37 @@ def test_tree_is_the_schemas(definition: Definition, namespace: str, shared: Pat
     assert compare(definition.tree, listing(text, definition.root), definition.root) == []
 
 
+OUT_OF_SCOPE = {
+    "TeddyLetter ??": "named in the schema of 2007-02-01 without any content",
+    "XA0135Z": "in lists of version codes only; no letter of the schemas has it",
+    "XA0137Z": "in lists of version codes only; no letter of the schemas has it",
+    "XA0138Z": "in lists of version codes only; no letter of the schemas has it",
+    "XR0130K": "a report of a laboratory: read and checked as an interchange, no letter is defined",
+    "XR0431P": "a report of a laboratory: read and checked as an interchange, no letter is defined",
+}
+"""What the schemas list and no definition knows, with the reason."""
+
+
+def unknown(text: str, day: str) -> set[str]:
+    """The letters and version codes of one schema version that no definition knows."""
+    days = {(tuple(_DATE.search(namespace).groups()), d.root) for d, namespace in cases()}  # type: ignore[union-attr]
+    roots = {line for line in text.splitlines() if line and not line.startswith(" ")}
+    codes = {
+        code for found in re.findall(r" VersionCode: (.*)", text) for code in re.findall(r"X[A-Z]\d{4}[A-Z]", found)
+    }
+    letters = {root for root in roots if (tuple(day.split("-")), root) not in days}
+    return letters | (codes - {d.version_code for d in DEFINITIONS})
+
+
+def test_every_letter_of_the_schemas_is_known_or_out_of_scope_for_a_reason(shared: Path) -> None:
+    files = sorted((shared / "reference" / "legacy-listings").glob("xsd-*.txt"))
+    assert len(files) >= 20
+    found = {name for path in files for name in unknown(path.read_text(encoding="utf-8"), path.stem[4:])}
+    assert found == set(OUT_OF_SCOPE)
+    assert unknown("ClinicalEmail\n  Letter\n    VersionCode: {XD9199L}\n", "2006-07-01") == {"XD9199L"}
+    assert unknown("ClinicalEmail\n", "2030-01-01") == {"ClinicalEmail"}
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
