@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 
 from converter.definitions import Definitions
 from converter.definitions.check import is_day
@@ -183,13 +183,17 @@ def test_messages_hold_no_value() -> None:
     assert any(i.value == "HEMMELIG" for i in log)
 
 
-@given(letters(DEFINITION))
-@settings(max_examples=40, deadline=None)
-def test_made_letters_are_right(letter: Letter) -> None:
-    log = IssueLog()
+@pytest.mark.parametrize("examples", [10, pytest.param(300, marks=pytest.mark.long)])
+def test_made_letters_are_right(examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(letters(DEFINITION))
+    def law(letter: Letter) -> None:
+        log = IssueLog()
+        DEFINITION.check(letter, log)
+        assert list(log) == []
+
     assert DEFINITION is not None
-    DEFINITION.check(letter, log)
-    assert list(log) == []
+    law()
 
 
 def test_days() -> None:
