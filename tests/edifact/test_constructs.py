@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from converter import edifact
 from converter.definitions import Definition, Definitions
@@ -68,7 +67,7 @@ edifact:
       - {opt: "FTX+NC+~++{Anamnesis~}"}
       - {opt: "FTX+CF+~++{Findings~}"}
 """
-SLOW = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +96,18 @@ def renumbered(letter: Letter) -> Letter:
     return Letter(letter.type, letter.version, letter.syntax, values, counts_of(values))
 
 
-@SLOW
-@given(data=st.data())
-def test_every_construct_goes_there_and_back(definitions: Definitions, data: st.DataObject) -> None:
+@pytest.mark.parametrize("examples", [40, pytest.param(400, marks=pytest.mark.long)])
+def test_every_construct_goes_there_and_back(definitions: Definitions, examples: int) -> None:
+    @settings(SLOW, max_examples=examples)
+    @given(letters(of(definitions)))
+    def law(letter: Letter) -> None:
+        goes_there_and_back(definitions, renumbered(letter))
+
+    law()
+
+
+def goes_there_and_back(definitions: Definitions, letter: Letter) -> None:
     definition = of(definitions)
-    letter = renumbered(data.draw(letters(definition)))
     log = IssueLog()
     written = edifact.write([letter], definitions, log)
     if written is None:
