@@ -50,7 +50,7 @@ class IssueKind:
 
     `message` is a format string whose arguments never are values of a message. `why` says what goes wrong if it is
     ignored, `help` what to do. `source` names the rule (a standard's paragraph, a MedCom document and row).
-    `contrl` is the UN/EDIFACT syntax error code (data element 0085) where one fits.
+    `contrl` is the UN/EDIFACT syntax error code (data element 0085) where one fits. `example` shows a breach.
     """
 
     code: str
@@ -61,6 +61,7 @@ class IssueKind:
     help: str
     source: str = ""
     contrl: int | None = None
+    example: str = ""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return (kind_of, (self.code,))
@@ -79,13 +80,14 @@ def declare(
     help: str,  # noqa: A002 - the word of the text form
     source: str = "",
     contrl: int | None = None,
+    example: str = "",
 ) -> IssueKind:
     """Declare a kind of issue. A code is three letters of `FAMILIES` and three digits, and is never used twice."""
     if not _CODE.match(code):
         raise ValueError(f"not an issue code: {code}")
     if code in _catalog:
         raise ValueError(f"issue code declared twice: {code}")
-    kind = IssueKind(code, name, severity, message, why, help, source, contrl)
+    kind = IssueKind(code, name, severity, message, why, help, source, contrl, example)
     _catalog[code] = kind
     return kind
 

@@ -294,6 +294,8 @@ def page(kind: IssueKind) -> str:
     """The page of a kind of issue, as `explain CODE` prints it."""
     lines = [f"{kind.code} {kind.name} ({kind.severity})", ""]
     lines += [f"What:   {kind.message}", f"Why:    {kind.why}", f"Help:   {kind.help}"]
+    if kind.example:
+        lines.append(f"E.g.:   {kind.example}")
     if kind.source:
         lines.append(f"Source: {kind.source}")
     if kind.contrl is not None:

@@ -26,6 +26,7 @@ UNCHECKED_RULE = declare(
     why="The expression needs something that this validator cannot evaluate, so the message may still break the rule.",
     help="Use the official FHIR validator where these rules matter.",
     source="FHIR R4, ElementDefinition.constraint",
+    example="a rule that calls a function which needs a terminology server",
 )
 UNCHECKED_CODES = declare(
     "NCK002",
@@ -35,6 +36,7 @@ UNCHECKED_CODES = declare(
     why="The value set draws on a code system that the packages do not hold, so a wrong code passes.",
     help="Validate against a terminology server where these codes matter.",
     source="FHIR R4, Terminology bindings",
+    example="a required value set of all SNOMED CT findings",
 )
 UNCHECKED_TYPE = declare(
     "NCK003",
@@ -43,6 +45,7 @@ UNCHECKED_TYPE = declare(
     "resources of a type that the pack does not hold were not checked: {keys}",
     why="Messages of the guide do not need this type of resource, so its definition was not packed.",
     help="Leave the resource out, or build a pack from packages that use it.",
+    example="an entry of a type that no profile of the guide mentions",
 )
 UNCHECKED_SLICE = declare(
     "NCK004",
@@ -52,6 +55,7 @@ UNCHECKED_SLICE = declare(
     why="The discriminator of this slicing is of a kind that this validator cannot evaluate.",
     help="Use the official FHIR validator where these slices matter.",
     source="FHIR R4, Discriminator",
+    example="a slicing by a path that this validator does not follow",
 )
 UNCHECKED_PROFILE = declare(
     "NCK005",
@@ -60,6 +64,7 @@ UNCHECKED_PROFILE = declare(
     "{profile} demands profiles that the pack does not hold: {keys}",
     why="The packages that the pack was built from do not define these profiles, so nothing could be compared.",
     help="Build the pack again with the missing packages in the folder.",
+    example="a reference whose target must meet a profile of a package that was not at hand",
 )
 TOO_DEEP = declare(
     "PRO056",
@@ -68,6 +73,7 @@ TOO_DEEP = declare(
     "the resource is nested too deeply to be validated",
     why="Such nesting does not occur in messages; it is made to exhaust programs.",
     help="Refuse the message.",
+    example="an extension in an extension, two thousand times",
 )
 
 

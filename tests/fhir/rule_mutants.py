@@ -238,7 +238,7 @@ class Forks:
         _read_once()
         with tempfile.NamedTemporaryFile("r", suffix=".json") as times:
             if _wait(self._fork(session, None, times.name))[1]:
-                raise SystemExit("the tests fail without a mutant")
+                raise SystemExit(f"the tests fail without a mutant: {times.read()}")
             self.spent = json.load(times)
         running: dict[int, RuleMutant] = {}
         for mutant in [*self.mutants, None]:
@@ -269,7 +269,10 @@ class Forks:
         spent: dict[str, float] = {}
         session.config.option.maxfail = 1
         session.config.pluginmanager.register(_Times(spent))
-        pytest_runtestloop(session)
+        try:
+            pytest_runtestloop(session)
+        except session.Failed:
+            spent = {name: time for name, time in spent.items() if name == list(spent)[-1]}
         if times:
             Path(times).write_text(json.dumps(spent), "utf-8")
         return int(session.testsfailed > 0)

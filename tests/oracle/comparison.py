@@ -5,6 +5,9 @@ Everything that bends this is listed here, with its exact condition and the reas
 
 - *place*: the official validator names another element than the one at fault (`place_of`);
 - *echo*: one fault is told again at everything that leads to it, where we tell it once (`is_echo`);
+- *read past*: their parser leaves out what it reports (a value of the wrong JSON type, an unknown property), and rules
+  are then judged without it. A rule that we find broken too, at that place, in what is left, is no error of its own
+  (`without`, `broken_without`);
 - *on purpose*: we judge otherwise, for a reason (differences.yaml).
 """
 
@@ -25,7 +28,7 @@ NOT_FROM_PROFILES = re.compile(
 )
 # Entries and other items are counted from 1 in the places of these messages (some lists from 0).
 COUNTED_FROM_ONE = ("Bundle_BUNDLE_Entry_NotFound", "Bundle_BUNDLE_Entry_Orphan_DOCUMENT")
-FIRST_ENTRY = "Validation_BUNDLE_Message"
+FIRST_ENTRY = ("Validation_BUNDLE_Message", "Bundle_BUNDLE_Entry_Document")
 # The text of these names the fullUrl that is at fault, the place always entry 0.
 ABOUT_URL = re.compile(r"BUNDLE_ENTRY_URL_.*")
 QUOTED = re.compile(r"'([^']*)'")
@@ -37,6 +40,7 @@ AT_REFERENCES = re.compile(
 IDENTITY = re.compile(r"(/entry/\d+)(?:/fullUrl|/resource|/resource/id|/resource/resourceType)?\Z")
 # What stands at a resource and says nothing about its identity: rules of its profile, what it lacks.
 NOT_IDENTITY = re.compile(r"http|Validation_|Extension_|PRO0(?:23|24|25|39|40|41|42|51)")
+UNREAD = re.compile("PRO02[01] ")
 ENTRY = re.compile(r"/entry/\d+")
 
 
@@ -55,8 +59,8 @@ def place_of(location: str, message: str | None) -> str:
     text = re.sub(r"\.(\w+)\.ofType\((\w)(\w*)\)", lambda m: f".{m[1]}{m[2].upper()}{m[3]}", text)
     text = re.sub(r"\.(\w+)\[x\]", r".\1", text)
     steps = [s for s in re.split(r"[.\[\]]+", text)[1:] if s]
-    if message == FIRST_ENTRY:
-        return ""  # it says again, at the entry that stands first, what bdl-12 says about the Bundle
+    if message in FIRST_ENTRY:
+        return ""  # it says again, at the first entry that could be read, what bdl-12 or bdl-11 says about the Bundle
     if message in COUNTED_FROM_ONE:
         steps = [str(max(int(s) - 1, 0)) if s.isdigit() else s for s in steps]
     return "".join(f"/{s}" for s in steps)
@@ -103,7 +107,7 @@ class Case:
         self.keys = keys
         self._entries = bundle.get("entry") if isinstance(bundle, dict) else None
         self._bundle = bundle
-        theirs = [self._placed(t) for t in theirs]
+        theirs = [self._placed(self._counted(t)) for t in theirs]
         self._told = theirs
         # Entries of which both sides say that fullUrl, id or type are wrong.
         self._broken = _identities(mine) & _identities(theirs)
@@ -117,6 +121,15 @@ class Case:
     def alarms(self) -> list[Leaf]:
         """Errors of ours that they do not have, not even as an echo."""
         return [m for m in self.mine if not any(near(t.place, m.place) for t in self._told)]
+
+    def _counted(self, leaf: Leaf) -> Leaf:
+        """Entries that are no objects are left out by their parser, and not counted in what it did not find itself."""
+        entry = re.match(r"/entry/(\d+)(/.+)", leaf.place)
+        if not entry or not isinstance(self._entries, list):
+            return leaf
+        kept = [n for n, part in enumerate(self._entries) if isinstance(part, dict)]
+        number = int(entry[1])
+        return replace(leaf, place=f"/entry/{kept[number]}{entry[2]}") if number < len(kept) else leaf
 
     def _placed(self, leaf: Leaf) -> Leaf:
         """The entry whose fullUrl is meant, where the place names another."""
@@ -172,6 +185,35 @@ class Case:
             if any(isinstance(n, str) and re.split("[/:]", n)[-1] == tail for n in names):
                 found.append(f"/entry/{number}")
         return found
+
+
+def without(bundle: Any, mine: list[Leaf]) -> Any:
+    """The Bundle without what is no FHIR at all by our own errors, and without what is empty then."""
+    for place in sorted((m.place for m in mine if UNREAD.match(m.what)), key=_order, reverse=True):
+        _drop(bundle, place)
+    return bundle
+
+
+def _order(place: str) -> list[tuple[int, str]]:
+    return [(int(step) if step.isdigit() else -1, step) for step in place.split("/")]
+
+
+def _drop(document: Any, place: str) -> None:
+    while place:
+        above, _, last = place.rpartition("/")
+        owner = _at(document, above)
+        if isinstance(owner, list) and last.isdigit() and int(last) < len(owner):
+            del owner[int(last)]
+        elif isinstance(owner, dict):
+            owner.pop(last, None)
+        if owner:
+            return
+        place = above
+
+
+def broken_without(leaf: Leaf, rest: list[Leaf]) -> bool:
+    """Whether a broken rule of theirs is among our errors of what `without` leaves."""
+    return "#" in leaf.what and any(key_of(m) == key_of(leaf) and near(m.place, leaf.place) for m in rest)
 
 
 def key_of(leaf: Leaf) -> str:

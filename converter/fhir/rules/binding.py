@@ -22,6 +22,7 @@ CODE = declare(
     why="Receivers know only the codes of this value set.",
     help="Use one of its codes, with the code system that the value set names.",
     source="FHIR R4, ElementDefinition.binding, strength required",
+    example='"gender": "m" instead of "gender": "male"',
 )
 NO_CODE = declare(
     "PRO030",
@@ -31,6 +32,7 @@ NO_CODE = declare(
     why="A text alone cannot be processed where the profile demands a code.",
     help="Add a coding of the value set.",
     source="FHIR R4, ElementDefinition.binding, strength required",
+    example='"category": [{"text": "Discharge"}] instead of a coding with system and code',
 )
 NO_SYSTEM = declare(
     "PRO061",
@@ -40,6 +42,7 @@ NO_SYSTEM = declare(
     why="The same code means different things in different code systems.",
     help="Add the code system that the value set names.",
     source="FHIR R4, Coding.system; ElementDefinition.binding, strength required",
+    example='"coding": [{"code": "discharge"}] without "system"',
 )
 UNKNOWN_CODE = declare(
     "PRO057",
@@ -49,6 +52,7 @@ UNKNOWN_CODE = declare(
     why="Nobody can know what it means.",
     help="Look for a misspelling, or for a code of another version of the code system.",
     source="FHIR R4, Coding.code",
+    example='"system": "http://hl7.org/fhir/administrative-gender", "code": "man"',
 )
 MALFORMED_CODE = declare(
     "PRO063",
@@ -58,6 +62,7 @@ MALFORMED_CODE = declare(
     why="No such code can exist in SKS, ICPC-2, SNOMED CT or LOINC: a digit is wrong, or the system is.",
     help="Look for a slip, or for the wrong code system; `validate --codes` judges by a table of real codes.",
     source="the code systems: forms and check digits",
+    example='an SKS diagnosis without its letter: "code": "I10"',
 )
 DISPLAY = declare(
     "PRO031",
@@ -67,6 +72,7 @@ DISPLAY = declare(
     why="People read the display, programs the code: the two would say different things.",
     help="Write the display of the code system, or leave it out.",
     source="FHIR R4, Coding.display",
+    example='"code": "male", "display": "Kvinde"',
 )
 
 ADVICE = declare(
@@ -77,6 +83,7 @@ ADVICE = declare(
     why="Where the value set has a code that fits, receivers expect it (extensible) or prefer it (preferred).",
     help="Use a code of the value set if one fits what is meant; else the finding can be accepted.",
     source="FHIR R4, ElementDefinition.binding, strength extensible and preferred",
+    example="a code of one's own where the value set is preferred or extensible",
 )
 
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})

@@ -23,6 +23,7 @@ NO_URL = declare(
     why="References between entries are resolved by fullUrl; without one nothing can point here.",
     help="Give every entry an absolute fullUrl that ends in the type and id of its resource, or urn:uuid:.",
     source="FHIR R4, Bundle.entry.fullUrl",
+    example='{"resource": {…}} instead of {"fullUrl": "urn:uuid:…", "resource": {…}}',
 )
 BAD_URL = declare(
     "PRO048",
@@ -32,6 +33,7 @@ BAD_URL = declare(
     why="References between entries are resolved by fullUrl; this one leads receivers astray.",
     help="Use an absolute URL that ends in the type and id of the resource, or urn:uuid:.",
     source="FHIR R4, Bundle.entry.fullUrl",
+    example='"fullUrl": "Patient/1" instead of "https://example.dk/Patient/1"',
 )
 UNREACHABLE = declare(
     "PRO051",
@@ -41,9 +43,9 @@ UNREACHABLE = declare(
     why="Receivers that start there never see it.",
     help="Refer to it from another resource, or leave it out.",
     source="FHIR R4, Messaging (a warning) and Documents (an error); the official validator does the same",
+    example="an Organization among the entries that nothing refers to",
 )
 
-_URN = re.compile(r"urn:(?:uuid|oid):")
 _ABSOLUTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+\Z")
 SITE = Site("Bundle", "Bundle.entry.fullUrl")
 # Provenance points backwards, at the header: FHIR lets it belong to the message by that.

@@ -20,6 +20,7 @@ MISSING = declare(
     why="The profile demands it, and receivers rely on it.",
     help="Supply the element; where nothing is known, look whether the profile allows a data-absent-reason.",
     source="FHIR R4, ElementDefinition.min",
+    example='a CareCommunication whose Communication has no "status"',
 )
 TOO_MANY = declare(
     "PRO024",
@@ -29,6 +30,7 @@ TOO_MANY = declare(
     why="Receivers take one of them or refuse the message.",
     help="Leave out what the profile does not allow.",
     source="FHIR R4, ElementDefinition.max",
+    example='"recipient" with two References where the profile allows one',
 )
 PROHIBITED = declare(
     "PRO025",
@@ -38,6 +40,7 @@ PROHIBITED = declare(
     why="The profile takes this element out of use: receivers do not read it.",
     help="Leave it out.",
     source="FHIR R4, ElementDefinition.max = 0",
+    example='"telecom" in a profile that sets telecom to 0..0',
 )
 
 

@@ -21,6 +21,7 @@ SEVERAL = declare(
     why="Receivers read one of them, and not always the same one.",
     help="Keep one.",
     source="FHIR R4, Choice of data types",
+    example='"deceasedBoolean" and "deceasedDateTime" on one Patient',
 )
 FEW = 4
 

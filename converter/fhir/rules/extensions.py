@@ -21,6 +21,7 @@ UNKNOWN_URL = declare(
     why="Receivers cannot read it, and a modifier extension they cannot read forces them to refuse the resource.",
     help="Leave it out, or build a pack from packages that define it.",
     source="FHIR R4, Extensibility",
+    example='"url": "https://example.dk/priority" that no package of the guide defines',
 )
 MISPLACED = declare(
     "PRO037",
@@ -30,6 +31,7 @@ MISPLACED = declare(
     why="An extension means something only where its definition allows it.",
     help="Move it to an element of its context.",
     source="FHIR R4, StructureDefinition.context",
+    example="the extension for a destination of a MessageHeader on its sender",
 )
 MODIFIER = declare(
     "PRO038",
@@ -39,6 +41,7 @@ MODIFIER = declare(
     why="A modifier extension changes the meaning of what it stands on, so readers treat the two differently.",
     help="Use the property (`extension` or `modifierExtension`) that the definition asks for.",
     source="FHIR R4, Extension.isModifier",
+    example='an extension that changes the meaning of its element under "extension" instead of "modifierExtension"',
 )
 EXAMPLE = declare(
     "PRO054",
@@ -48,6 +51,7 @@ EXAMPLE = declare(
     why="The host example.org is for documentation; no receiver knows such an extension.",
     help="Leave it out before sending.",
     source="RFC 2606; the official validator lets these URLs pass as well",
+    example='"url": "http://example.org/anything"',
 )
 
 _EXAMPLE = re.compile(r"https?://(?:[\w-]+\.)*example\.(?:org|com|net)(?:[/:]|\Z)")

@@ -36,6 +36,7 @@ BROKEN = declare(
     help="Read the rule under its key in the guide; the finding names the profile and the element. A key that ends in "
     "@VERSION is a rule of a coming version of the guide, which is only a warning until then.",
     source="FHIR R4, ElementDefinition.constraint",
+    example="dom-2: a contained resource that contains resources itself",
 )
 
 Check = Callable[[Any, Run], bool]

@@ -22,6 +22,7 @@ MALFORMED = declare(
     why="Receivers cannot show the text to a reader.",
     help="Write one div element in the XHTML namespace, all elements closed, & and < escaped, no HTML entities.",
     source="FHIR R4, Narrative",
+    example='"div": "<p>Text</p>" without the div element around it, or "<br>" instead of "<br/>"',
 )
 REFUSED = declare(
     "PRO044",
@@ -31,6 +32,7 @@ REFUSED = declare(
     why="Active or styled content is a risk where the text is shown; receivers refuse it.",
     help="Keep to headings, paragraphs, lists, tables and simple formatting.",
     source="FHIR R4, txt-1",
+    example='<script>, <form>, or a style sheet in "div"',
 )
 BLANK = declare(
     "PRO045",
@@ -40,6 +42,7 @@ BLANK = declare(
     why="A reader who sees only the narrative would see nothing.",
     help="Write the content of the resource into it.",
     source="FHIR R4, txt-2",
+    example='"div": "<div xmlns=\\"http://www.w3.org/1999/xhtml\\"> </div>"',
 )
 
 XHTML = "http://www.w3.org/1999/xhtml"

@@ -29,6 +29,7 @@ FORMAT = declare(
     why="Receivers cannot read the value as what it is meant to be.",
     help="Write the value as FHIR R4 defines this type.",
     source="FHIR R4, Data types",
+    example='"birthDate": "2026-02-30", or "sent": "2026-03-04T10:00" without seconds and time zone',
 )
 SPACES = declare(
     "PRO052",
@@ -38,6 +39,7 @@ SPACES = declare(
     why="FHIR asks for trimmed strings; comparisons with the value fail silently.",
     help="Trim the text.",
     source="FHIR R4, string",
+    example='"family": "Hansen "',
 )
 
 LONGEST = 1024 * 1024

@@ -26,6 +26,7 @@ NOT_BUNDLED = declare(
     why="A message must carry everything it refers to; the receiver cannot fetch the rest.",
     help="Add the resource as an entry, or correct the reference: it must equal the entry's fullUrl.",
     source="FHIR R4, ElementDefinition.type.aggregation",
+    example='"reference": "Patient/1" in a message without an entry of that fullUrl',
 )
 ONLY_BY_ID = declare(
     "PRO033",
@@ -35,6 +36,7 @@ ONLY_BY_ID = declare(
     why="Receivers resolve references by fullUrl; this one leads nowhere although the resource is there.",
     help="Use the fullUrl, or give RESTful fullUrls with one base and relative references.",
     source="FHIR R4, Resolving references in Bundles",
+    example='"reference": "Patient/1" although the Patient has the fullUrl urn:uuid:…',
 )
 WRONG_TARGET = declare(
     "PRO034",
@@ -44,6 +46,7 @@ WRONG_TARGET = declare(
     why="Receivers look for other facts behind this reference.",
     help="Point to a resource of an allowed type.",
     source="FHIR R4, ElementDefinition.type.targetProfile",
+    example='"subject" of a Communication that points to an Organization',
 )
 NO_REFERENCE = declare(
     "PRO062",
@@ -53,6 +56,7 @@ NO_REFERENCE = declare(
     why="Nobody can tell what it refers to.",
     help="Write Type/id, an absolute URL, urn:uuid:, or # and the id of a contained resource.",
     source="FHIR R4, Reference.reference",
+    example='"reference": "the patient" instead of "Patient/1"',
 )
 NO_MATCH = declare(
     "PRO035",
@@ -62,6 +66,7 @@ NO_MATCH = declare(
     why="Receivers rely on what these profiles promise.",
     help="Validate the target alone against the profile that it should meet.",
     source="FHIR R4, ElementDefinition.type.targetProfile",
+    example='"author" that points to a PractitionerRole which meets neither of the two profiles allowed',
 )
 NAMED_ONLY = declare(
     "PRO053",
@@ -71,6 +76,7 @@ NAMED_ONLY = declare(
     why="The profile means the target to travel in the Bundle; a display or an identifier alone passes by the letter.",
     help="Add the resource to the Bundle and refer to it.",
     source="house rule; FHIR R4, ElementDefinition.type.aggregation",
+    example='"subject": {"display": "The patient"} where the Patient belongs into the Bundle',
 )
 
 AGGREGATION = declare(
@@ -81,6 +87,7 @@ AGGREGATION = declare(
     why="Receivers look for it where the profile puts it: contained, among the entries, or elsewhere.",
     help="Move the resource, and refer to it where it then is.",
     source="FHIR R4, ElementDefinition.type.aggregation",
+    example='"#p" where the profile wants the target as an entry of its own or elsewhere',
 )
 
 _RELATIVE = re.compile(r"([A-Z][A-Za-z]+)/[A-Za-z0-9\-.]{1,64}(?:/_history/[A-Za-z0-9\-.]{1,64})?\Z")

@@ -17,6 +17,7 @@ NO_TYPE = declare(
     why="Without its type a resource cannot be read at all.",
     help="Write resourceType as FHIR R4 names it.",
     source="FHIR R4, JSON representation of resources",
+    example='{"id": "1"} without "resourceType", or "resourceType": "Persons"',
 )
 UNKNOWN_PROFILE = declare(
     "PRO050",
@@ -26,6 +27,7 @@ UNKNOWN_PROFILE = declare(
     why="The resource claims rules that nobody can check here.",
     help="Correct the URL or its version, or use a pack of the guide that defines it.",
     source="FHIR R4, Resource.meta.profile; the official validator warns as well",
+    example='"profile": ["https://example.dk/my-profile"]',
 )
 OTHER_VERSION = declare(
     "PRO058",
@@ -35,6 +37,7 @@ OTHER_VERSION = declare(
     why="The pack of the guide holds another version of the same major number, which may differ in details.",
     help="Name the version that the guide has, or leave the version out.",
     source="FHIR R4, Resource.meta.profile",
+    example='"profile": ["…/medcom-careCommunication-message|5.0.1"] judged by 5.0.2',
 )
 UNJUDGED_VERSION = declare(
     "NCK006",
@@ -43,6 +46,7 @@ UNJUDGED_VERSION = declare(
     "meta.profile names another major version of a profile than {known}, so the claim was not checked",
     why="Rules of another major version may be quite different.",
     help="Use a pack of the guide in that version.",
+    example='"profile": ["…/medcom-careCommunication-message|3.0.0"] with a pack of 5.0.2',
 )
 ANYWHERE = Site("Resource", "Resource.meta.profile")
 UNCLAIMED = ("", "")

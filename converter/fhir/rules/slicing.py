@@ -30,6 +30,7 @@ SLICE_MISSING = declare(
     why="The profile demands this kind of {element}, and receivers rely on it.",
     help="Add it, with the value by which it is recognised.",
     source="FHIR R4, Slicing",
+    example="a receiving Organization with a location number but without a SOR id",
 )
 SLICE_TOO_MANY = declare(
     "PRO040",
@@ -39,6 +40,7 @@ SLICE_TOO_MANY = declare(
     why="Receivers take one of them or refuse the message.",
     help="Leave out what the profile does not allow.",
     source="FHIR R4, Slicing",
+    example="two SOR ids on one Organization",
 )
 SLICE_CLOSED = declare(
     "PRO041",
@@ -48,6 +50,7 @@ SLICE_CLOSED = declare(
     why="The slicing is closed: receivers do not expect any other.",
     help="Leave it out, or correct the value by which it is recognised.",
     source="FHIR R4, Slicing, rules closed",
+    example='"role": "quotation" on a Provenance.entity where no slice of the profile has that role',
 )
 SLICE_ORDER = declare(
     "PRO064",
@@ -57,6 +60,7 @@ SLICE_ORDER = declare(
     why="The profile fixes the order of the kinds of {element}, and receivers may read them by their position.",
     help="Sort them as the profile lists its slices. Where only the end is open, what is none of them comes last.",
     source="FHIR R4, ElementDefinition.slicing.ordered and rules openAtEnd",
+    example="[B, A] where the slicing is ordered A, B",
 )
 
 Test = Callable[[Any, Run], bool]

@@ -24,6 +24,7 @@ WRONG_TYPE = declare(
     why="A receiver's parser stops at a value of the wrong JSON type.",
     help="Numbers and booleans stand without quotes, repeating elements in an array, all others directly.",
     source="FHIR R4, JSON representation",
+    example='"active": "true" instead of "active": true; "name": {…} instead of "name": [{…}]',
 )
 UNKNOWN = declare(
     "PRO021",
@@ -33,6 +34,7 @@ UNKNOWN = declare(
     why="Receivers reject properties that FHIR does not define, or lose what they say.",
     help="Look for a misspelling, or for an element of another FHIR version.",
     source="FHIR R4, JSON representation",
+    example='"birthdate": "1948-12-25" instead of "birthDate": "1948-12-25"',
 )
 EMPTY = declare(
     "PRO022",
@@ -42,6 +44,7 @@ EMPTY = declare(
     why="FHIR has no empty values: an element has content, or it is absent.",
     help="Leave the property out.",
     source="FHIR R4, ele-1 and JSON representation",
+    example='"name": [] or "text": "" instead of leaving the property out',
 )
 SHADOW = declare(
     "PRO055",
@@ -51,6 +54,7 @@ SHADOW = declare(
     why="The two arrays are paired by position; extensions would attach to the wrong values.",
     help="Fill the shorter array with null.",
     source="FHIR R4, JSON representation of primitive elements",
+    example='"given": ["A", "B"] beside "_given": [null]',
 )
 
 

@@ -21,6 +21,7 @@ FIXED = declare(
     why="Receivers recognise the message, or this part of it, by this value.",
     help="Write the value of the profile.",
     source="FHIR R4, ElementDefinition.fixed[x]",
+    example='"type": "collection" where the profile fixes Bundle.type to "message"',
 )
 PATTERN = declare(
     "PRO028",
@@ -30,6 +31,7 @@ PATTERN = declare(
     why="Receivers recognise the message, or this part of it, by this value.",
     help="Write at least the values of the pattern; more may stand beside them.",
     source="FHIR R4, ElementDefinition.pattern[x]",
+    example='"use": "old" where the pattern of the identifier says "use": "official"',
 )
 RANGE = declare(
     "PRO059",
@@ -39,6 +41,7 @@ RANGE = declare(
     why="The profile takes values outside of its range for mistakes, and receivers may refuse them.",
     help="Correct the value; look for a slip in the unit or the decimal point.",
     source="FHIR R4, ElementDefinition.minValue[x] and maxValue[x]",
+    example="an age of 400 where the profile allows at most 150",
 )
 
 
