@@ -77,6 +77,9 @@ class Definitions:
 
     def get(self, type: str, version: str) -> Definition | None:  # noqa: A002 - the word of the field
         """The definition of a type in a version (`DIS91`, `D9134L`)."""
+        built = self._built.get((type, version))
+        if built is not None and not self._library.issues:
+            return built
         head = self._heads.get((type, version))
         return self._definition(head) if head is not None else None
 

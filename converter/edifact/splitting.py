@@ -144,25 +144,20 @@ class Splitter:
         """The segments in `pieces`, `step` bytes apart; their `bodies` hold no release characters and line ends.
 
         About half of a letter's segments are constants (`S01+01`, `GIS+N`): they are split once and their elements
-        are shared from then on. Everything that can be is done for all segments at once, which a loop cannot match.
+        are shared from then on.
         """
         if max(map(len, pieces)) > self.unremarkable:
             return self._each(pieces, at, step)
-        element, component = self.origin.separators.element, self.origin.separators.component
-        found = list(map(self.known.get, bodies))
-        new = [index for index, known in enumerate(found) if known is None]
-        parts = [part.split(component) for part in element.join([bodies[index] for index in new]).split(element)]
-        start = 0
-        for index in new:
-            body = bodies[index]
-            end = start + body.count(element) + 1
-            tag = component.join(parts[start])
-            if tag not in _tags:
-                return self._each(pieces, at, step)
-            made = found[index] = (tag, parts[start + 1 : end])
-            start = end
-            if len(body) <= _SHORT and len(self.known) < _KNOWN:
-                self.known[body] = made
+        element, component, known = self.origin.separators.element, self.origin.separators.component, self.known
+        found = list(map(known.get, bodies))
+        for index, body in enumerate(bodies):
+            if found[index] is None:
+                tag, *parts = body.split(element)
+                if tag not in _tags:
+                    return self._each(pieces, at, step)
+                made = found[index] = (tag, [part.split(component) for part in parts])
+                if len(body) <= _SHORT and len(known) < _KNOWN:
+                    known[body] = made
         tags, elements = zip(*found, strict=True)
         first = self.ordinal + 1
         self.ordinal += len(tags)

@@ -260,6 +260,7 @@ class Mappings:
 
     def __init__(self, mappings: list[Mapping], losses: Dict[str, Loss], codes: Dict[str, CodeMap]) -> None:
         self.mappings, self.losses, self.codes = mappings, losses, codes
+        self._by_letter = {mapping.letter: mapping for mapping in reversed(mappings)}
 
     @classmethod
     def load(cls, folder: Path, leaves: Callable[[str], set[str] | None]) -> Mappings:
@@ -286,7 +287,7 @@ class Mappings:
 
     def for_letter(self, type_: str) -> Mapping | None:
         """The mapping of a letter type."""
-        return next((m for m in self.mappings if m.letter == type_), None)
+        return self._by_letter.get(type_)
 
     def for_bundle(self, bundle: dict[str, Any], profiles: list[str]) -> Mapping | None:
         """The mapping whose Bundle profile is among these (versions after `|` do not matter).
