@@ -118,6 +118,7 @@ class Summary:
     written: int = 0
     refused: int = 0
     skipped: int = 0
+    mapped: int = 0  # between a letter and FHIR, which asks the organisation table
     types: dict[str, Counter[str]] = field(default_factory=dict)
     issues: Counter[str] = field(default_factory=Counter)
     severities: Counter[str] = field(default_factory=Counter)
@@ -132,6 +133,7 @@ class Summary:
         """Count a message and the dispositions of its leaves."""
         self.written += outcome.output is not None
         self.refused += outcome.output is None
+        self.mapped += outcome.pair is not None
         figures = self.types.setdefault(outcome.type or "unknown", Counter())
         figures["messages"] += 1
         if outcome.ledger is not None:

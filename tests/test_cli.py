@@ -153,6 +153,7 @@ def test_findings_are_1_and_what_could_be_built_is_written_all_the_same() -> Non
 def test_a_missing_table_is_said_once() -> None:
     assert run("convert", PLAIN, PLAIN).stderr.count("no organisation table was given") == 1
     assert "no organisation table" not in run("convert", PLAIN, *TABLE).stderr
+    assert "no organisation table" not in run("convert", PLAIN, "--to", "oioxml").stderr  # which needs none
 
 
 def test_warnings_are_1_only_when_asked_for() -> None:

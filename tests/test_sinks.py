@@ -28,6 +28,7 @@ class Result:
     type: str = "DIS91"
     ledger: Ledger | None = None
     issues: list[Any] = field(default_factory=list)
+    pair: object = None
 
 
 def bundle(number: int) -> Result:

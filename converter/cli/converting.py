@@ -24,7 +24,7 @@ _ecpr_level = click.option(
     type=click.IntRange(0, 5),
     default=2,
     show_default=True,
-    help="How closely replacement CPR numbers are looked at: 0 form, 1 date, 2 issuer, 3 initials, 4 sex, 5 collisions.",
+    help="How closely replacement CPR numbers are looked at: 0 form, 1 date, 2 issuer, 3 initials, 4 sex, 5 collision.",
 )
 
 FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
@@ -109,7 +109,7 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
     judge = _judge(engine, to, envelope=wanted["envelope"], sent=wanted["sent"])
     runs.convert(run, inputs, judge, sink, records, stdout_used=output in (None, "-"))
     summary = run.summary
-    if settings.sor is None and summary.written:
+    if settings.sor is None and summary.mapped:
         reporter.note("no organisation table was given (--sor): what it would have added is missing or defaulted")
     if settings.verbose or summary.written + summary.refused + summary.skipped > 1:
         skipped = f", {summary.skipped} files skipped" if summary.skipped else ""
