@@ -16,14 +16,16 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help demo test test-long kill-campaign bench oracle lint lock clean
+.PHONY: help demo test test-long kill-campaign bench bench-rows bench-million oracle lint lock clean
 
 help:
 	@echo "make demo       convert every fixture into out/ and print what became of each message"
 	@echo "make test       format, lint, types, import contracts and tests"
 	@echo "make test-long  the tests that make test leaves out as well"
 	@echo "make kill-campaign  kill runs of \`batch\` 500 times and compare what they leave with an undisturbed run"
-	@echo "make bench      time each stage beside pydifact, jinja2 and fhir.resources"
+	@echo "make bench      measure stages, chains, workers, growth and the limit into benchmarks/results.md (half an hour)"
+	@echo "make bench-rows  only time the stages beside pydifact, jinja2 and fhir.resources, and print them"
+	@echo "make bench-million  a run over 1,000,000 letters, into the same report (hours)"
 	@echo "make oracle     compare the FHIR validator with HL7's official one (Java 17 and Maven)"
 	@echo "make lock       resolve the dependencies anew into the lock files"
 	@echo "make clean      remove .venv, out/ and caches"
@@ -67,7 +69,13 @@ kill-campaign: $(VENV)/.development
 	$(BIN)/python -m tests.batch.kills $(KILLS)
 
 bench: $(VENV)/.development
+	$(BIN)/python -m benchmarks.report $(BENCH)
+
+bench-rows: $(VENV)/.development
 	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-million: $(VENV)/.development
+	$(BIN)/python -m benchmarks.report --only growth --sizes 1000 10000 100000 1000000
 
 oracle: $(VENV)/.development
 	$(BIN)/python tests/oracle/oracle.py $(ORACLE)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from benchmarks import templates
+from benchmarks import invariants, templates
 from benchmarks.rows import Result, Row
 from converter.fhir.profiles import Profile
 from converter.issues import IssueLog
@@ -35,6 +35,7 @@ def rows(messages: int) -> Iterator[Row]:
     gate = partial(_gate, original, bundles[0])
     yield Row("validate", OURS, judged, messages, anchor=MODEL, gate=gate, target=AIM, target_rate=RATE)
     yield Row("validate", MODEL, lambda: [templates.to_model(b) for b in bundles], messages, peer=True, gate=_rejects)
+    yield from invariants.rows(messages)
     for size in SIZES:
         run = partial(judge, original.profile, [grown(original, size)])
         yield Row("growth", f"an entry of a Bundle of {size:,} entries", run, size, gate=gate)

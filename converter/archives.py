@@ -14,8 +14,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, Protocol
 
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
 from converter.limits import Limits
@@ -113,7 +112,18 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith((".zip", *_TAR))
 
 
-def members(path: Path, display: str, log: IssueLog, limits: Limits) -> Iterator[Member]:
+class Openable(Protocol):
+    """What can be opened for reading and has a name: a path, or bytes that somebody holds."""
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+
+    def open(self, mode: Literal["rb"]) -> IO[bytes]:
+        """The bytes from their beginning."""
+
+
+def members(path: Openable, display: str, log: IssueLog, limits: Limits) -> Iterator[Member]:
     """The regular files of an archive, with their names in it as labels.
 
     Raises `OSError` if the archive cannot be read. Links, devices and archives inside are skipped with a record;

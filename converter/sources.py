@@ -6,14 +6,25 @@ exist is wrong use.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, Literal
 
-from converter.archives import NOT_A_FILE, TOO_LARGE, LimitError, is_archive, kind_of_file, members, read_whole
+from converter.archives import (
+    NOT_A_FILE,
+    TOO_LARGE,
+    LimitError,
+    Openable,
+    is_archive,
+    kind_of_file,
+    members,
+    read_whole,
+)
 from converter.errors import InterchangeError
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.limits import Limits
@@ -69,12 +80,28 @@ def require(paths: Sequence[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file to read inputs from; `-` is standard input. `name`, `display` and `explicit` are those of its inputs."""
+    """A file to read inputs from; `-` is standard input. `name`, `display` and `explicit` are those of its inputs.
+
+    `held` is its content where somebody else has read it.
+    """
 
     path: str
     name: str
     display: str
     explicit: bool
+    held: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Content in memory, opened like a file."""
+
+    name: str
+    data: bytes
+
+    def open(self, mode: Literal["rb"]) -> IO[bytes]:
+        """The content as a file."""
+        return io.BytesIO(self.data)
 
 
 def inputs(paths: Sequence[str], log: IssueLog, limits: Limits | None = None) -> Iterator[Input]:
@@ -157,7 +184,8 @@ def _folder(top: Path, log: IssueLog) -> Iterator[Source]:
 
 
 def _file(source: Source, log: IssueLog, limits: Limits) -> Iterator[Input]:
-    path, name, display, explicit = Path(source.path), source.name, source.display, source.explicit
+    path: Openable = Path(source.path) if source.held is None else _Held(source.name, source.held)
+    name, display, explicit = source.name, source.display, source.explicit
     try:
         if is_archive(name):
             # Labels start at the archive if the user named it, at the folder that it was found in otherwise.
@@ -176,7 +204,9 @@ def _file(source: Source, log: IssueLog, limits: Limits) -> Iterator[Input]:
         _unreadable(log, display, error)
 
 
-def _lines(path: Path, name: str, display: str, log: IssueLog, limits: Limits, *, explicit: bool) -> Iterator[Input]:
+def _lines(
+    path: Openable, name: str, display: str, log: IssueLog, limits: Limits, *, explicit: bool
+) -> Iterator[Input]:
     """A Bundle a line; empty lines are nothing. A line above the limit `message` is an issue, the next are read."""
     ceiling, number, empty = limits.message, 0, True
     with path.open("rb") as file:

@@ -75,6 +75,16 @@ class Key(NamedTuple):
     attempt: int = 1
 
 
+class Committed(NamedTuple):
+    """A chunk that is done: whether it is the last of its file, files of the plan done with it, messages, figures."""
+
+    key: Key
+    ended: int
+    files: int
+    messages: int
+    figures: dict[str, Any]
+
+
 class Ledger:
     """The ledger in a run folder. Raises `SinkError` when it cannot be written and `InterchangeError` for damage."""
 
@@ -185,6 +195,19 @@ class Ledger:
             self._database.execute("INSERT INTO chunk VALUES (?,?,?,?,?,?,?)", (*key, ended, sources, new, text))
             passed("rows written")
         passed("committed")
+
+    def commit_all(self, chunks: Iterable[Committed], rows: Iterable[Sequence[Any]], parts: Iterable[Part]) -> None:
+        """The one transaction of a run that something else carried out: everything, or nothing.
+
+        Rows are those of the table `msg` in the order of its columns.
+        """
+        with self.transaction():
+            self._database.executemany("INSERT INTO msg VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+            self._database.executemany("INSERT INTO part VALUES (?,?,?,?,?,?,?,?)", parts)
+            self._database.executemany(
+                "INSERT INTO chunk VALUES (?,?,?,?,?,?,?)",
+                [(*c.key, c.ended, c.files, c.messages, json.dumps(c.figures, sort_keys=True)) for c in chunks],
+            )
 
     def _keep_earlier(self, rows: Sequence[Row]) -> int:
         """Keep what an earlier attempt said of these messages; returns how many it knew."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
@@ -91,27 +91,20 @@ class Chunks:
         self._closed = _closed(done)
 
     def __iter__(self) -> Iterator[Chunk]:
-        group: list[Planned] = []
-        for file in self.plan:
-            if is_container(file.name):
-                yield from self._group(group)
-                group = []
-                yield from self._container(file)
-                continue
-            if group and (_full(group, file) or group[0].wave != file.wave):
-                yield from self._group(group)
-                group = []
-            group.append(file)
-        yield from self._group(group)
+        for files in splits(self.plan):
+            if is_container(files[0].name):
+                yield from self._container(files[0])
+            else:
+                yield from self._group(files)
 
     def _group(self, files: Sequence[Planned]) -> Iterator[Chunk]:
-        if not files or (files[0].n, 0) in self.done:
+        if (files[0].n, 0) in self.done:
             return
         chunk, waiting = Chunk(Key(files[0].n, 0)), len(self.unread)
         for file in files:
             before = len(self.unread)
             pieces = list(self.pieces(file))
-            if not is_unchanged(file):
+            if not self.is_unchanged(file):
                 # That it is gone is no reason to wait for it.
                 del self.unread[before:]
                 pieces = [_changed(file)]
@@ -125,7 +118,7 @@ class Chunks:
             return
         waiting, given = len(self.unread), set[int]()
         for chunk in _cut(file.n, self.pieces(file)):
-            if not is_unchanged(file):
+            if not self.is_unchanged(file):
                 # What is done stays; the place of the next chunk is taken by the record of the change.
                 del self.unread[waiting:]
                 k = next(k for k in count() if (file.n, k) not in self.done and k not in given)
@@ -137,11 +130,18 @@ class Chunks:
                 given.add(chunk.key.k)
                 yield chunk
 
+    def source(self, file: Planned) -> Source:
+        """What a file of the plan is read from."""
+        return Source(file.path, file.name, file.display, file.explicit)
+
+    def is_unchanged(self, file: Planned) -> bool:
+        """Whether a file is as it was when the run began."""
+        return is_unchanged(file)
+
     def pieces(self, file: Planned) -> Iterator[Piece]:
         """The inputs of a file, with a piece of its own for each that could not be read."""
         log, number = IssueLog(), 0
-        source = Source(file.path, file.name, file.display, file.explicit)
-        for item in chain(read(source, log, self.limits), (None,)):
+        for item in chain(read(self.source(file), log, self.limits), (None,)):
             for fault in self._faults(log, item):
                 yield Piece(file.n, number, _nothing(file, fault.file), fault.fault)
                 number += 1
@@ -162,6 +162,22 @@ class Chunks:
                 self.said.append(issue)
                 at = issue.at
                 yield _Unread(at.file, Fault(issue.code, "input", at.line, at.column, at.path))
+
+
+def splits(plan: Iterable[Planned]) -> Iterator[list[Planned]]:
+    """The files of a plan by what is read together: files of a chunk, or one container, which has chunks of its own."""
+    group: list[Planned] = []
+    for file in plan:
+        alone = is_container(file.name)
+        if group and (alone or _full(group, file) or group[0].wave != file.wave):
+            yield group
+            group = []
+        if alone:
+            yield [file]
+        else:
+            group.append(file)
+    if group:
+        yield group
 
 
 def _full(group: Sequence[Planned], file: Planned) -> bool:

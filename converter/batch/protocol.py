@@ -151,7 +151,11 @@ def put(folder: Path, name: str, data: bytes) -> None:
     give_names(folder, [file])
 
 
-def sha256_of(path: Path) -> tuple[str, int, int]:
+Seen = tuple[str, int, int]
+"""Digest, size and number of lines of a file."""
+
+
+def sha256_of(path: Path) -> Seen:
     """Digest, size and number of lines of a file, read in pieces. `OSError` if it cannot be read."""
     digest, size, lines = hashlib.sha256(), 0, 0
     with path.open("rb") as file:

@@ -37,6 +37,8 @@ def retry(
     with opened(folder) as (ledger, stored):
         if not ledger.get("complete"):
             raise InterchangeError(f"{folder} is not complete; go on with `batch resume` first")
+        if ledger.get("spark"):
+            raise InterchangeError(f"{folder} was carried out on Spark; begin a run of its own for the dead letters")
         options = stored if mappings is None else replace(stored, mappings=mappings)
         if factory is None:
             engine_for(options).load()

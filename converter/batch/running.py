@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from converter.batch import parquet
 from converter.batch.chunk import FAULT, WORKER, State, merged
-from converter.batch.ledger import Key, Ledger, Part, create
+from converter.batch.ledger import Key, Ledger, Part, Planned, create
 from converter.batch.options import Options, engine_for, fingerprint
 from converter.batch.plan import CHANGED, Chunks, paths_of, planned
 from converter.batch.protocol import (
@@ -86,17 +86,23 @@ def begin(folder: Path, arguments: Sequence[str], options: Options, log: IssueLo
     """
     paths = paths_of(arguments)
     refuse_inside(folder, paths)
+    inputs = [os.path.abspath(argument) for argument in arguments]
+    prepare(folder, inputs, options, log, () if watched else planned(paths, log))
+
+
+def prepare(folder: Path, inputs: Sequence[str], options: Options, log: IssueLog, plan: Iterable[Planned]) -> None:
+    """Make a run folder with this plan for these inputs."""
     _refuse_used(folder)
     make_folder(folder)
     with owned(folder):
         _refuse_used(folder)
         for name in (PARTS, DEAD, RAW, FILES, TEMPORARY):
             make_folder(folder / name)
-        plan = [] if watched else list(planned(paths, log))
+        plan = list(plan)
         for issue in log:
             if issue.kind is UNREADABLE:
                 raise SinkError(f"{issue.at.file}: {issue.message}; nothing was begun")
-        settings = {"inputs": [os.path.abspath(argument) for argument in arguments], "options": options.as_json()}
+        settings = {"inputs": list(inputs), "options": options.as_json()}
         create(folder, {**settings, "fingerprint": fingerprint(options)}, plan)
         sync_folder(folder)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from converter.batch.chunk import State
 from converter.batch.ledger import Ledger, Part
-from converter.batch.protocol import DEAD, FILES, MANIFEST, PARTS, SUCCESS, sha256_of
+from converter.batch.protocol import DEAD, FILES, MANIFEST, PARTS, SUCCESS, Seen, sha256_of
 from converter.batch.running import manifest
 from converter.issues import IssueLog, Location, Severity, declare
 
@@ -48,8 +48,12 @@ UNBALANCED = declare(
 )
 
 
-def verify(folder: Path, log: IssueLog) -> dict[str, int]:
-    """Recount, rehash and compare; findings are added to the log. Returns the sums."""
+def verify(folder: Path, log: IssueLog, elsewhere: Mapping[str, Seen] | None = None) -> dict[str, int]:
+    """Recount, rehash and compare; findings are added to the log. Returns the sums.
+
+    `elsewhere`: what stands where a run on Spark has put its data, if that is not its folder.
+    """
+    elsewhere = elsewhere or {}
     ledger = Ledger(folder, read_only=True)
     try:
         totals = ledger.totals()
@@ -62,19 +66,21 @@ def verify(folder: Path, log: IssueLog) -> dict[str, int]:
         for part in ledger.parts():
             known.add(part.name)
             lines[part.kind] += part.lines if part.kind in ("part", "dead") else 1
-            _file(folder, part, log)
+            _file(folder, part, elsewhere, log)
         _sums(folder, ledger, totals, lines, log)
-        for name in _strangers(folder, known):
-            log.add(STRANGER, Location(str(folder / name)))
+        for name in (*_strangers(folder, known), *sorted(set(elsewhere) - known)):
+            # Spark writes a file for a part without a line; the manifest does not name it.
+            if name not in elsewhere or elsewhere[name][2]:
+                log.add(STRANGER, Location(str(folder / name) if name not in elsewhere else name))
     finally:
         ledger.close()
     return totals
 
 
-def _file(folder: Path, part: Part, log: IssueLog) -> None:
-    at = Location(str(folder / part.name))
+def _file(folder: Path, part: Part, elsewhere: Mapping[str, Seen], log: IssueLog) -> None:
+    at = Location(part.name if ":/" in part.name else str(folder / part.name))
     try:
-        digest, size, lines = sha256_of(folder / part.name)
+        digest, size, lines = elsewhere.get(part.name) or sha256_of(folder / part.name)
     except OSError as error:
         log.add(DIFFERS, at, what=error.strerror or "cannot be read")
         return

@@ -15,8 +15,11 @@ from converter.cli.exits import CLEAN, FINDINGS, INPUT_OUTPUT, INTERRUPTED, TERM
 from converter.cli.options import FOLDER, Settings, ended, examples, shared
 
 if TYPE_CHECKING:
+    from converter.batch.options import Options
     from converter.batch.progress import Telling
     from converter.batch.running import Bounds, Ended
+    from converter.batch.spark import Cluster
+    from converter.issues import IssueLog
     from converter.reporter import Reporter
 
 LIMIT, BUSY = 3, 75
@@ -52,6 +55,23 @@ _every = click.option(
     "--every", metavar="SECONDS", type=click.FloatRange(0.1), default=2.0, help="How often --watch looks (default 2)."
 )
 
+_master = click.option("--master", metavar="URL", default="", help="Master of Spark (default: as it was submitted).")
+_conf = click.option("--spark-conf", metavar="NAME=VALUE", multiple=True, help="A setting of Spark; repeatable.")
+
+
+def _spark(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of what carries a run out."""
+    for option in (
+        click.option("--data", metavar="URI", default="", help="Spark: where parts and dead letters go (default RUN)."),
+        _conf,
+        _master,
+        click.option(
+            "--engine", type=click.Choice(("local", "spark")), default="local", help="Workers here (default), or Spark."
+        ),
+    ):
+        command = option(command)
+    return command
+
 
 @batch.command("run", epilog=examples("batch run archive/ -o RUN --jobs 2  every message of a folder"))
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
@@ -72,6 +92,7 @@ _every = click.option(
 @_max_time
 @_watch
 @_every
+@_spark
 @shared
 def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) -> int:
     """Convert INPUT (files, folders, patterns, archives, NDJSON) into a new folder RUN.
@@ -81,11 +102,11 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
     Progress and findings go to stderr, the sums to stdout.
     """
     from converter.batch.options import Options, engine_for
-    from converter.batch.running import begin
     from converter.cli.converting import check_names
     from converter.issues import IssueLog
 
     bounds = _bounds(wanted)
+    _refuse_on_spark(wanted)
     files = wanted["files"] or wanted["to"] != "fhir"
     if files and wanted["parquet"]:
         raise click.UsageError("--parquet holds Bundles, so it goes neither with --files nor with another target")
@@ -109,7 +130,7 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
     def go(reporter: Reporter, telling: Callable[[], Telling]) -> Ended:
         settings.directory(reporter)  # what is wrong with its rows is told once
         log = IssueLog()
-        begin(folder, inputs, options, log, watched=wanted["watch"])
+        _begin(folder, inputs, options, log, wanted)
         reporter.add(log)
         return _gone_on(folder, bounds, telling(), wanted)
 
@@ -123,18 +144,65 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
 @_max_time
 @_watch
 @_every
+@_spark
 @shared
 def resume_(settings: Settings, folder: Path, **wanted: Any) -> int:
     """Go on with a run. It keeps the options that it was begun with; mapping files must be the same."""
     bounds = _bounds(wanted)
+    _refuse_on_spark(wanted)
     _no_others(settings, mappings=False)
     return _told(settings, folder, lambda _, telling: _gone_on(folder, bounds, telling(), wanted))
+
+
+def _begin(folder: Path, inputs: Sequence[str], options: Options, log: IssueLog, wanted: dict[str, Any]) -> None:
+    from converter.batch import running, spark
+
+    uris = [spark.is_uri(argument) for argument in inputs]
+    if not any(uris):
+        running.begin(folder, inputs, options, log, watched=wanted["watch"])
+    elif wanted["engine"] == "spark" and all(uris):
+        spark.begin(folder, inputs, options, _cluster(wanted), log)
+    else:
+        raise click.UsageError("URIs are read with --engine spark, and not together with paths")
+
+
+_NOT_ON_SPARK = ("files", "dead_raw", "watch", "jobs", "max_dead", "max_time")
+_ONLY_ON_SPARK = ("master", "spark_conf", "data")
+
+
+def _refuse_on_spark(wanted: dict[str, Any]) -> None:
+    """An option that is not obeyed must not look as if it were."""
+    spark = wanted["engine"] == "spark"
+    given = [
+        name for name in (_NOT_ON_SPARK if spark else _ONLY_ON_SPARK) if wanted.get(name) not in (None, False, "", ())
+    ]
+    if spark and wanted.get("to", "fhir") != "fhir":
+        given.append("to")
+    if given:
+        names = ", ".join("--" + name.replace("_", "-") for name in given)
+        raise click.UsageError(f"{names}: {'not' if spark else 'only'} with --engine spark")
+
+
+def _cluster(wanted: dict[str, Any]) -> Cluster:
+    from converter.batch.spark import Cluster
+
+    settings = []
+    for setting in wanted["spark_conf"]:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise click.UsageError("--spark-conf: NAME=VALUE")
+        settings.append((name, value))
+    return Cluster(wanted["master"], tuple(settings), wanted.get("data", ""))
 
 
 def _gone_on(folder: Path, bounds: Bounds, telling: Telling, wanted: dict[str, Any]) -> Ended:
     from converter.batch.running import resume
     from converter.batch.watching import watch
 
+    if wanted["engine"] == "spark":
+        from converter.batch.spark import run
+
+        return run(folder, _cluster(wanted), telling)
     jobs = wanted["jobs"] or _processors()
     if wanted["watch"]:
         return watch(folder, jobs, bounds, telling, wanted["every"])
@@ -164,14 +232,21 @@ def retry_(settings: Settings, folder: Path, state: str | None, code: str | None
 
 @batch.command("verify", epilog=examples("batch verify RUN  count and hash the result again"))
 @click.argument("folder", metavar="RUN", type=FOLDER)
+@_master
+@_conf
 @shared
-def verify_(settings: Settings, folder: Path) -> int:
-    """Count and hash the result of a run again and compare it with the ledger. Findings go to stdout."""
+def verify_(settings: Settings, folder: Path, **wanted: Any) -> int:
+    """Count and hash the result of a run again and compare it with the ledger. Findings go to stdout.
+
+    Data that a run on Spark put elsewhere are read with Spark.
+    """
+    from converter.batch.spark import data_of, seen_by
     from converter.batch.verifying import verify
     from converter.issues import IssueLog
 
     reporter, log = settings.reporter(sys.stdout), IssueLog()
-    totals = verify(folder, log)
+    base = data_of(folder)
+    totals = verify(folder, log, seen_by(_cluster(wanted), folder, base) if base else None)
     reporter.add(log)
     reporter.note(_sums(totals))
     return ended(reporter, tables={"totals": [totals]})

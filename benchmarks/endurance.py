@@ -1,0 +1,97 @@
+"""One run of `batch` over a corpus, watched: processor time along the way and peak memory of each process, as JSON.
+
+python -m benchmarks.endurance corpus/ run/ --jobs 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.corpus import TABLE
+from converter.batch.options import Options
+from converter.batch.running import Bounds, begin, resume
+from converter.issues import Issue, IssueLog
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Watching:
+    """Notes after each chunk how many messages are done and what that took."""
+
+    def __init__(self) -> None:
+        self.points: list[tuple[int, float]] = []
+        self.peaks: dict[int, int] = {}
+
+    def advance(self, totals: dict[str, int], files: int, planned: int) -> None:
+        """Look at this process and its workers."""
+        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+        processes = [os.getpid(), *map(int, children)]
+        self.points.append((totals["in"], sum(map(_seconds, processes))))
+        self.peaks |= {number: _peak(number) for number in processes}
+
+    def whole(self, totals: dict[str, int], files: int, planned: int) -> None:
+        """Nothing."""
+
+    def found(self, issues: Sequence[Issue]) -> None:
+        """Nothing."""
+
+
+def _seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICK
+
+
+def _peak(process: int) -> int:
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+def per_message(points: Sequence[tuple[int, float]], low: float, high: float) -> float:
+    """Microseconds of processor time a message between two shares of the run; 0 for a run of too few chunks."""
+    last = points[-1][0]
+    inside = [point for point in points if low * last <= point[0] <= high * last]
+    if len(inside) < 2:
+        return 0.0
+    (first, began), (end, ended) = inside[0], inside[-1]
+    return (ended - began) * 1e6 / max(end - first, 1)
+
+
+def watched(corpus: Path, run: Path, jobs: int, *, validate: bool) -> dict[str, Any]:
+    """Carry out the run and tell about it."""
+    options, telling = Options(validate=validate, sor=str(TABLE)), Watching()
+    began = time.perf_counter()
+    begin(run, [str(corpus)], options, IssueLog())
+    end = resume(run, jobs, Bounds(), telling)
+    seconds = time.perf_counter() - began
+    main, *workers = sorted(telling.peaks.items(), key=lambda item: item[0] != os.getpid())
+    return {
+        "totals": end.totals,
+        "jobs": jobs,
+        "validated": validate,
+        "seconds": round(seconds, 2),
+        "cpu_us": round(telling.points[-1][1] * 1e6 / end.totals["in"], 1),
+        "first_tenth_us": round(per_message(telling.points, 0.0, 0.1), 1),
+        "last_tenth_us": round(per_message(telling.points, 0.9, 1.0), 1),
+        "peak_mb": {"main": main[1], "workers": [peak for _, peak in workers]},
+    }
+
+
+def main() -> None:
+    """One run; the last line is what was seen."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.endurance", description=__doc__)
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--no-validate", action="store_true")
+    asked = parser.parse_args()
+    print(json.dumps(watched(asked.corpus, asked.run, asked.jobs, validate=not asked.no_validate)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Runs on Spark end with the messages and bytes of runs on one machine, whatever happens to executors."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from converter.batch import spark
+from converter.batch.options import Options
+from converter.batch.running import Bounds, begin, resume
+from converter.batch.verifying import verify
+from converter.cli import program as commands
+from converter.errors import InterchangeError
+from converter.issues import IssueLog
+from tests.batch import cheap, corpus, unlucky
+
+HERE = Path(__file__).resolve().parents[2]
+here = pytest.mark.skipif(
+    importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
+    reason="PySpark or Java is not installed (requirements-spark.lock, Java 17)",
+)
+
+
+def lines(run: Path, kind: str = "parts") -> list[bytes]:
+    parts = json.loads((run / "manifest.json").read_bytes())[kind]
+    return [line for part in parts for line in (run / part["name"]).read_bytes().splitlines()]
+
+
+def findings(run: Path) -> list[str]:
+    log = IssueLog()
+    verify(run, log)
+    return [f"{issue.code} {issue.at.file}" for issue in log]
+
+
+def program(*words: object) -> dict[str, Any]:
+    command = [sys.executable, "-m", "converter", "batch", *map(str, words)]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return json.loads(done.stdout.splitlines()[-1]) if words[0] == "run" else {}
+
+
+def inputs(path: Path) -> Path:
+    corpus.folder(path / "a", range(450))
+    corpus.zipped(path / "b.zip", range(440, 700))
+    (path / "a" / "x.edi").write_bytes(corpus.broken(1))
+    return path
+
+
+# What needs no Spark
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--engine", "spark", "--watch"),
+        ("--engine", "spark", "--jobs", "2"),
+        ("--engine", "spark", "--to", "oioxml"),
+        ("--engine", "spark", "--spark-conf", "no value"),
+        ("--master", "local[2]"),
+        ("hdfs://host/x",),
+        ("--engine", "spark", "hdfs://host/x"),
+    ],
+)
+def test_options_that_would_not_be_obeyed_are_refused(words: tuple[str, ...], tmp_path: Path) -> None:
+    corpus.folder(tmp_path / "in", range(1))
+    with pytest.raises(SystemExit) as left:
+        commands.main(["batch", "run", str(tmp_path / "in"), *words, "-o", str(tmp_path / "run")])
+    assert left.value.code == 2
+
+
+def test_spark_that_is_missing_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    monkeypatch.setitem(sys.modules, "pyspark.errors", None)
+    with (
+        pytest.raises(InterchangeError, match=r"pip install 'medcom-fhir\[spark\]'"),
+        spark.session(spark.Cluster("local[2]"), tmp_path),
+    ):
+        pass
+
+
+# What does
+
+
+@here
+@pytest.mark.long
+def test_result_is_that_of_one_machine(tmp_path: Path) -> None:
+    source, local, other = inputs(tmp_path / "in"), tmp_path / "local", tmp_path / "spark"
+    sums = program("run", source, "-o", local, "--no-validate")
+    assert sums == {"run": "complete", "in": 711, "ok": 700, "dead": 1, "duplicate": 10, "refused": 0, "skipped": 0}
+    assert program("run", source, "-o", other, "--no-validate", "--engine", "spark", "--master", "local[2]") == sums
+    assert lines(other) == lines(local)
+    assert lines(other, "dead") == lines(local, "dead")
+    assert (other / "summary.json").read_bytes() == (local / "summary.json").read_bytes()
+    assert findings(other) == []
+    for path in [other, *other.rglob("*")]:
+        assert path.stat().st_mode & 0o077 == 0, path
+    part = next((other / "parts").iterdir())
+    part.write_bytes(part.read_bytes().replace(b"a", b"b", 1))
+    assert findings(other) == [f"BAT023 {part}"]
+
+
+@here
+@pytest.mark.long
+def test_inputs_and_data_may_lie_in_file_systems_of_hadoop(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed (extra parquet)")
+    source, local, other = inputs(tmp_path / "in"), tmp_path / "local", tmp_path / "spark"
+    program("run", source, "-o", local, "--no-validate", "--parquet")
+    data = (tmp_path / "data").as_uri()
+    words = ("--no-validate", "--parquet", "--engine", "spark", "--master", "local[2]", "--data", data)
+    sums = program("run", source.as_uri(), "-o", other, *words)
+    assert (sums["ok"], sums["dead"], sums["duplicate"]) == (700, 1, 10)
+    tables = [
+        pq.read_table(tmp_path / "data" / "parts" / Path(part["name"]).name)
+        for part in json.loads((other / "manifest.json").read_bytes())["parts"]
+    ]
+    theirs = [row for table in tables for row in table.to_pylist()]
+    parts = json.loads((local / "manifest.json").read_bytes())["parts"]
+    assert theirs == [row for part in parts for row in pq.read_table(local / part["name"]).to_pylist()]
+    command = [sys.executable, "-m", "converter", "batch", "verify", other, "--master", "local[2]"]
+    assert subprocess.run(command, cwd=HERE, capture_output=True, check=False).returncode == 0
+    (tmp_path / "data" / "parts" / "part-more.parquet").write_bytes(b"more\n")
+    done = subprocess.run(command, cwd=HERE, capture_output=True, check=False)
+    assert b"BAT024" in done.stdout
+
+
+_RUN = """
+import importlib, json, sys
+from pathlib import Path
+from converter.batch import spark
+from tests.batch import cheap
+folder, master, module, *settings = sys.argv[1:]
+cluster = spark.Cluster(master, tuple(tuple(setting.split("=")) for setting in settings))
+told = cheap.Silent()
+end = spark.run(Path(folder), cluster, told, factory=importlib.import_module(module).factory)
+print(json.dumps({"how": end.how, "codes": end.codes, **end.totals}))
+"""
+
+
+def on_spark(
+    run: Path, master: str, module: str, *settings: str, before: Sequence[str] = (), **environment: str
+) -> dict[str, Any]:
+    """A run in a process of its own, whose executors find the tests' modules."""
+    mine = {**os.environ, "PYTHONPATH": str(HERE), "SPARK_LOCAL_IP": "127.0.0.1", **environment}
+    command = [*before, sys.executable, "-c", _RUN, run, master, module, *settings]
+    done = subprocess.run(command, cwd=HERE, capture_output=True, check=False, env=mine)
+    assert done.returncode == 0, done.stderr[-4000:]
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def compared(tmp_path: Path, source: Path) -> tuple[Path, Path]:
+    """A run that is complete, by workers of this machine, and one that is begun."""
+    options = Options(validate=False, mappings=str(HERE / "mappings" / "letters"))
+    for name in ("local", "spark"):
+        begin(tmp_path / name, [str(source)], options, IssueLog())
+    resume(tmp_path / "local", 2, Bounds(), cheap.Silent(), factory=cheap.factory)
+    return tmp_path / "local", tmp_path / "spark"
+
+
+@here
+@pytest.mark.long
+def test_lost_executors_and_speculation_change_nothing(tmp_path: Path) -> None:
+    local, run = compared(tmp_path, corpus.folder(tmp_path / "in", range(1500)))
+    (tmp_path / "unlucky").mkdir()
+    figures = on_spark(
+        run,
+        "local-cluster[2,1,1024]",
+        "tests.batch.unlucky",
+        "spark.executor.memory=512m",
+        "spark.task.maxFailures=12",
+        "spark.speculation=true",
+        "spark.speculation.quantile=0.1",
+        "spark.speculation.multiplier=1.1",
+        UNLUCKY=str(tmp_path / "unlucky"),
+        SPARK_WORKER_DIR=str(tmp_path / "workers"),
+    )
+    assert (figures["how"], figures["in"], figures["ok"]) == ("complete", 1500, 1500)
+    struck = {path.name for path in (tmp_path / "unlucky").iterdir()}
+    assert struck == {*(name.decode() for name in unlucky.KILLS), "hung", "hung, and done by another"}
+    assert lines(run) == lines(local)
+    assert findings(run) == []
+
+
+@here
+@pytest.mark.long
+def test_message_that_kills_its_process_is_the_only_one_lost(tmp_path: Path) -> None:
+    source = corpus.folder(tmp_path / "in", range(300))
+    (source / "0000007.edi").write_bytes(cheap.POISON)
+    local, run = compared(tmp_path, source)
+    figures = on_spark(run, "local[2]", "tests.batch.cheap")
+    assert (figures["ok"], figures["dead"], figures["codes"]) == (299, 1, {"BAT021": 1})
+    assert lines(run) == lines(local)
+    assert lines(run, "dead") == lines(local, "dead")
+
+
+@here
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is missing")
+def test_input_that_may_not_be_read_leaves_the_run_to_be_done_again(tmp_path: Path) -> None:
+    source = corpus.folder(tmp_path / "in", range(30))
+    local, run = compared(tmp_path, source)
+    (source / "0000007.edi").chmod(0)
+    ordinary = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if not os.geteuid() else ()
+    figures = on_spark(run, "local[2]", "tests.batch.cheap", before=ordinary)
+    assert (figures["how"], figures["in"]) == ("unread", 0)
+    assert not (run / "_SUCCESS").exists()
+    (source / "0000007.edi").chmod(0o600)
+    assert on_spark(run, "local[2]", "tests.batch.cheap")["how"] == "complete"
+    assert lines(run) == lines(local)
+    assert findings(run) == []
