@@ -167,7 +167,7 @@ def _compiled(tree: str) -> Any:
 
     text = expression(json.loads(tree))
     assert parse(text) == json.loads(tree), text
-    return fhirpathpy.compile(text, models["r4"])
+    return fhirpathpy.compile(text, models["r4"], {"traceFn": lambda *_: None})
 
 
 def _pointer(steps: tuple[Any, ...]) -> str:
