@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from converter.definitions import Definition, Definitions
 from converter.definitions.unknown import report_no_definition
@@ -18,6 +19,7 @@ from converter.limits import Limits
 
 _USUAL = (b"UNA:+.? 'UNB+", b"UNA:+.? '\nUNB+", b"UNA:+.? '\r\nUNB+", b"UNB+")
 _START = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:UNA[^\r\n]{6}\s*UN[A-Z]|UN[BH]\+)")
+_LIMITS = Limits()
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2,7}\Z")
 
 
@@ -41,7 +43,7 @@ def read(
     rules about the content are not checked here but by `Definition.check`. Raises `InterchangeError` for an encoding
     that does not exist.
     """
-    limits = limits or Limits()
+    limits = limits or _LIMITS
     for message in read_messages(data, log, file=file, limits=limits, encoding=encoding or ""):
         yield _letter(message, definitions, log, limits)
 
@@ -74,6 +76,7 @@ def _refused(letter: Letter, message: Message) -> Letter:
     return letter
 
 
+@lru_cache(maxsize=256)
 def _shown(name: str) -> str:
     """A type or version as it may go into reports: empty if it does not look like one."""
     return name if _NAME.match(name) else ""
