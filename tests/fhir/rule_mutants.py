@@ -33,7 +33,7 @@ import sys
 import tempfile
 import types
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -313,7 +313,7 @@ def _pytest(*plugins: Any) -> int:
     import pytest
 
     os.chdir(ROOT)
-    quiet = ["-q", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not long"]
+    quiet = ["-q", "-s", "-n", "0", "-p", "no:cacheprovider", "-p", "no:randomly", "-m", "not long"]
     return int(pytest.main([*quiet, *TESTS], plugins=list(plugins)))
 
 
@@ -339,10 +339,18 @@ class _First:
         _read_once()
 
 
+@functools.cache
 def every_mutant(module: str = "") -> list[RuleMutant]:
     """Every mutant of all rules, or of one module."""
     paths = [p for p in sorted(RULES.glob("*.py")) if module in ("", p.stem)]
-    return [mutant for path in paths for mutant in mutants_of(path)]
+    found: dict[str, RuleMutant] = {}
+    for mutant in (mutant for path in paths for mutant in mutants_of(path)):
+        number, what = 1, mutant.what
+        while f"{mutant.module}: {what}" in found:
+            number += 1
+            what = f"{mutant.what} ({number})"
+        found[f"{mutant.module}: {what}"] = replace(mutant, what=what)
+    return list(found.values())
 
 
 def chosen(mutants: list[RuleMutant], part: int, seed: int) -> list[RuleMutant]:

@@ -34,8 +34,9 @@ def gln_check_digit(text: str) -> bool:
     digits = text[:13]
     if len(digits) < 13 or not (digits.isdecimal() and digits.isascii()):
         return False
-    a, b, c, d, e, f, g, h, i, j, k, m, check = digits.encode()  # each 48 more than its digit: 1200 in all
-    return (a + c + e + g + i + k + 3 * (b + d + f + h + j + m) + check - 1200) % 10 == 0
+    # Each is 48 more than its digit: 1200 in all, which is a multiple of ten.
+    a, b, c, d, e, f, g, h, i, j, k, m, check = digits.encode()
+    return (a + c + e + g + i + k + 3 * (b + d + f + h + j + m) + check) % 10 == 0
 
 
 @native("CVR-modulus-11/7eb4eb8f", "CVR-modulus-11/39a2922e")
