@@ -225,24 +225,14 @@ class Segment:
 class ObjectSegment(Segment):
     """The bytes between UNO and UNP as a pseudo segment `OBJ`: not counted by UNT, same ordinal as its UNO.
 
-    Read, it is a view of the input (`start`..`end`) and `binary` copies on request; to write one, give its `content`.
+    It is a view of the input (`start`..`end`); `binary` copies on request.
     """
 
-    __slots__ = ("_content", "_span")
+    __slots__ = ("_span",)
 
-    def __init__(self, content: bytes) -> None:
-        super().__init__("OBJ", [])
-        self._content: bytes | None = content
-        self._span = (-1, -1)
-
-    @classmethod
-    def read(cls, uno: Segment, start: int, end: int) -> ObjectSegment:
-        """The object behind this UNO."""
-        segment = cls(b"")
-        segment._content = None
-        segment.ordinal, segment.stretch = uno.ordinal, uno.stretch
-        segment._span = (start, end)
-        return segment
+    def __init__(self, uno: Segment, start: int, end: int) -> None:
+        super().__init__("OBJ", [], uno.ordinal, uno.stretch)
+        self._span = (start, end)
 
     @property
     def start(self) -> int:
@@ -257,8 +247,6 @@ class ObjectSegment(Segment):
     @property
     def binary(self) -> bytes:
         """The object's bytes."""
-        if self._content is not None:
-            return self._content
         return self.origin.data[self.start : self.end] if self.origin is not None else b""
 
     def _spans(self) -> list[list[tuple[int, int]]]:

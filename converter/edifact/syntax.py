@@ -434,7 +434,7 @@ class _Scanner:
         if end < 0:
             self.origin.damage.append(uno.start)
             end = self._find_unp(declared, start)
-        return (ObjectSegment.read(uno, start, end), end) if end >= 0 else (None, start)
+        return (ObjectSegment(uno, start, end), end) if end >= 0 else (None, start)
 
     def _unp_at(self, pos: int) -> bool:
         return self.data.startswith(b"UNP" + self.origin.separators.element.encode(), pos)
