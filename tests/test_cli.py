@@ -258,7 +258,7 @@ def test_mapping_files_that_do_not_load_are_4_in_any_command(name: str, broken_m
 
 
 def test_lint_names_the_place_of_every_fault_and_ends_with_4(broken_mappings: Path) -> None:
-    result = run("lint", broken_mappings)
+    result = run("lint", broken_mappings, "--root", ROOT)
     assert result.exit_code == 4
     faults = [line for line in result.stdout.splitlines() if " error " in line]
     assert len({fault.split(" ")[0] for fault in faults}) == 2

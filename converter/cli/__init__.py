@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from converter.cli import batching, converting, documenting, flowing, looking, rehearsing, routing
+from converter.cli import authoring, batching, converting, documenting, flowing, looking, rehearsing, routing
 from converter.cli.exits import NAME, Program
 from converter.cli.options import examples
 from converter.version import VERSION
@@ -47,6 +47,7 @@ for _command in (
     *routing.COMMANDS,
     *looking.COMMANDS,
     *rehearsing.COMMANDS,
+    *authoring.COMMANDS,
     *documenting.COMMANDS,
 ):
     program.add_command(_command)

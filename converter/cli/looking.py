@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from converter.cli.exits import CLEAN, FINDINGS, MAPPINGS, NAME, describe
 from converter.cli.options import EXISTING, FOLDER, NEW, Settings, ended, engine_for, examples, shared
 from converter.version import VERSION
+
+if TYPE_CHECKING:
+    from converter.issues import IssueLog
+    from converter.mapping.document import Document
 
 
 @click.command(
@@ -55,7 +60,9 @@ def _explain_message(settings: Settings, path: str, output: Path | None, *, forc
     engine = engine_for(settings, reporter)
     run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
     outcomes = run.outcomes([path], lambda item: engine.convert(item.data, to=None, name=item.display), lambda: None)
-    found = [explaining.explanation(item, outcome, engine) for item, outcome in outcomes if outcome.letter or outcome.ledger]
+    found = [
+        explaining.explanation(item, outcome, engine) for item, outcome in outcomes if outcome.letter or outcome.ledger
+    ]
     if output is not None:
         write_file(output, explaining.page(found, show_values=settings.show_values).encode(), force=force)
         reporter.note(f"{output}: {len(found)} messages explained")
@@ -89,11 +96,24 @@ def show(settings: Settings, mapping: str, direction: str) -> int:
     return CLEAN
 
 
-@click.command(epilog=examples("lint", "lint my-mappings --format github", "lint --format sarif > lint.sarif"))
+@click.command(
+    epilog=examples(
+        "lint",
+        "lint my-mappings --format github         annotations on the lines of a pull request",
+        "lint --format sarif > lint.sarif",
+        "lint my-mappings --fix                   style and what is not used, never what a file means",
+    )
+)
 @click.argument("folder", required=False, type=FOLDER)
+@click.option("--fix", is_flag=True, help="Change what can be changed without changing what the files mean.")
+@click.option("--root", metavar="DIR", type=FOLDER, help="Where paths of examples start (default: above FOLDER).")
 @shared
-def lint(settings: Settings, folder: Path | None) -> int:
-    """Load and compile all mapping files of FOLDER (default: the built-in ones). Faults end with exit code 4."""
+def lint(settings: Settings, folder: Path | None, fix: bool, root: Path | None) -> int:
+    """Load, compile and check all mapping files of FOLDER (default: the built-in ones).
+
+    Paths, codes, codecs, references, parts, losses, examples and style are checked against the letter definitions
+    and the profiles, without any message. Errors end with exit code 4.
+    """
     from converter.engine import mappings_folder
     from converter.issues import IssueLog
     from converter.linting import PARTS
@@ -103,11 +123,26 @@ def lint(settings: Settings, folder: Path | None) -> int:
     if not any((folder / part).is_dir() for part in PARTS):
         raise click.UsageError(f"{folder} holds no mapping files (none of the folders {', '.join(PARTS)})")
     reporter, log = settings.reporter(sys.stdout), IssueLog()
-    checked = check(folder, log)
+    checked = check(folder, log, fix=fix, also=_example_check(folder, root))
     reporter.add(log)
     reporter.looked_at(str(folder))
     reporter.note(checked)
     return MAPPINGS if ended(reporter) == FINDINGS else CLEAN
+
+
+def _example_check(folder: Path, root: Path | None) -> Callable[[Document, IssueLog], object]:
+    """The check of a mapping's examples, where examples are: an installed package comes without them."""
+    from converter.rehearsal.examples import examples as found
+
+    top = root or folder.resolve().parent
+
+    def check(document: Document, log: IssueLog) -> None:
+        named = [str(e.get("cases", e.get("in", ""))) for e in document.examples if isinstance(e, dict)]
+        tops = [top / Path(name).parts[0] for name in named if name]
+        if root is not None or not tops or any(path.exists() for path in tops):
+            found(document, top, log)
+
+    return check
 
 
 @click.group()

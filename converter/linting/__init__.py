@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +26,7 @@ from converter.linting.scope import Scope
 from converter.linting.shapes import Shapes
 from converter.mapping import Mappings
 from converter.mapping.document import Document
+from converter.mapping.rules import BAD_FORM
 from converter.routes import FILE as ROUTES
 from converter.routes import Routes
 from converter.rules import load as load_rules
@@ -65,20 +66,27 @@ NO_PACK = declare(
 PARTS = ("letters", "fhir", "codes", "profiles")
 # Guards in shared parts: at fault only where every application of the part agrees.
 _SHARED = (sources.NEVER_HOLDS.code, sources.ALWAYS_HOLDS.code)
-# What one use of a code map says is at fault only if no other use gives the row a meaning.
 _NUMBERS = re.compile(r"\d+")
 
 T = TypeVar("T")
+Stamp = tuple[tuple[str, int, int], ...]
 
 
-def lint(folder: Path, log: IssueLog, *, fix: bool = False) -> str:
+def _nothing(document: Document, log: IssueLog) -> None:
+    """No further check."""
+
+
+def lint(
+    folder: Path, log: IssueLog, *, fix: bool = False, also: Callable[[Document, IssueLog], object] = _nothing
+) -> str:
     """Load, compile and check all files of a folder; every fault goes to `log`. Returns what was checked, in words.
 
     A fault in letter definitions does not hide those in mappings: then mappings are checked without their letters.
-    `fix` makes the changes that alter nothing of what the files mean; what they answer is not told any more.
+    `fix` makes the changes that alter nothing of what the files mean; what they answer is not told any more. `also` is
+    a check of each mapping that is made elsewhere, as that of its examples.
     """
     found = IssueLog()
-    linter = _Linter(folder, found)
+    linter = _Linter(folder, found, also)
     checked = linter.run()
     issues = found.issues
     if fix:
@@ -89,9 +97,26 @@ def lint(folder: Path, log: IssueLog, *, fix: bool = False) -> str:
     return f"{checked}; {len(log.issues) or 'no'} faults"
 
 
+def _stamp(path: Path) -> Stamp:
+    """What tells that no file of a folder, or a file, has changed."""
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return tuple((str(p), (stat := p.stat()).st_mtime_ns, stat.st_size) for p in files)
+
+
+# Who lints again after each change of a mapping (editors, tests) waits only for what has changed.
+@lru_cache(maxsize=2)
+def _definitions(folder: Path, stamp: Stamp) -> Definitions:
+    return Definitions.load(folder)
+
+
+@lru_cache(maxsize=16)
+def _pack(path: Path, stamp: Stamp) -> Pack:
+    return Pack.load(path)
+
+
 class _Linter:
-    def __init__(self, folder: Path, log: IssueLog) -> None:
-        self.folder, self.log = folder, log
+    def __init__(self, folder: Path, log: IssueLog, also: Callable[[Document, IssueLog], object]) -> None:
+        self.folder, self.log, self.also = folder, log, also
         self.packs: list[Pack] = []
         self.shapes: dict[str, Shapes] = {}
         self.policy: Policy | None = None
@@ -100,12 +125,12 @@ class _Linter:
         """Every check; gives what was checked, in words."""
         folder, log = self.folder, self.log
         self._inside()
-        definitions = self._loaded(lambda: Definitions.load(folder / "letters"))
+        definitions = self._loaded(lambda: _definitions(folder / "letters", _stamp(folder / "letters")))
         leaves = definitions.leaves if definitions else lambda type_: None
-        mappings = self._loaded(lambda: Mappings.load(folder, leaves))
+        mappings = self._loaded(lambda: self._mappings(leaves))
         if (folder / FILE).is_file():
             types = definitions.leaves if definitions else None
-            self._loaded(lambda: load_table(folder / FILE, types))
+            self._loaded(lambda: load_table(folder / FILE, types), FILE)
         if (folder / ROUTES).is_file():
             self._loaded(lambda: Routes.load(folder / ROUTES))
         every_leaf = names.leaves_of(definitions) if definitions else None
@@ -118,6 +143,8 @@ class _Linter:
         self.policy = self._loaded(lambda: Policy(folder))
         if mappings is not None:
             self._deep(definitions, mappings)
+            for mapping in mappings.mappings:
+                self.also(mapping.document, log)
         for path in self._files():
             style.check(path, path.relative_to(folder).as_posix(), log)
         counts = [
@@ -134,15 +161,28 @@ class _Linter:
 
     # -- loading
 
-    def _loaded(self, load: Callable[[], T]) -> T | None:
+    def _loaded(self, load: Callable[[], T], file: str = "") -> T | None:
+        """What loads, or None. `file` is where a finding without a place of its own belongs."""
         try:
             return load()
         except MappingError as error:
-            self.log.extend(error.issues)
+            self.log.extend(i.moved(file=file, line=1, column=1) if i.homeless and file else i for i in error.issues)
         except OSError as error:
             at = Location(str(error.filename or self.folder), 1, 1)
             self.log.add(NOT_READ, at, reason=error.strerror or "no reason given")
         return None
+
+    def _mappings(self, leaves: Callable[[str], set[str] | None]) -> Mappings:
+        """The mappings that compile; those with faults that do not hinder it are checked all the same."""
+        mappings, faults = Mappings.read(self.folder, leaves)
+        self.log.extend(faults)
+        for mapping in mappings.mappings:
+            try:
+                mapping.compile()
+            except Exception as error:  # noqa: BLE001 - whatever it stumbles over is a fault of the file, told as one
+                at, problem = Location(mapping.document.file, 1, 1), f"does not compile ({type(error).__name__})"
+                self.log.add(BAD_FORM, at, rule=mapping.name, problem=problem)
+        return mappings
 
     def _files(self) -> Iterator[Path]:
         top = self.folder.resolve()
@@ -161,7 +201,7 @@ class _Linter:
         found = []
         for path in sorted((self.folder / "profiles").glob("*.json*")):
             try:
-                found.append(Pack.load(path))
+                found.append(_pack(path, _stamp(path)))
             except ConverterError:
                 self.log.add(PACK, Location(str(path), 1, 1))
         return found
@@ -188,7 +228,8 @@ class _Linter:
             if issue.code in _SHARED and _at(judged, at) > _at(faults, at):
                 continue
             self.log.issues.append(issue)
-        values.check_rows(scopes, mappings, self.log)
+        whole = len(scopes) == len(list((self.folder / "fhir").glob("*.yaml")))
+        values.check_rows(scopes, mappings, self.log, whole=whole)
         structure.check_all(self.folder, self.log)
 
     def _scope(self, document: Document, definitions: Definitions | None, mappings: Mappings) -> Scope:

@@ -99,7 +99,7 @@ class _Checker:
             elif node.min:
                 self._definite(node, ours, at, name, given)
             if ours:
-                self._slices(node, key, ours, at, name)
+                self._slices(Place(node, key), ours, at, name, given)
                 self._below(node, key, ours, name)
 
     def _missing(self, node: Node, at: Location, name: str) -> None:
@@ -107,16 +107,18 @@ class _Checker:
             self.told.add((name, node.id))
             self.scope.add(NEVER, at, rule=name, element=node.id)
 
-    def _slices(self, node: Node, key: str, ours: list[Writing], at: Location, name: str) -> None:
+    def _slices(self, place: Place, ours: list[Writing], at: Location, name: str, given: list[str]) -> None:
         """Every slice that the profile requires is written."""
-        written = set()
+        written: dict[str, list[Writing]] = {}
         for one in ours:
             try:
-                written.add(self.shapes.select(Place(node, key), one.path[0]).node.id)
+                written.setdefault(self.shapes.select(place, one.path[0]).node.id, []).append(one)
             except Unknown:
                 continue
-        for part in node.slices.values():
-            if part.min and part.id not in written:
+        for part in place.node.slices.values():
+            if part.min and part.id in written:
+                self._definite(part, written[part.id], at, name, given)
+            elif part.min:
                 # An unnamed item may be of any slice.
                 loose = any(w.path[0].slice is None for w in ours)
                 if not loose:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from converter.errors import MappingError
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.linting.scope import Scope
 from converter.linting.shapes import Unknown
@@ -137,7 +138,8 @@ def _references(scope: Scope) -> None:
         target = scope.document.resources.get(written.rule.ref)
         if shapes is None or target is None or written.resource is None or not _conditional(scope, target):
             continue
-        if written.resource is target or written.rule.when or written.resource.anchor == target.anchor:
+        together = not target.when and target.anchor and written.resource.anchor == target.anchor
+        if written.resource is target or written.rule.when or together:
             continue
         start = scope.resource(written.resource.name)
         slices = scope.document.slices
@@ -236,13 +238,28 @@ def _exists(scope: Scope, path: str, at: Location) -> None:
 def check_all(folder: Path, log: IssueLog) -> None:
     """Parts, slices, losses and code maps that nothing uses, overlays that change nothing."""
     files = {f"fhir/{p.relative_to(folder / 'fhir').as_posix()}": p for p in sorted((folder / "fhir").rglob("*.yaml"))}
-    loaded = {name: load(path, name=name) for name, path in files.items()}
-    texts = {name: list(_texts(document)) for name, document in loaded.items()}
+    loaded = {name: document for name, path in files.items() if (document := _read(path, name)) is not None}
+    texts = {name: list(_texts(_without_slices(document))) for name, document in loaded.items()}
+    if len(loaded) < len(files):
+        return  # what a file that cannot be read uses is not known
     parts = {Path(name).stem: document for name, document in loaded.items() if "/parts/" in name}
     _parts(parts, loaded, texts, log)
     _slices(parts, log)
     _losses(folder, texts, log)
     _overlays(loaded, log)
+
+
+def _read(path: Path, name: str) -> Map | None:
+    """A file, or None for one that cannot be read; what is wrong with it is told where it is loaded."""
+    try:
+        return load(path, name=name)
+    except (MappingError, OSError):
+        return None
+
+
+def _without_slices(document: Map) -> Map:
+    """A file without what it defines: a slice that is only defined is not used."""
+    return Map({key: value for key, value in document.items() if key != "slices"})
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -344,7 +361,7 @@ def _slices(parts: Mapping[str, Map], log: IssueLog) -> None:
 
 def _losses(folder: Path, texts: Mapping[str, list[str]], log: IssueLog) -> None:
     every = "\n".join(text for found in texts.values() for text in found)
-    named = set(re.findall(r"[A-Z][A-Z0-9]+-\d+", every)) | ENGINE
+    named = set(re.findall(r"[A-Z][A-Z0-9]*-\d+", every)) | ENGINE
     entries = load(folder / "losses.yaml", name="losses.yaml").get("losses", {})
     for name in entries:
         if str(name) not in named:

@@ -387,14 +387,17 @@ class _Values:
         self.scope.add(CODEC_TYPE, at, rule=written.name, element=found.node.id, codec=codec.name, problem=problem)
 
 
-def check_rows(scopes: list[Scope], mappings: Mappings, log: IssueLog) -> None:
-    """Code maps in the light of all mappings: rows that no letter has, codes that never come back, maps without use."""
+def check_rows(scopes: list[Scope], mappings: Mappings, log: IssueLog, *, whole: bool) -> None:
+    """Code maps in the light of all mappings: rows that no letter has, codes that never come back, maps without use.
+
+    `whole` says that every mapping was read, so that what none of them uses is not used.
+    """
     used = {written.rule.map for scope in scopes for written in scope.every_rule()}
     used |= {a for scope in scopes for written in scope.every_rule() for a in written.rule.arguments}
     lines = " ".join(str(v) for scope in scopes for v in (scope.document.back.get("thread"), *scope.document.fold))
     lines += " ".join(written.rule.line for scope in scopes for written in scope.every_rule())
     for name, codes in mappings.codes.items():
-        if name not in used and f"({name})" not in lines:
+        if whole and name not in used and f"({name})" not in lines:
             log.add(UNUSED_MAP, replace(codes.places[0], column=1, line=1) if codes.places else Location(), map=name)
         for column in codes.columns:
             _rows_of_letters(codes, column, scopes, log)

@@ -23,6 +23,7 @@ from converter.mapping.paths import Node, walk
 from converter.mapping.reading import Reader
 from converter.mapping.running import Context, Raw, claim, origin_value
 from converter.mapping.source import Source
+from converter.mapping.spelling import misspelt
 from converter.mapping.taking import Taking
 from converter.yamlfile import load
 
@@ -134,6 +135,10 @@ class Mapping:
     @cached_property
     def _sections(self) -> dict[str, Any]:
         return backward.compile_back(self.document, self._codes)
+
+    def compile(self) -> None:
+        """Make the code of both directions now; raises for what cannot be compiled."""
+        _ = self._forward, self._backward, self._sections
 
     def to_fhir(self, letter: Letter, context: Context, log: IssueLog) -> tuple[dict[str, Any] | None, Ledger]:
         """The Bundle of a letter (without narratives) and its ledger; None for the Bundle when it is refused.
@@ -255,6 +260,14 @@ def compiled(source: str, name: str, title: str, known: Dict[str, Any]) -> Calla
     return function
 
 
+def _made(document: Document, codes: Dict[str, CodeMap], losses: Dict[str, Loss]) -> Mapping:
+    """The mapping of a document. Raises `MappingError` with what would keep it from compiling."""
+    faults = misspelt(document, codes)
+    if faults:
+        raise MappingError(f"{document.file} does not compile", faults)
+    return Mapping(document, codes, losses)
+
+
 class Mappings:
     """All mappings of a folder, compiled."""
 
@@ -269,6 +282,14 @@ class Mappings:
         `leaves(type)` gives the letter paths of a type in any version, for the checks. Raises `MappingError` with all
         faults.
         """
+        found, faults = cls.read(folder, leaves)
+        if faults:
+            raise MappingError("mapping files do not load", faults)
+        return found
+
+    @classmethod
+    def read(cls, folder: Path, leaves: Callable[[str], set[str] | None]) -> tuple[Mappings, list[Issue]]:
+        """The mappings that compile, and all faults: also those of mappings that compile and are not to be used."""
         names = {str(p): p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml")}
         codes = load_codes(folder / "codes", {Path(p): n for p, n in names.items()})
         losses = load_losses(folder / "losses.yaml", "losses.yaml")
@@ -278,12 +299,10 @@ class Mappings:
                 reader = Reader(folder / "fhir", names, codes, losses)
                 document = reader.read(load(path, name=names[str(path)]), names[str(path)])
                 faults.extend(unaccounted(document, leaves))
-                mappings.append(Mapping(document, codes, losses))
+                mappings.append(_made(document, codes, losses))
             except MappingError as error:
                 faults.extend(error.issues)
-        if faults:
-            raise MappingError("mapping files do not load", faults)
-        return cls(mappings, losses, codes)
+        return cls(mappings, losses, codes), faults
 
     def for_letter(self, type_: str) -> Mapping | None:
         """The mapping of a letter type."""

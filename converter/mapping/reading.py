@@ -27,6 +27,8 @@ PATIENT_IN_ID = declare(
     help="Build ids from the envelope and the letter's own id only.",
 )
 
+MOST_BASES = 8
+
 
 class Reader:
     """Reads one mapping file. Collects every fault, and raises once at the end."""
@@ -65,6 +67,9 @@ class Reader:
         base_file = self.names.get(str(path), str(path))
         if base_file in (file, *self.bases):
             self.complain(BAD_FORM, name, problem="a mapping file cannot extend itself")
+            raise MappingError(f"{file} does not load", self.faults.found)
+        if len(self.bases) >= MOST_BASES:
+            self.complain(BAD_FORM, name, problem=f"a mapping file has at most {MOST_BASES} others under it")
             raise MappingError(f"{file} does not load", self.faults.found)
         self.bases.append(base_file)
         for key in ("mapping", "letter", "version"):

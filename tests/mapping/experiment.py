@@ -1,11 +1,12 @@
 """The seeded edit experiment: 200 realistic mistakes in our mapping files, and what `lint`, `test` and `diff` see.
 
-    python -m tests.mapping.experiment [--only NUMBER] [-o REPORT.md]
+    python -m tests.mapping.experiment [--only NUMBER] [--all] [-o REPORT.md]
 
 What is edited, how often and by which seed stands in `experiment.yaml`, which was fixed before the checks were written.
 An edit is *caught* by `lint` if it gives a finding that the files did not give before, by `test` if a golden file of an
 example differs, by `diff` if it tells a change over the corpus. An edit that none catches is a *miss*, unless every
 message of the corpus gives the same output, ledger and findings, both ways: then it is *without effect*, counted apart.
+What `lint` has caught is not tried on messages, nor with `diff` what `test` has, unless `--all` says so.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 from converter.directory import Directory
 from converter.engine import Engine, Outcome, _Content
 from converter.errors import MappingError
-from converter.issues import IssueLog
+from converter.issues import Issue, IssueLog
 from converter.limits import Limits
 from converter.linting import lint
 from converter.mapping.document import Document
@@ -58,7 +59,8 @@ class Trial:
 class Bench:
     """The mapping files as they are, and a copy in which one edit at a time is tried."""
 
-    def __init__(self, top: Path, corpus: Iterable[Path]) -> None:
+    def __init__(self, top: Path, corpus: Iterable[Path], *, every: bool = False) -> None:
+        self.every = every
         self.mappings = ROOT / "mappings"
         self.copy = top / "mappings"
         shutil.copytree(self.mappings, self.copy)
@@ -96,6 +98,8 @@ class Bench:
             found = self._lint() - self.known
             if found:
                 trial.caught["lint"] = min(found)
+            if found and not self.every:
+                return trial
             engine = self._engine()
             try:
                 engine.load()
@@ -121,6 +125,8 @@ class Bench:
         concerned = [m for m in self.base.mappings.mappings if self._concerns(trial.edit, m.document)]
         after = Remembered(engine, self.before, {m.letter for m in concerned})
         for way, look in (("test", self._test), ("diff", self._diff)):
+            if trial.caught and not self.every:
+                return
             try:
                 told = look(after, [m.name for m in concerned])
             except Exception as error:  # noqa: BLE001 - a command that stops is noticed, whatever it raises
@@ -135,15 +141,32 @@ class Bench:
         return edit.file.startswith(("codes/", "fhir/parts/")) or edit.file in (document.file, *document.bases)
 
     def _test(self, after: Remembered, names: list[str]) -> str:
-        log, engines = IssueLog(), _Engines(self._engine(validate=True))
-        for name in names:
-            testing.run(engines, ROOT, log, only=name)
-        return f"{log.issues[0].code} and {len(log) - 1} more" if len(log) else ""
+        engine = self._engine(validate=True)
+        engine.__dict__["mappings"] = after.mappings
+        log, engines = IssueLog(), _Engines(engine)
+        log.issues = _First()
+        try:
+            for name in names:
+                testing.run(engines, ROOT, log, only=name)
+        except _Seen as seen:
+            return str(seen)
+        return ""
 
     def _diff(self, after: Remembered, names: list[str]) -> str:
         found = comparing.compare(self.before, after, self.corpus)  # type: ignore[arg-type]
         first = next(iter(found.changes.values()), None)
         return f"{first.what} in {len(found.affected)} messages" if first else ""
+
+
+class _Seen(Exception):  # noqa: N818 - named for what happened
+    """One finding is enough."""
+
+
+class _First(list[Issue]):
+    """Findings of a run that ends with the first one."""
+
+    def append(self, issue: Issue) -> None:
+        raise _Seen(issue.code)
 
 
 class _Engines(testing.Engines):
@@ -188,13 +211,13 @@ def _told(outcome: Outcome) -> tuple[Any, ...]:
     return outcome.output, ledger, golden.issue_lines(outcome.issues)
 
 
-def run(number: int = 0, *, told: Any = None) -> list[Trial]:
-    """Try the edits, or the first `number` of them; `told` is called after each."""
+def run(first: int = 0, last: int = 0, *, every: bool = False, told: Any = None) -> list[Trial]:
+    """Try the edits, or those from `first` to `last`; `told` is called after each."""
     corpus = [ROOT / "fixtures/letters", *([SAMPLES] if SAMPLES.is_dir() else [])]
     with tempfile.TemporaryDirectory(prefix="medcom-fhir-") as top:
-        bench = Bench(Path(top), corpus)
+        bench = Bench(Path(top), corpus, every=every)
         trials = []
-        for edit in bench.edits()[: number or None]:
+        for edit in bench.edits()[first : last or None]:
             trials.append(bench.try_out(edit))
             if told:
                 told(trials[-1])
@@ -232,6 +255,8 @@ def main() -> None:
     """The experiment from the command line."""
     parser = argparse.ArgumentParser(description="mistakes in mapping files, and what catches them")
     parser.add_argument("--only", type=int, default=0, help="the first so many edits")
+    parser.add_argument("--after", type=int, default=0, help="not the first so many edits")
+    parser.add_argument("--all", action="store_true", help="run all three on every edit")
     parser.add_argument("-o", "--output", type=Path, help="write the report here too")
     options = parser.parse_args()
     start = time.monotonic()
@@ -244,7 +269,7 @@ def main() -> None:
         )
         sys.stdout.flush()
 
-    text = report(run(options.only, told=told))
+    text = report(run(options.after, options.only, every=options.all, told=told))
     print(text)
     if options.output:
         options.output.write_text(text, encoding="utf-8")
