@@ -12,10 +12,10 @@ from typing import Any
 
 from converter.engine import Engine, Outcome
 from converter.fhir import bundle as fhir
-from converter.issues import Issue, IssueLog, Severity, declare
+from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.letter import Letter
 from converter.mapping import Context, Mapping
-from converter.rehearsal import golden
+from converter.rehearsal import explained, golden
 from converter.rehearsal.examples import examples
 from converter.rehearsal.mutants import Mutant, mutants
 from converter.rehearsal.revisions import changed_lines
@@ -54,6 +54,8 @@ class Score:
 
     mutants: int = 0
     survivors: list[Mutant] = field(default_factory=list)
+    explained: dict[explained.Key, tuple[str, Location]] = field(default_factory=dict)
+    whole: bool = True
 
     @property
     def per_cent(self) -> float:
@@ -67,7 +69,7 @@ def mutate(engines: Engines, root: Path, log: IssueLog, *, jobs: int, since: str
     chosen = [m for m in mutants(mappings) if only in ("", *m.sites)]
     if since:
         chosen = _changed(chosen, changed_lines(since, engines.folder))
-    score = Score(len(chosen))
+    score = Score(len(chosen), explained=explained.reasons(engines.folder), whole=not (since or only))
     if not chosen:
         return score
     bench = _Bench(engines, root, log)
@@ -124,13 +126,12 @@ class _Bench:
         if (outcome.letter is None or outcome.letter.type != mapping.letter) and outcome.bundle is None:
             return
         trial = Trial(engine, outcome.letter, outcome.bundle)
-        self.watch.fired.clear()
-        self.watch.held.clear()
-        self.watch.rows.clear()
+        for seen in (self.watch.fired, self.watch.tried, self.watch.held, self.watch.rows):
+            seen.clear()
         _observed(probed, trial)
         named_in_ledger: set[str] = set()
         trial.wanted = _observed(mapping, trial, named_in_ledger)
-        took_part = self.watch.fired | {key for key, _ in self.watch.held}
+        took_part = self.watch.fired | self.watch.tried | {key for key, _ in self.watch.held}
         trial.lines = {(file, line) for _, file, line in took_part}
         # A default is written where its rule gave no value.
         rules = named(mapping.document)
@@ -196,8 +197,8 @@ def _back(mapping: Mapping, bundle: dict[str, Any], context: Context, log: Issue
 
 
 def report(score: Score, log: IssueLog, folder: str) -> None:
-    """A finding for each survivor, at its line."""
-    for mutant in score.survivors:
+    """A finding for each survivor, at its line; of those that have a reason, with it."""
+    for mutant in explained.report(score.survivors, score.explained, log, folder, all_tried=score.whole):
         message = SURVIVED.message.format(what=mutant.what, name=mutant.name)
         log.issues.append(Issue(SURVIVED, in_folder(mutant.at, folder), message, severity=SURVIVED.severity))
 
@@ -205,4 +206,6 @@ def report(score: Score, log: IssueLog, folder: str) -> None:
 def rows(score: Score) -> Iterator[dict[str, Any]]:
     """The survivors as plain data."""
     for mutant in score.survivors:
-        yield {"what": mutant.what, "name": mutant.name, "file": mutant.at.file, "line": mutant.at.line}
+        because = score.explained.get(explained.key(mutant), ("", None))[0]
+        place = {"file": mutant.at.file, "line": mutant.at.line}
+        yield {"what": mutant.what, "name": mutant.name, **place, "because": because}

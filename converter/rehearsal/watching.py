@@ -36,11 +36,13 @@ class Watch:
     rules: dict[Key, str] = field(default_factory=dict)
     guards: dict[Key, str] = field(default_factory=dict)
     fired: set[Key] = field(default_factory=set)
+    tried: set[Key] = field(default_factory=set)
     held: set[tuple[Key, bool]] = field(default_factory=set)
     rows: set[tuple[str, int]] = field(default_factory=set)
 
     def wrote(self, key: Key, value: object) -> None:
-        """A rule gave a value, or None."""
+        """A rule had something to carry, and gave a value or None."""
+        self.tried.add(key)
         if value is not None:
             self.fired.add(key)
 
@@ -283,7 +285,7 @@ class _Back(_Probes):
         """Put a probe around the guard; whom a Bundle was born from is no part of it."""
         test = node.test
         parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
-        born = [part for part in parts if ast.unparse(part).startswith("b.born")]
+        born = [part for part in parts if isinstance(part, ast.Compare) and ast.unparse(part.left) == "b.born"]
         asked = [part for part in parts if part not in born]
         guards = self.guarded.get(comment[1:], ("", ""))
         if not asked or not any(guards):

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from converter.engine import Engine
-from converter.issues import IssueLog
-from converter.rehearsal.mutants import mutants
-from converter.rehearsal.mutating import mutate
+from converter.errors import MappingError
+from converter.issues import IssueLog, Location
+from converter.rehearsal import explained
+from converter.rehearsal.mutants import Mutant, mutants
+from converter.rehearsal.mutating import mutate, report
 from converter.rehearsal.revisions import changed_lines
 from converter.rehearsal.testing import Engines
 from tests.rehearsal.folders import MAPPING, copied, edit, run
@@ -70,7 +72,7 @@ def test_only_changed_rules_are_tried_and_survivors_have_their_line(folder: Path
     assert shown.exit_code == 1
     line = next(iter(changed_lines("HEAD", folder)[f"fhir/{MAPPING}.yaml"]))
     assert f"fhir/{MAPPING}.yaml:{line}:7 LNT530 warning" in shown.stdout
-    assert "3 mutants, 2 survived: score 33.3 %" in shown.stdout
+    assert "3 mutants, 2 survived (0 with a reason): score 33.3 %" in shown.stdout
 
 
 def test_an_example_that_shows_the_rule_kills_the_mutant(tmp_path: Path) -> None:
@@ -98,12 +100,52 @@ def test_wrong_use(folder: Path) -> None:
     assert "neither a folder nor a revision" in run("mutate", folder, "--since", "--output=x").output
 
 
-@pytest.mark.long
-def test_our_examples_notice_most_faults_in_rules(root: Path) -> None:
-    """Rows of long code lists are counted apart: their letters are many and alike."""
+def test_survivors_with_a_reason_are_told_apart(folder: Path) -> None:
+    edit(folder / f"fhir/{MAPPING}.yaml", "default: Ukendt emne", "default:  Ukendt emne")
+    line = f"{{file: fhir/{MAPPING}.yaml, rule: communication.topic, faults: [%s], because: no letter lacks it}}"
+    (folder / "mutants.yaml").write_text(f"explained:\n  - {line % 'default altered'}\n", encoding="utf-8")
+    shown = run("mutate", folder, "--since", "HEAD", "--jobs", "1", "--fail-under", "90")
+    assert shown.exit_code == 1, "a reason does not raise the score"
+    assert "3 mutants, 2 survived (1 with a reason): score 33.3 %" in shown.stdout
+    assert "LNT531 info no example notices this fault: default altered" in shown.stdout
+    assert "no letter lacks it" in shown.stdout
+    assert [one for one in shown.stdout.splitlines() if "LNT530" in one and "loss altered" in one]
+
+
+def test_reasons_that_nothing_needs_and_files_that_are_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "mutants.yaml"
+    line = "{file: fhir/a.yaml, rule: a.b, faults: [rule dropped, default altered], because: a reason}"
+    file.write_text(f"explained:\n  - {line}\n", encoding="utf-8")
+    mutant = Mutant("rule dropped", "a.b", Location("fhir/a.yaml", 3, 1))
+    other = Mutant("rule dropped", "a.c", Location("fhir/a.yaml", 4, 1))
     log = IssueLog()
-    engines = Engines(root / "mappings", None, validate=False)
-    score = mutate(engines, root, log, jobs=2)
-    rules = [m for m in mutants(engines.of_table(None).mappings) if m.row is None]
-    left = [m for m in score.survivors if m.row is None]
-    assert 100 * (len(rules) - len(left)) / len(rules) >= 70
+    assert explained.report([mutant, other], explained.reasons(tmp_path), log, "here", all_tried=True) == [other]
+    assert [(i.code, i.at.file, i.at.line) for i in log] == [
+        ("LNT531", "here/fhir/a.yaml", 3),
+        ("LNT532", "here/mutants.yaml", 2),
+    ]
+    log = IssueLog()
+    explained.report([mutant], explained.reasons(tmp_path), log, "", all_tried=False)
+    assert [i.code for i in log] == ["LNT531"], "of a part nobody can say what else survives"
+    for wrong in (
+        "explained: [text]",
+        "explained:\n  - {file: a}",
+        f"explained:\n  - {line.replace('[rule dropped, ', '[{a: b}, ')}",
+        "other: []",
+    ):
+        file.write_text(wrong, encoding="utf-8")
+        with pytest.raises(MappingError) as caught:
+            explained.reasons(tmp_path)
+        assert {issue.code for issue in caught.value.issues} == {"LNT533"}, wrong
+    file.unlink()
+    assert explained.reasons(tmp_path) == {}
+
+
+@pytest.mark.long
+def test_our_examples_notice_most_faults(root: Path) -> None:
+    log = IssueLog()
+    score = mutate(Engines(root / "mappings", None, validate=False), root, log, jobs=2)
+    report(score, log, "")
+    assert score.mutants > 1300
+    assert score.per_cent >= 90
+    assert [issue.message for issue in log if issue.code != "LNT531"] == [], "each survivor has its reason, and no more"
