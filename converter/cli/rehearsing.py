@@ -207,7 +207,9 @@ def mutate(settings: Settings, folder: Path | None, root: Path | None, **wanted:
     score = mutating.mutate(engines, where, log, jobs=jobs, since=wanted["since"], only=wanted["mapping"])
     mutating.report(score, log, os.path.relpath(folder))
     reporter.add(log)
-    reporter.note(f"{score.mutants} mutants, {len(score.survivors)} survived: score {score.per_cent:.1f} %")
+    reasons = sum(bool(row["because"]) for row in mutating.rows(score))
+    survived = f"{len(score.survivors)} survived ({reasons} with a reason)"
+    reporter.note(f"{score.mutants} mutants, {survived}: score {score.per_cent:.1f} %")
     code = ended(reporter, tables={"mutants": [score.mutants], "survivors": list(mutating.rows(score))})
     return code or (FINDINGS if score.per_cent < wanted["fail_under"] else code)
 
