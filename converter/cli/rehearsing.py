@@ -79,6 +79,8 @@ def test(settings: Settings, folder: Path | None, rewrite: bool, mapping: str, r
         "diff main HEAD --corpus fixtures/letters               two revisions of the built-in mapping files",
         "diff mappings my-mappings --corpus inbox/ -o diff.md   two folders; Markdown for a pull request",
         "diff HEAD~1 mappings --corpus inbox/ --accept-loss ID  a new loss that is meant",
+        "diff old-roles.yaml new-roles.yaml --corpus inbox/     two versions of one code map",
+        "diff codes/roles.yaml@2026-01-01 codes/roles.yaml@2026-11-01 --corpus inbox/   one code map on two days",
     )
 )
 @click.argument("old")
@@ -92,7 +94,8 @@ def test(settings: Settings, folder: Path | None, rewrite: bool, mapping: str, r
 def diff(settings: Settings, old: str, new: str, **wanted: Any) -> int:
     """Convert a corpus with two versions of the mapping files and tell what changes.
 
-    OLD and NEW are folders, or git revisions of the mapping folder (--mappings, default: the built-in ones).
+    OLD and NEW are folders, git revisions of the mapping folder (--mappings, default: the built-in ones), files with a
+    code map, or a code map of the mapping folder as it was on a day (codes/NAME.yaml@DATE).
     Exit code 1 if a loss is new and not accepted, or a message fails that did not.
     """
     from converter.engine import Engine, mappings_folder

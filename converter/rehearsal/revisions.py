@@ -1,8 +1,10 @@
-"""Mapping files as they were: a folder, or a revision of the git repository that holds the mapping folder."""
+"""Mapping files as they were: a folder, a revision of the git repository that holds it, one code map of another day."""
 
 from __future__ import annotations
 
 import io
+import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -11,6 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from converter.errors import ConverterError
+from converter.yamlfile import load, loads
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z")
 
 
 class RevisionError(ConverterError):
@@ -19,12 +24,43 @@ class RevisionError(ConverterError):
 
 @contextmanager
 def folder_of(name: str, mappings: Path) -> Iterator[Path]:
-    """The mapping files called `name`: a folder that is there, else `mappings` at that git revision, in a copy."""
+    """The mapping files called `name`: a folder that is there, else `mappings` at that git revision, in a copy.
+
+    `FILE.yaml` is `mappings` with this code map, `codes/NAME.yaml@DATE` with that one as it was at the end of a day.
+    """
     if Path(name).is_dir():
         yield Path(name)
         return
     with TemporaryDirectory(prefix="medcom-fhir-") as top:
-        yield _extracted(name, mappings.resolve(), Path(top))
+        codes = _code_map(name, mappings.resolve())
+        if codes is None:
+            yield _extracted(name, mappings.resolve(), Path(top))
+        else:
+            yield _with_codes(codes, name, mappings, Path(top) / "mappings")
+
+
+def _code_map(name: str, mappings: Path) -> bytes | None:
+    """The content of a code map: a file, or one of the mapping folder on a date; None for any other name."""
+    file, at, date = name.rpartition("@")
+    if Path(name).is_file():
+        return Path(name).read_bytes()
+    if not at or not _DATE.match(date):
+        return None
+    commit = _git(mappings, "rev-list", "-1", f"--before={date}T23:59:59Z", "HEAD").decode().strip()
+    if not commit:
+        raise RevisionError(f"there is no revision before the end of {date}")
+    return _git(mappings, "show", f"{commit}:./{file}")
+
+
+def _with_codes(codes: bytes, name: str, mappings: Path, folder: Path) -> Path:
+    """A copy of the mapping files in which the code map of the same name is this one."""
+    wanted = loads(codes, name=name).get("codes")
+    shutil.copytree(mappings, folder)
+    for path in sorted((folder / "codes").glob("*.yaml")):
+        if load(path).get("codes") == wanted:
+            path.write_bytes(codes)
+            return folder
+    raise RevisionError(f"{name} is no code map that {mappings} has")
 
 
 def _extracted(revision: str, mappings: Path, top: Path) -> Path:
