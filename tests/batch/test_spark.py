@@ -6,9 +6,11 @@ import importlib.util
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -166,23 +168,55 @@ def compared(tmp_path: Path, source: Path) -> tuple[Path, Path]:
     return tmp_path / "local", tmp_path / "spark"
 
 
+@contextmanager
+def cluster(folder: Path) -> Iterator[str]:
+    """A cluster of Spark's own kind on this machine: a master and two workers, whose hosts count as two.
+
+    Speculation never begins a task again on the host where it runs, so `local-cluster` would not show it.
+    """
+    folder.mkdir()
+    home = Path(next(iter(importlib.util.find_spec("pyspark").submodule_search_locations)))  # type: ignore[union-attr, arg-type]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    at = f"spark://127.0.0.1:{port}"
+    kind = "org.apache.spark.deploy"
+    commands = [[f"{kind}.master.Master", "--host", "127.0.0.1", "--port", port, "--webui-port", 0]]
+    commands += [
+        [f"{kind}.worker.Worker", "--host", host, "--cores", 1, "--memory", "1g", "--webui-port", 0, at]
+        for host in ("127.0.0.1", "127.0.0.2")
+    ]
+    with ExitStack() as stack:
+        for n, words in enumerate(commands):
+            log = stack.enter_context((folder / f"{n}.log").open("wb"))
+            own = "127.0.0.2" if n == 2 else "127.0.0.1"
+            environment = {**os.environ, "SPARK_LOCAL_IP": own, "SPARK_WORKER_DIR": str(folder)}
+            environment["SPARK_MASTER_OPTS"] = "-Dspark.master.rest.enabled=false"
+            command = [home / "bin" / "spark-class", *map(str, words)]
+            process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
+            stack.callback(process.terminate)
+        yield at
+
+
 @here
 @pytest.mark.long
 def test_lost_executors_and_speculation_change_nothing(tmp_path: Path) -> None:
     local, run = compared(tmp_path, corpus.folder(tmp_path / "in", range(1500)))
     (tmp_path / "unlucky").mkdir()
-    figures = on_spark(
-        run,
-        "local-cluster[2,1,1024]",
-        "tests.batch.unlucky",
-        "spark.executor.memory=512m",
-        "spark.task.maxFailures=12",
-        "spark.speculation=true",
-        "spark.speculation.quantile=0.1",
-        "spark.speculation.multiplier=1.1",
-        UNLUCKY=str(tmp_path / "unlucky"),
-        SPARK_WORKER_DIR=str(tmp_path / "workers"),
-    )
+    with cluster(tmp_path / "cluster") as master:
+        figures = on_spark(
+            run,
+            master,
+            "tests.batch.unlucky",
+            "spark.driver.host=127.0.0.1",
+            "spark.executor.memory=512m",
+            "spark.task.maxFailures=12",
+            "spark.speculation=true",
+            "spark.speculation.quantile=0.1",
+            "spark.speculation.multiplier=1.1",
+            f"spark.executorEnv.PYTHONPATH={HERE}",
+            f"spark.executorEnv.UNLUCKY={tmp_path / 'unlucky'}",
+        )
     assert (figures["how"], figures["in"], figures["ok"]) == ("complete", 1500, 1500)
     struck = {path.name for path in (tmp_path / "unlucky").iterdir()}
     assert struck == {*(name.decode() for name in unlucky.KILLS), "hung", "hung, and done by another"}

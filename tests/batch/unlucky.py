@@ -31,7 +31,7 @@ def _convert(item: Input) -> Iterator[Outcome]:
             time.sleep(60)
     if HANGS in item.data:
         if _first("hung"):
-            time.sleep(90)
+            time.sleep(240)
         else:
             _first("hung, and done by another")
     yield from cheap.factory()(item)
