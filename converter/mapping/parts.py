@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from converter.mapping import paths
 from converter.mapping.rules import BAD_FORM, UNKNOWN_NAME, Faults, plain
 from converter.yamlfile import Map, Seq, Str, load
+
+
+@lru_cache(maxsize=64)
+def _loaded(path: Path, name: str, changed: int, size: int) -> Map:
+    """A part file, which every mapping of a folder uses; never changed once it is loaded."""
+    return load(path, name=name)
 
 
 class Parts:
@@ -26,7 +33,8 @@ class Parts:
         if not re.fullmatch(r"[a-z0-9-]+", name) or not path.is_file():
             self.complain(UNKNOWN_NAME, name, what="the part file", name=str(name))
             return
-        part = load(path, name=self.names.get(str(path), str(path)))
+        stat = path.stat()
+        part = _loaded(path, self.names.get(str(path), str(path)), stat.st_mtime_ns, stat.st_size)
         for key, entry in part.get("slices", {}).items():
             if isinstance(entry, Map):
                 self.slices[str(key)] = self._slice(key, entry)
