@@ -17,6 +17,7 @@ assert _spec.loader
 _tiny = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_tiny)
 tiny, bundle, BASE, OWN = _tiny.tiny, _tiny.bundle, _tiny.BASE, _tiny.OWN
+many, definition = _tiny.many, _tiny.definition
 THING = BASE + "Thing|4"
 
 
@@ -274,3 +275,27 @@ def test_aggregation(modes: tuple[str, ...], found: dict[str, list[str]]) -> Non
         thing["link"] = [{"reference": reference}]
         document = bundle(thing, {"resourceType": "Other", "id": "3"})
         assert judge(facts, document) == [f"{code} /entry/0/resource/link/0" for code in found[place]], place
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "found"),
+    [
+        ("code", "in", []),
+        ("code", "out", ["NCK002 "]),
+        ("Coding", {"system": "urn:a", "code": "in"}, []),
+        ("Coding", {"system": "urn:b", "code": "out"}, ["NCK002 "]),
+        ("Coding", {"system": "urn:a", "code": "out"}, ["PRO029 /entry/0/resource/code"]),
+        ("CodeableConcept", {"coding": [{"system": "urn:b", "code": "out"}]}, ["NCK002 "]),
+        ("CodeableConcept", {"coding": [{"system": "urn:b", "code": "out"}, {"system": "urn:a", "code": "in"}]}, []),
+        ("CodeableConcept", {"coding": [{"system": "urn:a", "code": "out"}]}, ["PRO029 /entry/0/resource/code"]),
+    ],
+)
+def test_codes_of_a_system_that_is_not_here_are_counted(kind: str, value: Any, found: list[str]) -> None:
+    facts = tiny()
+    facts["valuesets"]["urn:set|1"] = {"codes": {"urn:a": {"in": []}}, "unknown": ["urn:b"]}
+    texts = [{"id": f"Coding.{name}", "types": ["string"]} for name in ("system", "code")]
+    for name, below in (("Coding", texts), ("CodeableConcept", [many("CodeableConcept.coding", ["Coding"])])):
+        facts["canonical"][BASE + name] = f"{BASE}{name}|4"
+        facts["profiles"][f"{BASE}{name}|4"] = definition(name, "complex-type", [{"id": name}, *below])
+    facts["profiles"][THING]["elements"].append({"id": "Thing.code", "types": [kind], "binding": "urn:set|1"})
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "code": value})) == found
