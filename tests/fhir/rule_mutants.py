@@ -103,7 +103,10 @@ class RuleMutant:
 def mutants_of(path: Path) -> Iterator[RuleMutant]:
     """Every mutant of one module."""
     tree = ast.parse(path.read_text("utf-8"))
-    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    # What a module calls while it is imported has done its work before a mutant could be put in place.
+    importing = [n for part in tree.body if not isinstance(part, ast.FunctionDef) for n in ast.walk(part)]
+    called = {n.func.id for n in importing if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name not in called]
     inside = {id(n) for f in functions for part in f.body for n in ast.walk(part)}
     for node in [n for n in _walk(tree) if isinstance(n, ast.expr | ast.stmt)]:
         for changed in _variants(node):

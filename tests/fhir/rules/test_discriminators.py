@@ -299,3 +299,10 @@ def test_codes_of_a_system_that_is_not_here_are_counted(kind: str, value: Any, f
         facts["profiles"][f"{BASE}{name}|4"] = definition(name, "complex-type", [{"id": name}, *below])
     facts["profiles"][THING]["elements"].append({"id": "Thing.code", "types": [kind], "binding": "urn:set|1"})
     assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "code": value})) == found
+
+
+@pytest.mark.parametrize(("number", "found"), [(1, ["PRO023 /entry/0/resource"]), (2, []), (3, [])])
+def test_a_list_that_needs_two(number: int, found: list[str]) -> None:
+    facts = tiny()
+    facts["profiles"][THING]["elements"].append(many("Thing.part", ["string"], min=2))
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "part": ["x"] * number})) == found
