@@ -70,7 +70,7 @@ def new() -> None:
 def new_mapping(settings: Settings, type_: str, profile: str, output: Path | None, folder: Path | None) -> int:
     """Write a mapping file to complete: every element of the letter TYPE and every required element of PROFILE.
 
-    PROFILE is the Bundle profile of the message. What is written does not load before its `COMPLETE` marks are answered.
+    PROFILE is the Bundle profile of the message. What is written loads once its `COMPLETE` marks are answered.
     """
     from converter.engine import mappings_folder
     from converter.linting.scaffold import NotThereError, scaffold

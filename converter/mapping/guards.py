@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable
 
@@ -42,7 +43,7 @@ def guard_values(text: str) -> list[tuple[str, list[str]]]:
     """The comparisons of a guard: each path with the values that it is compared with, none for `present`, `absent`."""
     tokens = _tokens(text)
     found: list[tuple[str, list[str]]] = []
-    for at, (path, operator) in enumerate(zip(tokens, tokens[1:], strict=False)):
+    for at, (path, operator) in enumerate(itertools.pairwise(tokens)):
         if operator not in _OPERATORS or path in _WORDS:
             continue
         values = tokens[at + 2 : at + 3] if operator in ("==", "!=") else []
