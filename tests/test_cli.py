@@ -66,7 +66,7 @@ COMMANDS = dict(every_command())
 
 def test_commands_and_options_are_those_of_the_contract() -> None:
     wanted = {"convert", "validate", "flows", "route", "lint", "explain", "show", "doctor", "sor check"}
-    wanted |= {"test", "cover", "diff", "mutate", "docs", "fmt", "new"}
+    wanted |= {"test", "cover", "diff", "mutate", "docs", "fmt", "new mapping"}
     wanted |= {"batch run", "batch resume", "batch retry", "batch verify", "batch status"}
     wanted |= {"profiles list", "profiles pack", "profiles export"}
     assert set(COMMANDS) == wanted

@@ -99,12 +99,13 @@ def undeclared(letter: Letter, ledger: Any, again: Letter) -> list[str]:
     )
 
 
+@pytest.mark.parametrize("examples", [25, pytest.param(300, marks=pytest.mark.long)], ids=["short", "long"])
 @pytest.mark.parametrize("version", ["D9134L", "D9133L", "D9135L"])
-def test_letter_born(version: str) -> None:
+def test_letter_born(version: str, examples: int) -> None:
     definition = ENGINE.definitions.get("DIS91", version)
     assert definition is not None
 
-    @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(letters(definition))
     def law(letter: Letter) -> None:
         bundle, ledger = forward(letter)
@@ -157,21 +158,13 @@ def holds(mapping: Mapping, letter: Letter) -> None:
     assert again.version == letter.version
 
 
+@pytest.mark.parametrize("examples", [15, pytest.param(300, marks=pytest.mark.long)], ids=["short", "long"])
 @pytest.mark.parametrize(("mapping", "version"), OTHERS)
-def test_letter_born_of_any_type(mapping: Mapping, version: str) -> None:
+def test_letter_born_of_any_type(mapping: Mapping, version: str, examples: int) -> None:
     definition = ENGINE.definitions.get(mapping.letter, version)
     assert definition is not None
     law = given(letters(definition))(lambda letter: holds(mapping, letter))
-    settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))(law)()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("mapping", "version"), OTHERS)
-def test_letter_born_of_any_type_at_length(mapping: Mapping, version: str) -> None:
-    definition = ENGINE.definitions.get(mapping.letter, version)
-    assert definition is not None
-    law = given(letters(definition))(lambda letter: holds(mapping, letter))
-    settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))(law)()
+    settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))(law)()
 
 
 def test_a_mapping_that_loses_in_silence_is_caught(shared: Path) -> None:

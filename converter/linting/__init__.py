@@ -145,8 +145,11 @@ class _Linter:
             self._deep(definitions, mappings)
             for mapping in mappings.mappings:
                 self.also(mapping.document, log)
+        broken = {issue.at.file for issue in log if issue.severity == "error"}
         for path in self._files():
-            style.check(path, path.relative_to(folder).as_posix(), log)
+            name = path.relative_to(folder).as_posix()
+            if not any(file.endswith(name) for file in broken):  # what does not load has no style
+                style.check(path, name, log)
         counts = [
             (sum(len(v) for v in definitions.types.values()) if definitions else 0, "letter definitions"),
             (len(mappings.mappings) if mappings else 0, "mappings"),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from converter.definitions import Definitions
 from converter.definitions.check import is_day
+from converter.engine import Engine
 from converter.issues import IssueLog, Location
 from converter.letter import Letter
 from tests.letters_strategy import letters
 
-DEFINITIONS = Definitions.load(Path(__file__).resolve().parents[2] / "mappings" / "letters")
+DEFINITIONS = Engine().definitions
 DEFINITION = DEFINITIONS.get("DIS91", "D9134L")
 assert DEFINITION is not None
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from converter.definitions import Definition, Definitions, Element
+from converter.definitions import Definition, Element
+from converter.engine import Engine
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFINITIONS = Definitions.load(ROOT / "mappings" / "letters")
+DEFINITIONS = Engine().definitions
 _DATE = re.compile(r"/(\d{4})/(\d\d)/(\d\d)/\Z")
 _LINE = re.compile(r"( *)(\w+)(?:\[(\d+)\.\.(\d+|\*)\])?(?:: (.*))?\Z")
 _HHMM = "(([0-1][0-9])|(2[0-3])):[0-5][0-9]"

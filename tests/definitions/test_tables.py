@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from converter.definitions import Definition, Definitions
+from converter.definitions import Definition
+from converter.engine import Engine
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFINITIONS = Definitions.load(ROOT / "mappings" / "letters")
+DEFINITIONS = Engine().definitions
 
 
 def table(definition: Definition) -> str:

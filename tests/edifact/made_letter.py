@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
 from converter import edifact
-from converter.definitions import Definitions
+from converter.engine import Engine
 from converter.issues import IssueLog
 from converter.letter import Letter
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFINITIONS = Definitions.load(ROOT / "mappings" / "letters")
+DEFINITIONS = Engine().definitions
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 LOOKS_ODD = {"EDI021"}  # made values may look like UTF-8 read in another character set

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from converter import oioxml
-from converter.definitions import Definitions
+from converter.engine import Engine
 from converter.issues import IssueLog
 from converter.letter import Letter, Text
 from converter.limits import Limits
 
-ROOT = Path(__file__).resolve().parents[2]
-DEFINITIONS = Definitions.load(ROOT / "mappings" / "letters")
+DEFINITIONS = Engine().definitions
 
 NAMESPACE = "http://rep.oio.dk/sundcom.dk/medcom.dk/xml/schemas/2006/07/01/"
 ENVELOPE = (
