@@ -124,7 +124,8 @@ def test_formats(form: str, letters: Path, bundles: Path, tmp_path: Path) -> Non
     judged = run("validate", letters, bundles, "--format", form, cwd=tmp_path)
     assert judged.stdout
     assert leaks(judged.stdout, judged.stderr) == []
-    converted = run("convert", letters, "--format", form, "--sor", TABLE, "-o", tmp_path / "out", cwd=tmp_path)
+    some = sorted(letters.iterdir())[FORMATS.index(form) :: len(FORMATS)]
+    converted = run("convert", *some, "--format", form, "--sor", TABLE, "-o", tmp_path / "out", cwd=tmp_path)
     assert converted.stderr
     assert leaks(converted.stdout, converted.stderr) == []
 

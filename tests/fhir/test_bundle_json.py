@@ -102,7 +102,7 @@ documents = st.dictionaries(
 
 
 @given(documents, st.sampled_from([":", ": ", " : ", ":\n"]), st.sampled_from([",", ", ", ",\r\n\t"]), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_write_read_keeps_names_texts_and_the_digits_of_numbers(
     document: dict[str, Any], colon: str, comma: str, escape: bool
 ) -> None:
@@ -114,7 +114,7 @@ def test_write_read_keeps_names_texts_and_the_digits_of_numbers(
 
 
 @given(documents, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_a_property_that_stands_twice_is_always_found(document: dict[str, Any], data: st.DataObject) -> None:
     inner = render(document, ":", ",", False)
     key = json.dumps(data.draw(texts), ensure_ascii=data.draw(st.booleans()))
@@ -123,7 +123,7 @@ def test_a_property_that_stands_twice_is_always_found(document: dict[str, Any], 
 
 
 @given(documents, st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_damage_gives_an_issue_or_what_a_strict_reader_gives(document: dict[str, Any], data: st.DataObject) -> None:
     whole = bytearray(render(document, ":", ",", False).encode())
     for _ in range(data.draw(st.integers(1, 3))):

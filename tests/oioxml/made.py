@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from converter import oioxml
 from converter.engine import Engine
 from converter.issues import IssueLog
 from converter.letter import Letter, Text
 from converter.limits import Limits
 
+ROOT = Path(__file__).resolve().parents[2]
 DEFINITIONS = Engine().definitions
 
 NAMESPACE = "http://rep.oio.dk/sundcom.dk/medcom.dk/xml/schemas/2006/07/01/"
