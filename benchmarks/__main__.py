@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import cProfile
+import gc
 import json
 import platform
 import pstats
@@ -16,6 +17,7 @@ from pathlib import Path
 from benchmarks.corpus import corpus
 from benchmarks.rows import Result, Row, failing, measure, ratio
 from benchmarks.startup import startup
+from converter.limits import COLLECTOR
 
 
 def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -83,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmarks. Returns 1 if a gate does not open."""
     # pydifact warns once a segment that it has no directory for MedCom's messages.
     warnings.filterwarnings("ignore", module="pydifact")
+    gc.set_threshold(*COLLECTOR)
     asked = options(arguments)
     rows = chosen(all_rows(asked.messages), asked.only)
     closed = failing(rows)

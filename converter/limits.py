@@ -7,6 +7,11 @@ from dataclasses import dataclass, fields, replace
 _UNITS = {"": 1, "k": 1024, "kb": 1024, "m": 1024**2, "mb": 1024**2, "g": 1024**3, "gb": 1024**3}
 
 
+# What is loaded stays, and a message leaves no cycles: to look for them each 700 new objects is a fifth of a start.
+COLLECTOR = (100_000, 50, 100)
+"""The thresholds of Python's collector of cycles in the program."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of one run: sizes in bytes, depths and numbers as counts.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from converter.issues import IssueLog
+from converter.limits import COLLECTOR
 from tests.provoked import Recorder
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    gc.set_threshold(100_000, 50, 100)  # as in the program: else much of a run is spent on what stays loaded
+    gc.set_threshold(*COLLECTOR)
     recorder = Recorder()
     recorder.install()
     config.pluginmanager.register(recorder, "provoked")

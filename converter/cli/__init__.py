@@ -13,6 +13,7 @@ import click
 from converter.cli import authoring, batching, converting, documenting, flowing, looking, rehearsing, routing
 from converter.cli.exits import NAME, Program
 from converter.cli.options import examples
+from converter.limits import COLLECTOR
 from converter.version import VERSION
 
 
@@ -56,6 +57,5 @@ for _command in (
 
 def main() -> NoReturn:
     """Run the program with the arguments of the process."""
-    # What is loaded stays, and a message leaves no cycles: looking for them each 700 objects is a fifth of a start.
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(*COLLECTOR)
     program.main()
