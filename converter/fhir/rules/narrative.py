@@ -237,6 +237,8 @@ def _refused(name: str, attributes: dict[str, str]) -> str:
     for key, value in attributes.items():
         if key not in ATTRIBUTES and key not in _OWN.get(name, ()):
             return "an attribute"
+        if key == "xmlns" and value != XHTML:
+            return "an element"  # of another language
         if key in ("href", "src") and value.strip().lower().startswith(("javascript:", "vbscript:")):
             return "a script"
     return ""
