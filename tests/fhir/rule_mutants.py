@@ -160,7 +160,9 @@ def _variants(node: ast.AST) -> Iterator[ast.AST]:
     elif isinstance(node, ast.If | ast.IfExp):
         yield _replaced(node, test=ast.UnaryOp(ast.Not(), node.test))
     elif isinstance(node, ast.Return) and node.value is not None:
-        yield ast.Return(ast.Constant(None))
+        # None where nothing is said already would be the same to most who ask.
+        said = not isinstance(node.value, ast.Constant) or bool(node.value.value)
+        yield ast.Return(ast.Constant(None if said else True))
     elif isinstance(node, ast.Continue | ast.Break):
         yield ast.Break() if isinstance(node, ast.Continue) else ast.Continue()
     elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
