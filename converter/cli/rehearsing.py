@@ -127,7 +127,8 @@ def diff(settings: Settings, old: str, new: str, **wanted: Any) -> int:
         comparing.report(found, newer, frozenset(wanted["accept_loss"]), log, shown)
     if wanted["output"]:
         write_file(wanted["output"], comparing.markdown(found, old, new).encode(), force=wanted["force"])
-    reporter.note(comparing.text(found))
+    for line in comparing.text(found).splitlines():
+        reporter.note(line)
     reporter.add(log)
     tables = {"changes": [change.row() for change in found.changes.values()]}
     return ended(reporter, tables={"messages": [found.messages], **tables})
