@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from converter.cli import authoring, batching, converting, documenting, flowing, looking, rehearsing, routing
+from converter.cli import assessing, authoring, batching, converting, documenting, flowing, looking, rehearsing, routing
 from converter.cli.exits import NAME, Program
 from converter.cli.options import examples
 from converter.limits import COLLECTOR
@@ -45,6 +45,7 @@ def _show_version(context: click.Context, wanted: bool) -> None:
 for _command in (
     *converting.COMMANDS,
     *batching.COMMANDS,
+    *assessing.COMMANDS,
     *flowing.COMMANDS,
     *routing.COMMANDS,
     *looking.COMMANDS,
