@@ -13,13 +13,10 @@ from converter.engine import Engine
 from converter.mapping import Mapping
 from converter.mapping.codes import CodeMap, Loss
 from converter.mapping.document import Derived, Each, Fold, Refs, Resource, Rule
+from converter.naming import Names
 from converter.rehearsal.rules import uses_codes
-from converter.yamlfile import Map, load
 
-FIELDS = "fields.yaml"
-TYPES = "names.yaml"
 _LOSS = re.compile(r"\b[A-Z][A-Z0-9]{2}-\d\d\b")
-_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 BOTH, FORTH, BACK = "↔", "→", "←"
 
 
@@ -74,35 +71,6 @@ class Lines:
     what: str
     becomes: str
     loss: str
-
-
-class Names:
-    """What letter types and their elements are called in Danish and English."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._types, self._fields = (self._load(engine, name) for name in (TYPES, FIELDS))
-
-    @staticmethod
-    def _load(engine: Engine, name: str) -> Map | dict[str, Any]:
-        path = engine.folder / name
-        return load(path) if path.is_file() else {}
-
-    def of_type(self, type_: str) -> tuple[str, str]:
-        """The Danish and the English name of a letter type; empty where there is none."""
-        known = self._types.get(type_, {})
-        return str(known.get("da", "")), str(known.get("en", ""))
-
-    def of_path(self, path: str) -> tuple[str, str]:
-        """The names of a field: of each element on its path, and of none that says the same as the one above."""
-        danish: list[str] = []
-        english: list[str] = []
-        for element in path.split("."):
-            known = self._fields.get(element, {})
-            plain = _WORD.sub(" ", element).replace("_", " ").lower()
-            for words, word in ((danish, known.get("da", plain)), (english, known.get("en", plain))):
-                if not words or words[-1] != word:
-                    words.append(str(word))
-        return " · ".join(danish), " · ".join(english)
 
 
 class Facts:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from converter.docs.example import side_by_side
-from converter.docs.facts import Facts, Names
+from converter.docs.facts import Facts
 from converter.explain import digest, templates
+from converter.naming import Names
 from converter.rehearsal.testing import Engines
 
 INDEX = "index.html"
@@ -17,7 +18,7 @@ INDEX = "index.html"
 def pages(engines: Engines, root: Path) -> Iterator[tuple[str, str]]:
     """Name and content of every page. Examples of mapping files count from `root`."""
     engine = engines.of_table(engines.table)
-    environment, names = templates(), Names(engine)
+    environment, names = templates(), Names(engine.folder)
     every = [Facts(engine, names, _newest(engine.definitions, type_)) for type_ in sorted(engine.definitions.types)]
     for facts in every:
         # Of a mapped letter the version that is written, of others the newest.

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from converter.cli import program
-from converter.docs.facts import Facts, Names
+from converter.docs.facts import Facts
 from converter.docs.writing import INDEX, pages
 from converter.engine import Engine
+from converter.naming import Names
 from converter.rehearsal.rules import named
 from converter.rehearsal.testing import Engines
 from converter.yamlfile import load
@@ -104,7 +105,7 @@ def test_a_page_says_what_the_mapping_says(read: dict[str, Page], engine: Engine
                 assert not loss or f"loss-{loss}" in page.ids, (name, loss)
         for declared in mapping.document.declared:
             assert f"field-{declared.leaf}" in page.ids or declared.leaf not in _leaves(engine, mapping.letter)
-        facts = Facts(engine, Names(engine), engine.definitions.get(mapping.letter, mapping.document.version))  # type: ignore[arg-type]
+        facts = Facts(engine, Names(engine.folder), engine.definitions.get(mapping.letter, mapping.document.version))  # type: ignore[arg-type]
         assert {codes.name for codes in facts.codes} >= {"letter-status"} or mapping.letter.endswith("91")
         for loss in facts.losses:
             assert loss.reason in page.words
@@ -129,8 +130,8 @@ def test_fields_of_mapped_letters_have_danish_and_english_names(engine: Engine) 
         for element in row.leaf.split(".")
     }
     assert wanted <= known
-    assert Names(engine).of_path("Patient.CivilRegistrationNumber") == ("Patient · CPR-nummer", "patient · CPR number")
-    assert Names(engine).of_path("Nothing.KnownHere") == ("nothing · known here", "nothing · known here")
+    assert Names(engine.folder).of_path("Patient.CivilRegistrationNumber") == ("Patient · CPR-nummer", "patient · CPR number")
+    assert Names(engine.folder).of_path("Nothing.KnownHere") == ("nothing · known here", "nothing · known here")
 
 
 def test_values_of_the_example_light_what_they_became(written: dict[str, str]) -> None:
