@@ -130,7 +130,10 @@ def test_fields_of_mapped_letters_have_danish_and_english_names(engine: Engine) 
         for element in row.leaf.split(".")
     }
     assert wanted <= known
-    assert Names(engine.folder).of_path("Patient.CivilRegistrationNumber") == ("Patient · CPR-nummer", "patient · CPR number")
+    assert Names(engine.folder).of_path("Patient.CivilRegistrationNumber") == (
+        "Patient · CPR-nummer",
+        "patient · CPR number",
+    )
     assert Names(engine.folder).of_path("Nothing.KnownHere") == ("nothing · known here", "nothing · known here")
 
 
