@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import floor, generator
+from benchmarks import floor, generator, peers
 
 Figures = dict[str, Any]
 _MORE = 1.6  # what two workers are to do in the time of one
@@ -134,11 +134,17 @@ def stages(folder: Path, sizes: Sequence[int]) -> list[Figures]:
     ]
 
 
+def others(_folder: Path, _sizes: Sequence[int]) -> list[Figures]:
+    """Converters of other formats."""
+    return peers.measured()
+
+
 PARTS: dict[str, Callable[[Path, Sequence[int]], Any]] = {
     "stages": stages,
     "workers": workers,
     "growth": growth,
     "limit": limit,
+    "peers": others,
 }
 
 
@@ -154,7 +160,13 @@ def markdown(found: Figures) -> str:
         f"({where['at']}). µs a message are processor time.",
         "",
     ]
-    for name, page in (("workers", _workers), ("growth", _growth), ("limit", _limit), ("stages", _stages)):
+    for name, page in (
+        ("workers", _workers),
+        ("growth", _growth),
+        ("limit", _limit),
+        ("stages", _stages),
+        ("peers", _peers),
+    ):
         if name in found:
             lines += [*page(found[name]), ""]
     return "\n".join(lines)
@@ -237,6 +249,14 @@ def _stages(found: Sequence[Figures]) -> list[str]:
     header = ("stage", "row", "µs/message", "spread", "times faster", "than")
     closed = [f"- no figure, since its gate is closed: {f['row']}: {f['closed']}" for f in found if "closed" in f]
     return ["## Stages", "", *_table(header, rows), *closed]
+
+
+def _peers(found: Sequence[Figures]) -> list[str]:
+    rows = [(f["peer"], f["job"], f.get("messages", ""), f.get("us") or f"not run: {f['skipped']}") for f in found]
+    note = (
+        "Converters of other formats, each on messages of its own: another job, beside ours for the order of magnitude."
+    )
+    return ["## Converters of other formats", "", note, "", *_table(("peer", "job", "messages", "µs/message"), rows)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
