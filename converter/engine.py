@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import edifact, oioxml
+from converter.answers import accounted, answered, answers
 from converter.definitions import Definitions
 from converter.errors import ConversionError, MappingError
 from converter.fhir import bundle as fhir
@@ -19,7 +20,9 @@ from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, Value, pattern
 from converter.limits import Limits
-from converter.mapping import Context, Mappings
+from converter.mapping import Context, Mappings, is_letter_born
+from converter.mapping import Mapping as Converting
+from converter.originals import facts
 from converter.routes import FILE as ROUTES
 from converter.routes import Routes
 from converter.rules import DEFAULT_LEVEL, Rules
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from converter.fhir.library import Library
     from converter.fhir.narrative import Narratives
     from converter.fhir.profiles import Profile
+    from converter.mapping.document import Answers
+    from converter.originals import Original, Store
 
 FHIR, OIOXML, EDIFACT = "fhir", "oioxml", "edifact"
 TARGETS = (FHIR, OIOXML, EDIFACT)
@@ -91,7 +96,8 @@ class Outcome:
     """What became of one message. Plain data.
 
     `message` is an id without patient data: MessageHeader.id where there is one. `output` is None when nothing could
-    be built. `kept` is for the sidecar; `ids` are the ids of both sides, for a state store.
+    be built. `kept` is for the sidecar; `ids` are the ids of both sides, for a state store; `fault` is the loss that
+    makes the Bundle knowingly incomplete.
     """
 
     name: str
@@ -108,12 +114,13 @@ class Outcome:
     kept: dict[str, Value] = field(default_factory=dict)
     message: str = ""
     pair: tuple[Letter, Mapping[str, Any]] | None = None
+    fault: str = ""
     recognised: bool = True
 
     @property
     def ids(self) -> dict[str, str]:
         """The ids of both sides, for a state store. Nothing of a patient."""
-        return {} if self.pair is None else _ids(*self.pair)
+        return {} if self.pair is None else facts(*self.pair, self.fault)
 
     @property
     def target_leaves(self) -> int:
@@ -190,7 +197,8 @@ class Engine:
     `directory` the organisation table; `accept` ids of losses that must not refuse a message; `kept` values of a
     sidecar by message id, `sidecar` whether values are kept for one; `ecpr_level` how closely replacement CPR numbers
     are looked at (0 to 5); `encoding` what UNOC bytes are read as; `document`
-    whether Bundles are made into FHIR documents.
+    whether Bundles are made into FHIR documents; `store` what is known of messages that were converted before, which
+    receipts are joined to, and `strict_receipts` whether one that answers none of them is an error.
     """
 
     def __init__(
@@ -210,6 +218,8 @@ class Engine:
         ecpr_level: int = DEFAULT_LEVEL,
         codes: Path | None = None,
         document: bool = False,
+        store: Store | None = None,
+        strict_receipts: bool = False,
     ) -> None:
         self.folder = mappings or mappings_folder()
         self.directory, self.attempt, self.accept = directory, attempt, accept
@@ -219,6 +229,7 @@ class Engine:
         self.ecpr_level = ecpr_level
         self._codes = codes
         self.document = document
+        self.store, self.strict_receipts = store, strict_receipts
 
     @cached_property
     def _content(self) -> _Content:
@@ -290,14 +301,20 @@ class Engine:
         """
         if to not in (None, *TARGETS):
             raise ConversionError(f"unknown target {to}")
-        for outcome, log in self._read(data, name):
-            if outcome.letter is not None and not outcome.letter.refused:
-                self._letter_to(outcome, to or FHIR, log)
-            elif outcome.bundle is not None and not self.document:
-                self._bundle_to(outcome, to or OIOXML, log)
-            if self.document and outcome.bundle is not None:
-                self._as_document(outcome, outcome.bundle, log)
-            yield self._done(outcome, log)
+        for read, found in self._read(data, name):
+            for outcome, log in self._converted(read, to, found):
+                if self.document and outcome.bundle is not None:
+                    self._as_document(outcome, outcome.bundle, log)
+                yield self._done(outcome, log)
+
+    def _converted(self, outcome: Outcome, to: str | None, log: IssueLog) -> Iterator[tuple[Outcome, IssueLog]]:
+        """What becomes of a message: one outcome, several where it answers or is several messages."""
+        if outcome.letter is not None and not outcome.letter.refused:
+            yield from self._letter_to(outcome, outcome.letter, to or FHIR, log)
+        elif outcome.bundle is not None and not self.document:
+            yield from self._bundle_to(outcome, outcome.bundle, to or OIOXML, log)
+        else:
+            yield outcome, log
 
     def validate(self, data: bytes, *, name: str = "", profile: str | None = None) -> Iterator[Outcome]:
         """Judge every message in some bytes: letters by their definition, Bundles by their profile (or `profile`)."""
@@ -395,12 +412,16 @@ class Engine:
             file=name,
         )
 
-    def _letter_to(self, outcome: Outcome, to: str, log: IssueLog) -> None:
-        letter = outcome.letter
-        assert letter is not None
+    def _letter_to(
+        self, outcome: Outcome, letter: Letter, to: str, log: IssueLog
+    ) -> Iterator[tuple[Outcome, IssueLog]]:
         outcome.target, outcome.suffix = to, _SUFFIX[to]
         if self.checking:
             self._check_letter(letter, log)
+        mapping = self.mappings.for_letter(letter.type) if to == FHIR else None
+        if mapping is not None and mapping.document.answers is not None:
+            yield from self._answer_to_fhir(outcome, letter, mapping.document.answers, log)
+            return
         if to == FHIR:
             self._letter_to_fhir(outcome, letter, log)
         elif to == outcome.syntax and self.letter_version in (None, letter.version):
@@ -411,13 +432,37 @@ class Engine:
             entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
             outcome.ledger = Ledger(len(entries), entries)
             outcome.ledger.check(leaves_of(letter), log)
+        yield outcome, log
 
-    def _letter_to_fhir(self, outcome: Outcome, letter: Letter, log: IssueLog) -> None:
+    def _answer_to_fhir(
+        self, outcome: Outcome, letter: Letter, spec: Answers, log: IssueLog
+    ) -> Iterator[tuple[Outcome, IssueLog]]:
+        """The FHIR answers that a receipt makes: one for each letter that it answers, once its group is complete."""
+        count = 0
+        for one in answers(letter, spec, self.store, log, file=outcome.name, strict=self.strict_receipts):
+            made = replace(outcome, letter=one.read, issues=[], message=f"{outcome.message}{f'.{count}' * bool(count)}")
+            count += 1
+            if one.letter is None:
+                made.ledger = accounted(one.read, one.read, Ledger(), spec)
+                made.ledger.check(leaves_of(one.read), one.log)
+            else:
+                self._letter_to_fhir(made, one.letter, one.log, one.original)
+            if one.letter is not None and one.letter is not one.read and made.ledger is not None:
+                made.ledger = accounted(one.read, one.letter, made.ledger, spec)
+                made.ledger.check(leaves_of(one.read), one.log)
+            yield made, one.log
+        if not count:
+            yield outcome, log
+
+    def _letter_to_fhir(
+        self, outcome: Outcome, letter: Letter, log: IssueLog, original: Original | None = None
+    ) -> None:
         mapping = self.mappings.for_letter(letter.type)
         if mapping is None:
             log.add(NO_MAPPING, Location(outcome.name, 1, 1), direction="to FHIR", what=letter.type)
             return
         context = self._context(outcome.name, "")
+        context.original = original
         bundle, ledger = mapping.to_fhir(letter, context, log)
         ledger.check(leaves_of(letter), log)
         outcome.ledger, outcome.kept = ledger, context.keeping
@@ -426,28 +471,45 @@ class Engine:
         self.narratives.add(bundle)
         outcome.bundle, outcome.message = bundle, _header(bundle).get("id", outcome.message)
         outcome.output = fhir.write_json(bundle)
-        outcome.pair = letter, bundle
+        if mapping.document.answers is None:  # receipts are not receipted
+            outcome.pair = letter, bundle
+            outcome.fault = next((loss for loss in mapping.document.incomplete if loss in ledger.losses()), "")
         if self.checking:
             found = IssueLog()
             self._check_bundle(bundle, found, outcome.name, mapping.bundle)
             log.extend(_located(found, letter, ledger, outcome.name))
 
-    def _bundle_to(self, outcome: Outcome, to: str, log: IssueLog) -> None:
-        bundle = outcome.bundle
-        assert bundle is not None
+    def _bundle_to(
+        self, outcome: Outcome, bundle: dict[str, Any], to: str, log: IssueLog
+    ) -> Iterator[tuple[Outcome, IssueLog]]:
         outcome.target, outcome.suffix = to, _SUFFIX[to]
         if to == FHIR:
             log.add(SAME_SYNTAX, Location(outcome.name, 1, 1), what=to)
+            yield outcome, log
             return
         if self.checking:
             self._check_bundle(bundle, log, outcome.name, None)
-        letter = self._letter_of(outcome, bundle, log, self.accept)
-        if letter is None:
-            return
-        if self.checking:
-            self._check_letter(letter, log)
-        outcome.pair = letter, bundle
-        outcome.output = self._written(letter, outcome.target, log)
+        mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
+        originals = self._originals(mapping, outcome.name, bundle, log) if mapping is not None else [None]
+        for number in range(len(originals)):
+            one, own = (replace(outcome), IssueLog()) if number else (outcome, log)
+            letter = self._letter_of(one, bundle, own, self.accept, *originals[number:], *originals[:number])
+            if letter is not None:
+                if self.checking:
+                    self._check_letter(letter, own)
+                if mapping is not None and mapping.document.answers is None:
+                    one.pair = letter, bundle
+                one.output = self._written(letter, to, own)
+            yield one, own
+
+    def _originals(
+        self, mapping: Converting, name: str, bundle: dict[str, Any], log: IssueLog
+    ) -> Sequence[Original | None]:
+        """The letters that a FHIR answer answers, each of which gets a receipt; [None] where none is known."""
+        spec = mapping.document.answers
+        if spec is None or is_letter_born(mapping.document, bundle):
+            return [None]
+        return answered(spec, _header(bundle), self.store, log, file=name, strict=self.strict_receipts)
 
     def _as_document(self, outcome: Outcome, message: dict[str, Any], log: IssueLog) -> None:
         """Put the FHIR document of a message in its place; the ledger then says where its values went."""
@@ -470,16 +532,25 @@ class Engine:
             self._check_bundle(made.bundle, log, outcome.name, plan.profile)
 
     def _letter_of(
-        self, outcome: Outcome, bundle: dict[str, Any], log: IssueLog, accept: frozenset[str]
+        self,
+        outcome: Outcome,
+        bundle: dict[str, Any],
+        log: IssueLog,
+        accept: frozenset[str],
+        *answered: Original | None,
     ) -> Letter | None:
-        """The letter of a Bundle by the way back of its mapping, with its ledger; None if there is none."""
+        """The letter of a Bundle by the way back of its mapping, with its ledger; None if there is none.
+
+        `answered` are the letters that a receipt answers; the one that is made answers the first of them.
+        """
         mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
         if mapping is None:
             what = "the profile of this Bundle"
             log.add(NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what=what)
             return None
         context = self._context(outcome.name, outcome.message)
-        context.accept = accept
+        context.accept, context.letters = accept, len(answered)
+        context.original = answered[0] if answered else None
         leaves = fhir.leaves(bundle)
         letter, ledger = mapping.from_fhir(bundle, context, log, lambda: iter(leaves))
         ledger.check([pointer for pointer, _, _ in leaves], log)
@@ -528,27 +599,6 @@ def _profiles(bundle: Mapping[str, Any]) -> list[str]:
     meta = bundle.get("meta")
     profiles = meta.get("profile") if isinstance(meta, dict) else None
     return [p for p in profiles if isinstance(p, str)] if isinstance(profiles, list) else []
-
-
-def _ids(letter: Letter, bundle: Mapping[str, Any]) -> dict[str, str]:
-    provenances = [
-        str(e["resource"].get("id", ""))
-        for e in bundle.get("entry", ())
-        if isinstance(e, dict)
-        and isinstance(e.get("resource"), dict)
-        and e["resource"].get("resourceType") == "Provenance"
-    ]
-    found = {
-        "envelope_id": letter.text("Envelope.Identifier"),
-        "letter_id": letter.text("Letter.Identifier"),
-        "version_code": letter.text("Letter.VersionCode"),
-        "sender": letter.text("Sender.EANIdentifier"),
-        "receiver": letter.text("Receiver.EANIdentifier"),
-        "bundle_id": bundle.get("id"),
-        "message_header_id": _header(bundle).get("id"),
-        "provenance_id": provenances[-1] if provenances else "",
-    }
-    return {key: str(value) for key, value in found.items() if value}
 
 
 def _located(found: IssueLog, letter: Letter, ledger: Ledger, name: str) -> Iterator[Issue]:

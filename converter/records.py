@@ -1,14 +1,18 @@
 """What a run leaves beside its outputs: the ledger file, the sidecar of kept values, the state store.
 
-Only the sidecar holds values of messages; ledger and state hold places, rules, ids and parties.
+Only the sidecar holds values of messages; ledger and state hold places, rules, ids and parties, and the state store the
+receipts that wait for others.
 """
 
 from __future__ import annotations
 
+import calendar
 import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import astuple
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,6 +21,7 @@ from converter.errors import SinkError
 from converter.issues import Location
 from converter.ledger import Entry, Ledger
 from converter.letter import Value
+from converter.originals import COLUMNS, Original, Received
 from converter.sinks import AtomicFile, OutputRefusedError, write_file, written
 
 if TYPE_CHECKING:
@@ -154,33 +159,33 @@ def _value(stored: object) -> Value:
 
 # The state store
 
-COLUMNS = (
-    "type",
-    "version",
-    "envelope_id",
-    "letter_id",
-    "version_code",
-    "sender",
-    "receiver",
-    "bundle_id",
-    "message_header_id",
-    "provenance_id",
-    "group_id",
-)
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 _APPLICATION = 0x4D434648
+_COLUMNS = ", ".join(f"{name} TEXT NOT NULL DEFAULT ''" for name in COLUMNS)
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM message"
+# What is not known this time (the group, on the way back) stays as an earlier run left it.
+_KEPT = ", ".join(f"{n} = CASE WHEN excluded.{n} = '' THEN {n} ELSE excluded.{n} END" for n in COLUMNS)
+_TABLES = (
+    "CREATE TABLE message (number INTEGER PRIMARY KEY, message TEXT NOT NULL, "
+    f"{_COLUMNS}, UNIQUE (message, letter_id))",
+    "CREATE INDEX message_by_letter ON message (letter_id, sender)",
+    "CREATE INDEX message_by_envelope ON message (envelope_id, sender)",
+    "CREATE TABLE receipt (message TEXT NOT NULL, letter_id TEXT NOT NULL, id TEXT NOT NULL, type TEXT NOT NULL, "
+    "version TEXT NOT NULL, held TEXT NOT NULL, PRIMARY KEY (message, letter_id)) WITHOUT ROWID",
+)
 
 
 class State:
     """`--state FILE`: an SQLite table of messages by their id: the ids of both sides, version code, parties, the latest
-    Provenance, the group of letter and attachment. Nothing of a patient: only `COLUMNS` are stored.
+    Provenance, the group of letter and attachment. Nothing of a patient: only `COLUMNS` are stored, and the receipts of
+    these messages, until the others of one FHIR message have come (`Store`). Mode 0600.
 
-    A message that comes again updates its row. Raises `OutputRefusedError` for a file that is something else and
-    `SinkError` when the database cannot be written.
+    A message that comes again updates its row and is answered anew. `now` is the time of the conversions. Raises
+    `OutputRefusedError` for a file that is something else and `SinkError` when the database cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, now: datetime | None = None) -> None:
+        self._path, self._now = path, (now or datetime.now(UTC)).astimezone(UTC)
         try:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         except OSError as error:
@@ -197,35 +202,98 @@ class State:
         application = self._database.execute("PRAGMA application_id").fetchone()[0]
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
         tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if not tables:
-            columns = ", ".join(f"{name} TEXT NOT NULL DEFAULT ''" for name in COLUMNS)
-            self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
-            self._database.execute(f"PRAGMA user_version = {_STATE_VERSION}")
-            self._database.execute(f"CREATE TABLE message (message TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
-            self._database.commit()
-        elif (application, version) != (_APPLICATION, _STATE_VERSION):
+        if tables and (application != _APPLICATION or version not in (1, _STATE_VERSION)):
             raise sqlite3.DatabaseError
+        self._database.execute("PRAGMA secure_delete = ON")
+        if version == _STATE_VERSION:
+            return
+        if tables:
+            self._database.execute("ALTER TABLE message RENAME TO first")
+        self._database.execute(f"PRAGMA application_id = {_APPLICATION}")
+        for statement in _TABLES:
+            self._database.execute(statement)
+        if tables:  # a file of the first shape, which had one letter a message
+            known = [row[1] for row in self._database.execute("PRAGMA table_info(first)")]
+            names = ", ".join(known)
+            self._database.execute(
+                f"INSERT INTO message ({names}, converted) SELECT {names}, ? FROM first", (self._time,)
+            )
+            self._database.execute("DROP TABLE first")
+        self._database.execute(f"PRAGMA user_version = {_STATE_VERSION}")
+        self._database.commit()
+
+    @property
+    def _time(self) -> str:
+        return self._now.isoformat(timespec="seconds")
 
     def add(self, outcome: Outcome) -> None:
         """Store what is known of a message. Keys of `Outcome.ids` that are no column are left out."""
         ids = outcome.ids
         if not ids:
             return
-        facts = {"type": outcome.type, "version": outcome.version, **ids}
+        facts = {"type": outcome.type, "version": outcome.version, **ids, "converted": self._time}
         row = [str(facts.get(name) or "") for name in COLUMNS]
         marks = ", ".join("?" * (len(COLUMNS) + 1))
-        # What is not known this time (the group, on the way back) stays as an earlier run left it.
-        kept = ", ".join(f"{n} = CASE WHEN excluded.{n} = '' THEN {n} ELSE excluded.{n} END" for n in COLUMNS)
         self._run(
             f"INSERT INTO message (message, {', '.join(COLUMNS)}) VALUES ({marks}) "
-            f"ON CONFLICT (message) DO UPDATE SET {kept}",
+            f"ON CONFLICT (message, letter_id) DO UPDATE SET {_KEPT}",
             outcome.message,
             *row,
         )
+        self._run(
+            "DELETE FROM receipt WHERE message = ? AND letter_id = ?",
+            str(facts.get("message_header_id") or ""),
+            str(facts.get("letter_id") or ""),
+        )
 
-    def _run(self, statement: str, *values: str) -> None:
+    # -- what receipts ask (Store)
+
+    def forget(self, months: int) -> None:
+        """Forget messages, and receipts of them, that were converted more than so many months ago."""
+        years, month = divmod(self._now.year * 12 + self._now.month - 1 - months, 12)
+        days = calendar.monthrange(years, month + 1)[1]
+        before = self._now.replace(year=years, month=month + 1, day=min(self._now.day, days))
+        self._run("DELETE FROM message WHERE converted < ?", before.isoformat(timespec="seconds"))
+        self._run("DELETE FROM receipt WHERE message NOT IN (SELECT message_header_id FROM message)")
+
+    def letters(self, header: str) -> list[Original]:
+        """The letters of a FHIR message, in the order in which they were stored."""
+        return self._found("message_header_id = ?", header)
+
+    def named(self, letter: str, sender: str) -> list[Original]:
+        """The letters with an id, of a sender."""
+        return self._found("letter_id = ? AND sender = ?", letter, sender)
+
+    def in_envelope(self, envelope: str, sender: str) -> list[Original]:
+        """The letters of an interchange of a sender."""
+        return self._found("envelope_id = ? AND sender = ?", envelope, sender)
+
+    def _found(self, condition: str, *values: str) -> list[Original]:
+        return [Original(*row) for row in self._run(f"{_SELECT} WHERE {condition} ORDER BY number", *values)]
+
+    def receive(self, original: Original, receipt: Received) -> Received | None:
+        """Note a receipt of a letter in the place of an earlier one, which is returned."""
+        before = self.received(original)
+        self._run(
+            "INSERT OR REPLACE INTO receipt (message, letter_id, id, type, version, held) VALUES (?, ?, ?, ?, ?, ?)",
+            original.message_header_id,
+            original.letter_id,
+            *astuple(receipt),
+        )
+        return before
+
+    def received(self, original: Original) -> Received | None:
+        """The receipt of a letter that was noted last."""
+        rows = self._run(
+            "SELECT id, type, version, held FROM receipt WHERE message = ? AND letter_id = ?",
+            original.message_header_id,
+            original.letter_id,
+        )
+        return Received(*rows[0]) if rows else None
+
+    def _run(self, statement: str, *values: str) -> list[Any]:
         try:
-            self._database.execute(statement, values)
+            return self._database.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise SinkError(f"cannot write {self._path}: {error}") from error
 

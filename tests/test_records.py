@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from converter.errors import SinkError
 from converter.issues import Location
 from converter.ledger import Disposition, Entry, Ledger
 from converter.letter import Value
-from converter.records import COLUMNS, LedgerFile, Sidecar, State
+from converter.originals import COLUMNS, Received
+from converter.records import LedgerFile, Sidecar, State
 from converter.sinks import OutputRefusedError
 
 CANARY = "Canary Testesen"
@@ -150,18 +152,25 @@ IDS = {
 }
 
 
-def rows(path: Path) -> list[tuple[str, ...]]:
+NOW = datetime(2026, 9, 30, 12, tzinfo=UTC)
+AS_STORED = {"message": "m1", "type": "DIS91", "version": "D9134L", **IDS, "converted": "2026-09-30T12:00:00+00:00"}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    """The rows of the store, without columns that hold nothing."""
     with sqlite3.connect(path) as database:
-        return database.execute("SELECT * FROM message ORDER BY message").fetchall()
+        database.row_factory = sqlite3.Row
+        found = [dict(row) for row in database.execute("SELECT * FROM message ORDER BY number")]
+    return [{name: value for name, value in row.items() if value and name != "number"} for row in found]
 
 
 def test_the_state_holds_a_row_a_message_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    with State(path) as state:
+    with State(path, NOW) as state:
         state.add(Result(ids={**IDS, "patient_name": CANARY}))  # type: ignore[arg-type]
         state.add(Result(message="refused"))  # type: ignore[arg-type]
         state.finish()
-    assert rows(path) == [("m1", "DIS91", "D9134L", *IDS.values())]
+    assert rows(path) == [AS_STORED]
     assert CANARY.encode() not in path.read_bytes()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert not [c for c in COLUMNS if "patient" in c or "text" in c]
@@ -169,11 +178,57 @@ def test_the_state_holds_a_row_a_message_and_nothing_else(tmp_path: Path) -> Non
 
 def test_a_message_that_comes_again_updates_its_row_and_keeps_what_is_not_known_now(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    for ids in (IDS, {"provenance_id": "p2"}):
-        with State(path) as state:
+    for ids in (IDS, {"letter_id": "B1", "provenance_id": "p2"}):
+        with State(path, NOW) as state:
             state.add(Result(ids=ids))  # type: ignore[arg-type]
             state.finish()
-    assert rows(path) == [("m1", "DIS91", "D9134L", *(IDS | {"provenance_id": "p2"}).values())]
+    assert rows(path) == [AS_STORED | {"provenance_id": "p2"}]
+
+
+def test_a_state_of_the_first_shape_is_read_on(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with sqlite3.connect(path) as database:
+        database.execute("PRAGMA application_id = 0x4D434648")
+        database.execute("PRAGMA user_version = 1")
+        columns = ", ".join(f"{name} TEXT NOT NULL DEFAULT ''" for name in ("type", "version", *IDS))
+        database.execute(f"CREATE TABLE message (message TEXT PRIMARY KEY, {columns}) WITHOUT ROWID")
+        marks = ", ".join("?" * (3 + len(IDS)))
+        database.execute(f"INSERT INTO message VALUES ({marks})", ("m1", "DIS91", "D9134L", *IDS.values()))
+    database.close()
+    with State(path, NOW) as state:
+        assert [one.letter_id for one in state.letters("h")] == ["B1"]
+        state.finish()
+    assert rows(path) == [AS_STORED]
+
+
+def test_a_state_forgets_what_is_too_old_and_its_receipts(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with State(path, NOW) as state:
+        state.add(Result(ids=IDS))  # type: ignore[arg-type]
+        (original,) = state.named("B1", "5790000120314")
+        assert state.in_envelope("K1", "5790000120314") == [original]
+        assert state.receive(original, Received("r1", "t", "v", CANARY)) is None
+        assert state.receive(original, Received("r2", "t", "v", CANARY)) == Received("r1", "t", "v", CANARY)
+        state.finish()
+    with State(path, datetime(2026, 12, 30, 12, tzinfo=UTC)) as state:
+        state.forget(3)
+        assert state.received(original) is not None
+    with State(path, datetime(2026, 12, 30, 12, 0, 1, tzinfo=UTC)) as state:
+        state.forget(3)
+        assert state.named("B1", "5790000120314") == []
+        assert state.received(original) is None
+        state.finish()
+    assert CANARY.encode() not in path.read_bytes()
+
+
+def test_a_message_that_comes_again_is_receipted_anew(tmp_path: Path) -> None:
+    with State(tmp_path / "state.db", NOW) as state:
+        state.add(Result(message="h", ids=IDS))  # type: ignore[arg-type]
+        (original,) = state.letters("h")
+        state.receive(original, Received("r1", "t", "v", "{}"))
+        state.add(Result(message="h", ids=IDS | {"envelope_id": "K2"}))  # type: ignore[arg-type]
+        (again,) = state.letters("h")
+        assert (again.envelope_id, state.received(again)) == ("K2", None)
 
 
 def test_a_state_that_breaks_off_keeps_what_it_had(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ _ecpr_level = click.option(
     help="How closely replacement CPR numbers are looked at: 0 form, 1 date, 2 issuer, 3 initials, 4 sex, 5 collision.",
 )
 
+ON = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 FOLDER_OUT = click.Path(file_okay=False, path_type=Path)
 
 
@@ -42,6 +43,7 @@ def _sent(of_what: str) -> Callable[[Any], Any]:
         "convert inbox/ archive.zip -o out                 a folder: a file a message, and summary.json",
         "convert inbox/ -o all.ndjson --ledger l.jsonl     what became of every piece",
         "convert letter.edi --envelope -o envelope.xml     the Bundle in a VANSEnvelope",
+        "convert letter.edi receipt.edi --state ids.db    receipts find the messages that they answer",
         "convert letter.edi -o a.json --sidecar kept.json; convert a.json --sidecar kept.json -o back.xml",
     )
 )
@@ -52,7 +54,11 @@ def _sent(of_what: str) -> Callable[[Any], Any]:
 @click.option("--no-validate", is_flag=True, help="Do not judge the result by its definition or profile.")
 @click.option("--ledger", metavar="FILE", type=NEW, help="JSON lines: what became of every value, without values.")
 @click.option("--sidecar", metavar="FILE", type=NEW, help="Values without a place in the target; read on the way back.")
-@click.option("--state", metavar="FILE", type=NEW, help="SQLite store of message ids, for receipts.")
+@click.option("--state", metavar="FILE", type=NEW, help="SQLite store of message ids: receipts find what they answer.")
+@click.option(
+    "--strict-receipts", is_flag=True, help="A receipt of a message that the store does not hold is an error."
+)
+@click.option("--on", metavar="TIME", type=ON, help="When the messages are converted, for the store (default now).")
 @click.option("--to-document", is_flag=True, help="Make FHIR documents of discharge letters (EU Discharge Report).")
 @click.option("--attempt", metavar="N", type=click.IntRange(1), default=1, help="Number of this sending (default 1).")
 @click.option("--accept-loss", metavar="ID", multiple=True, help="Convert in spite of this blocking loss; repeatable.")
@@ -85,6 +91,7 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         refuse_inside(path, inputs)
     sink = sink_for(output, inputs, force=force)
     sidecar = Sidecar(wanted["sidecar"]) if wanted["sidecar"] else None
+    state = State(wanted["state"], wanted["on"]) if wanted["state"] else None
     engine = engine_for(
         settings,
         reporter,
@@ -98,12 +105,14 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         sidecar=sidecar is not None,
         ecpr_level=wanted["ecpr_level"],
         document=wanted["to_document"],
+        store=state,
+        strict_receipts=wanted["strict_receipts"],
     )
     check_names(engine, wanted["accept_loss"], wanted["letter_version"])
     records = runs.Records(
         ledger=LedgerFile(wanted["ledger"], force=force) if wanted["ledger"] else None,
         sidecar=sidecar,
-        state=State(wanted["state"]) if wanted["state"] else None,
+        state=state,
     )
     run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
     judge = _judge(engine, to, envelope=wanted["envelope"], sent=wanted["sent"])

@@ -7,13 +7,14 @@ from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
+from converter import originals
 from converter.directory import Organisation
 from converter.issues import Location, Severity, declare
 from converter.linting.scope import Scope, Written
 from converter.linting.worlds import CHOOSY, Worlds, fires
 from converter.mapping import guards
 from converter.mapping.coverage import UNKNOWN_LEAF
-from converter.mapping.document import Each, Rule
+from converter.mapping.document import Answers, Each, Rule
 from converter.yamlfile import Map, place
 
 NO_TABLE = declare(
@@ -22,7 +23,8 @@ NO_TABLE = declare(
     Severity.ERROR,
     "there is no {path!r}: {problem}",
     why="The rule would never find a value.",
-    help="Name a table of `tables:` and a column of the organisation table: `$sender_row.sor`.",
+    help="Name a table of `tables:` and a column of the organisation table: `$sender_row.sor`; or, with `answers:`, "
+    "what the state store knows of the message that is answered: `$original.letter_id`.",
 )
 NOT_REPEATED = declare(
     "LNT102",
@@ -170,7 +172,10 @@ class _Sources:
         table, _, column = path[1:].partition(".")
         if path in ("$index", "$type", "$attempt") or table in ("own_text",):
             return
-        if table not in self.document.tables:
+        if table == "original" and self.document.answers is not None:
+            if column not in originals.COLUMNS:
+                self.scope.add(NO_TABLE, at, rule=name, path=path, problem=f"no column {column!r}")
+        elif table not in self.document.tables:
             self.scope.add(NO_TABLE, at, rule=name, path=path, problem=f"no table {table!r}")
         elif column not in COLUMNS:
             self.scope.add(NO_TABLE, at, rule=name, path=path, problem=f"no column {column!r}")
@@ -204,8 +209,12 @@ class _Sources:
         top = Location(doc.file, 1, 1)
         for path in (*doc.key, *doc.bundle_key, *doc.origin):
             yield str(path), place(path) if place(path).file else top
-        for gln, on in doc.tables.values():
-            yield from ((gln, top), (on, top))
+        for gln, on, when in doc.tables.values():
+            yield from ((path, top) for path in (gln, on, *(guards.guard_paths(when) if when else ())))
+        if doc.answers is not None:
+            yield from ((path, top) for path in _of_answers(doc.answers))
+        for declared in doc.declared:
+            yield from ((path, declared.at) for path in (guards.guard_paths(declared.when) if declared.when else ()))
         for _, leaf, _ in doc.origin_lossy:
             yield leaf, top
         for rule in doc.back_rules:
@@ -276,6 +285,14 @@ def _whole(written: Written) -> str:
     """The guard of a rule with that of its resource."""
     when = written.resource.when if written.resource else ""
     return fires(written.rule) + (f" and ({when})" if when else "")
+
+
+def _of_answers(answers: Answers) -> Iterator[str]:
+    """The letter paths of the section `answers`."""
+    yield from (answers.letter, answers.envelope, answers.sender, answers.version)
+    yield from (*answers.receipt, *answers.sent, *answers.kind)
+    for pair in answers.refusals:
+        yield from pair
 
 
 def _targets(rule: Any) -> list[str]:

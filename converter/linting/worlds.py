@@ -17,6 +17,7 @@ from converter.mapping.document import Rule
 
 LIMIT = 4096
 OTHER = "\0other"
+ANOTHER = "\0another"
 World = dict[str, str | None]
 Test = Callable[[Mapping[str, Any]], bool]
 # Codecs that carry only some values: what the others carry cannot be told from the guards.
@@ -55,6 +56,8 @@ class Worlds:
             for path, values in guards.guard_values(text):
                 named.setdefault(path, {}).update(dict.fromkeys(values))
         domains: dict[str, list[str | None]] = {path: self._domain(path, values) for path, values in named.items()}
+        if any(" same " in text for text in texts):  # two elements can have different values that no guard names
+            domains = {path: [*([ANOTHER] if OTHER in found else []), *found] for path, found in domains.items()}
         size = 1
         for domain in domains.values():
             size *= len(domain)

@@ -13,7 +13,7 @@ from converter.errors import MappingError
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, pattern
-from converter.mapping import backward, forward
+from converter.mapping import backward, forward, guards
 from converter.mapping.choice import rank
 from converter.mapping.codes import CodeMap, Loss, load_codes, load_losses
 from converter.mapping.coverage import unaccounted
@@ -27,7 +27,7 @@ from converter.mapping.spelling import misspelt
 from converter.mapping.taking import Taking
 from converter.yamlfile import load
 
-__all__ = ["Compiler", "Context", "Mapping", "Mappings", "compiled"]
+__all__ = ["Compiler", "Context", "Mapping", "Mappings", "compiled", "is_letter_born"]
 
 REFUSED_BY_LOSS = declare(
     "MAP001",
@@ -94,10 +94,16 @@ class Mapping:
             for kind in (LOSS, REFUSED_BY_LOSS)
             for loss in losses.values()
         }
-        self._declared = {d.leaf: (d.keep, d.loss) for d in reversed(document.declared)}
+        self._declared = {d.leaf: (d.keep, d.loss) for d in reversed(document.declared) if not d.when}
+        self._guarded: dict[str, list[tuple[Callable[..., bool], bool, str]]] = {}
+        for d in document.declared:
+            if d.when:
+                self._guarded.setdefault(d.leaf, []).append((_holds(d.when), d.keep, d.loss))
         # Entries of leaves that are ignored whatever they hold: those of most leaves that no rule carries.
         declared = self._declared.items()
-        self._ignored: dict[str, Raw] = {k: (k, "ignored", "", "", loss) for k, (keep, loss) in declared if not keep}
+        self._ignored: dict[str, Raw] = {
+            k: (k, "ignored", "", "", loss) for k, (keep, loss) in declared if not keep and k not in self._guarded
+        }
         self._mere = {"", *(loss.id for loss in losses.values() if loss.severity == "info")}
         self._key = [path for path in document.key if not path.startswith("$")]
 
@@ -168,7 +174,9 @@ class Mapping:
         """A leaf that no rule carried: kept, ignored as declared, or lost."""
         if not letter.values[leaf]:
             return (leaf, "ignored", "", "", "C91-18")
-        declared = self._declared.get(pattern(leaf))
+        path, text = pattern(leaf), letter.text
+        held = next(((keep, loss) for holds, keep, loss in self._guarded.get(path, ()) if holds(text)), None)
+        declared = held or self._declared.get(path)
         if declared is None:
             return (leaf, "lost", "", "", "C91-22")
         keep, loss = declared
@@ -240,6 +248,13 @@ class Mapping:
         return self.document.needed
 
 
+def _holds(guard: str) -> Callable[..., bool]:
+    """A guard over a letter as a function of what gets the text of a leaf."""
+    code = guards.compile_guard(guard, lambda path: f"text({path!r})")
+    function: Callable[..., bool] = eval(f"lambda text: bool({code})", {"__builtins__": {"bool": bool}})  # noqa: S307 - our own guard, checked when it was read
+    return function
+
+
 def _place(locate: Callable[[str], tuple[Location, ...]], leaf: str, file: str) -> Callable[[], Location]:
     """The first place of a leaf, found when somebody asks."""
 
@@ -258,6 +273,12 @@ def compiled(source: str, name: str, title: str, known: Dict[str, Any]) -> Calla
     exec(compile(source, file, "exec"), scope)  # noqa: S102 - printed by us from a checked plan
     function: Callable[..., Any] = scope[name]
     return function
+
+
+def is_letter_born(document: Document, bundle: Dict[str, Any]) -> bool:
+    """Whether a Bundle says that it was made from a letter by this mapping."""
+    identifier = bundle.get("identifier")
+    return isinstance(identifier, dict) and identifier.get("system") == document.origin_system
 
 
 def _made(document: Document, codes: Dict[str, CodeMap], losses: Dict[str, Loss]) -> Mapping:

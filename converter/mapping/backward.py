@@ -92,6 +92,8 @@ class _Writer:
     def _found(self, resource: Resource) -> str:
         if resource.found == "$first":
             return "b.entry(0)"
+        if not resource.found:
+            return "None"
         if resource.found_by:
             return f"b.last({self._all_found(resource)})"
         start, path = self._leading(resource)
@@ -348,7 +350,9 @@ def _folded(fold: Fold, document: Document, codes: Mapping[str, CodeMap]) -> Cal
     def run(b: Taking) -> None:
         if not condition(b):
             return
-        if not fold.each:
+        if fold.within:
+            b.end(fold.rule, template, fold.within)
+        elif not fold.each:
             b.fold(fold.rule, template, None)
         nodes = b.selections.get(start[1:], []) if start.startswith("$") else b.nodes(b.resources.get(start), path)
         for node in nodes:
@@ -395,7 +399,8 @@ def _condition(text: Any, document: Document) -> Callable[[Taking], bool]:
     def holds(b: Taking) -> bool:
         def v(number: int) -> str | None:
             start, path = located[number]
-            return b.text(b.resources.get(start), path)
+            node = b.selected(start[1:]) if start.startswith("$") else b.resources.get(start)
+            return b.text(node, path)
 
         return bool(eval(code, {"v": v, "__builtins__": {}}))  # noqa: S307 - our own guard, compiled above
 

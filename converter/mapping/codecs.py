@@ -24,6 +24,7 @@ from typing import Any
 from converter.identifiers import ecpr_kind
 from converter.letter import Text, plain
 from converter.mapping import local_time
+from converter.mapping.ids import short
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,18 @@ class LocalTime:
     def back(value: Any, born: str = "fhir") -> tuple[tuple[str, str] | None, bool]:
         own = local_time.as_written(str(value)) if born == "letter" else None
         return (own, False) if own else local_time.from_instant(str(value))
+
+
+@codec("local_seconds", "lens", lossy="both", sources=2, born=True)
+class LocalSeconds:
+    """As `local_time`, of letters whose time of day has seconds."""
+
+    there = staticmethod(LocalTime.there)
+
+    @staticmethod
+    def back(value: Any, born: str = "fhir") -> tuple[tuple[str, str] | None, bool]:
+        own = local_time.as_written(str(value), seconds=True) if born == "letter" else None
+        return (own, False) if own else local_time.from_instant(str(value), seconds=True)
 
 
 @codec("prefix", "iso")
@@ -427,6 +440,61 @@ class LetterId:
     def back(value: Any) -> tuple[str, bool]:
         before, mark, after = str(value).partition("#")
         return (after if mark else before), bool(before or not mark)
+
+
+_NOT_ID = re.compile(r"[^A-Za-z0-9.-]")
+
+
+@codec("fhir_id", "oneway", lossy="there")
+class FhirId:
+    """An id of a letter as one of FHIR: other characters than letters, digits, hyphens and dots become hyphens."""
+
+    @staticmethod
+    def there(value: str, start: str = "") -> tuple[str, bool]:
+        made = _NOT_ID.sub("-", value)[:64]
+        return start + made, made != value
+
+
+@codec("letter_sized", "lens", lossy="back")
+class LetterSized:
+    """An id of FHIR as one of a letter: as it is where it fits, else the base36 id that is made of it."""
+
+    @staticmethod
+    def there(value: str, size: str) -> str:
+        return value
+
+    @staticmethod
+    def back(value: Any, size: str) -> tuple[str, bool]:
+        text = str(value)
+        return (text, False) if len(text) <= int(size) else (short("letter", text)[: int(size)], True)
+
+
+_MARK = re.compile(r"\[([A-Za-z_]+)\](?: (.*))?\Z", re.S)
+
+
+@codec("marked", "lens", lossy="both", sources=2)
+class Marked:
+    """A code in square brackets, and a text after it as plain lines: `[syntaksfejl] The letter …`; one may be absent.
+
+    The first argument is a code map with the codes that are known; a second one begins the text.
+    """
+
+    @staticmethod
+    def there(
+        code: str | None, text: Text | None, known: Mapping[str, Any], start: str = ""
+    ) -> tuple[str | None, bool]:
+        words, lost = PlainText.there(text) if text else (None, False)
+        mark = f"[{code}]" if code else ""
+        made = start + " ".join(part for part in (mark, words) if part)
+        return made or None, lost or Marked.back(made, known, start)[0] != (code, text)
+
+    @staticmethod
+    def back(value: Any, known: Mapping[str, Any], start: str = "") -> tuple[tuple[str | None, Text | None], bool]:
+        text = str(value).removeprefix(start)
+        match = _MARK.match(text)
+        code = match[1] if match is not None and match[1] in known else None
+        words = text if match is None or code is None else match[2]
+        return (code, PlainText.back(words)[0] if words else None), False
 
 
 _HEX32 = re.compile(r"[0-9a-fA-F]{32}\Z")

@@ -43,7 +43,7 @@ def unaccounted(document: Document, leaves: Callable[[str], set[str] | None]) ->
     if known is None:
         return []
     log = IssueLog()
-    used = set(document.origin)
+    used = {pattern(path) for path in document.origin}
     for rule in (*document.rules(), *document.back_rules):
         for path in _letter_paths(rule):
             if path in known:
@@ -68,7 +68,7 @@ def unaccounted(document: Document, leaves: Callable[[str], set[str] | None]) ->
 def _letter_paths(rule: Rule) -> Iterator[str]:
     for path in (*rule.sources, *rule.claims, *rule.letter_columns.values()):
         if not path.startswith("$"):
-            yield path.replace("[*]", "")
+            yield pattern(path.replace("[*]", ""))
 
 
 def _not_there(document: Document, rule: Rule, path: str, log: IssueLog) -> None:

@@ -86,12 +86,16 @@ class Derived:
 
 @dataclass(slots=True)
 class Fold:
-    """FHIR content without a field of its own, as lines of text: `rule` says which, `each` and `type` of what."""
+    """FHIR content without a field of its own, as lines of text: `rule` says which, `each` and `type` of what.
+
+    With `within`, the line stands whole at the end of the text, which is shortened before it to so many characters.
+    """
 
     at: Location
     rule: Rule
     each: str = ""
     type: str = ""
+    within: int = 0
 
 
 @dataclass(slots=True)
@@ -132,12 +136,40 @@ class Resource:
 
 @dataclass(slots=True)
 class Declared:
-    """A leaf that is ignored or kept, with the id of the loss."""
+    """A leaf that is ignored or kept, with the id of the loss; with `when`, in letters for which that guard holds."""
 
     leaf: str
     loss: str
     keep: bool
     at: Location
+    when: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How a message names the one that it answers, as letter paths, and how several receipts become one.
+
+    `each` is a group of which every repetition answers a message of its own. `letter`, `envelope`, `sender` and
+    `version` are those of the letter that is answered; `header` is the path in the MessageHeader that holds the id of
+    the FHIR message. `receipt` tells a receipt from another one; `sent` and `kind` are leaves with its time and type;
+    `negative` the letter types that refuse; `refusals` pairs of leaves with code and text; `months` for how long the
+    store keeps it; `waits` and `merges` are losses.
+    """
+
+    each: str
+    letter: str
+    envelope: str
+    sender: str
+    version: str
+    header: paths.Path
+    receipt: tuple[str, ...]
+    sent: tuple[str, ...]
+    kind: tuple[str, ...]
+    negative: tuple[str, ...]
+    refusals: tuple[tuple[str, str], ...]
+    months: int
+    waits: str
+    merges: str
 
 
 @dataclass(slots=True)
@@ -155,7 +187,7 @@ class Document:
     origin_system: str
     origin: list[str]
     origin_lossy: list[tuple[str, str, str]]
-    tables: dict[str, tuple[str, str]]
+    tables: dict[str, tuple[str, str, str]]
     bundle_rules: list[Rule]
     resources: dict[str, Resource]
     declared: list[Declared]
@@ -168,6 +200,8 @@ class Document:
     needed: list[str]
     bases: list[str]
     chosen: list[Choice]
+    answers: Answers | None = None
+    incomplete: tuple[str, ...] = ()
     lines: dict[int, Location] = field(default_factory=dict)
 
     def rules(self) -> Iterator[Rule]:

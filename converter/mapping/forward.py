@@ -45,8 +45,11 @@ class _Writer:
         if self.derived:
             put("; ".join(f"d_{d.name} = []" for d in self.derived))
         put(f"m = Minter(({', '.join(self._key(p) for p in doc.key)},)); made = m.made")
-        for name, (gln, on) in doc.tables.items():
-            put(f"t_{name} = ctx.row({gln!r}, g({gln!r}), g({on!r}))")
+        if doc.answers is not None:
+            put("t_original = ctx.original")
+        for name, (gln, on, when) in doc.tables.items():
+            condition = f" if {self.out.guard(when)} else None" if when else ""
+            put(f"t_{name} = ctx.row({gln!r}, g({gln!r}), g({on!r})){condition}")
         for resource in doc.resources.values():
             self._id(resource)
         self._bundle()
@@ -262,7 +265,7 @@ class _Writer:
         elif rule.id:
             put(f"{var} = {self._made(rule)}")
         elif rule.ref:
-            put(f"{var} = {self._made(rule)} if {self._id_of(rule.ref)[1]} else None")
+            put(f"if {self._id_of(rule.ref)[1]}: {var} = {self._made(rule)}{claims}")
         elif rule.map:
             self._map(slot, rule, done)
         elif rule.keep:
@@ -294,6 +297,8 @@ class _Writer:
 
     def _carry(self, slot: Slot, rule: Rule) -> None:
         put, var, codec = self.put, slot.var, rule.codec
+        if not rule.sources:
+            return  # nothing in the letter says it: a reason stands in its place (`absent`)
         values = [f"{var}_{n}" for n in range(len(rule.sources))]
         found = [self.out.value_of(s) if s.startswith("$") else self.out.values(s) for s in rule.sources]
         if codec.unchanged and len(values) == 1:

@@ -1,7 +1,8 @@
 """Guards: `when: Sender.IdentifierCode == sorkode and not (Patient.X present)`.
 
-`==`, `!=`, `in (a, b)`, `present`, `absent`, `and`, `or`, `not`, parentheses. A value that is absent equals nothing, so
-`==` and `!=` are both false of it. A guard is turned into a Python expression by its user, who says what a path means.
+`==`, `!=`, `in (a, b)`, `present`, `absent`, `same OTHER.PATH`, `and`, `or`, `not`, parentheses. A value that is absent
+equals nothing, so `==`, `!=` and `same` are all false of it. A guard is turned into a
+Python expression by its user, who says what a path means.
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ def guard_values(text: str) -> list[tuple[str, list[str]]]:
         if operator == "in" and ")" in tokens[at:]:
             values = tokens[at + 3 : tokens.index(")", at)]
         found.append((path, [value.removeprefix('"') for value in values if value != ","]))
+        if operator == "same":
+            found.extend((other, []) for other in tokens[at + 2 : at + 3])
     return found
 
 
@@ -57,15 +60,16 @@ def qualified(text: str, name: Callable[[str], str]) -> str:
     """The guard with every path replaced by what `name` makes of it."""
     tokens = _tokens(text)
     words = []
-    for token, after in zip(tokens, [*tokens[1:], ""], strict=True):
+    for before, token, after in zip(["", *tokens], tokens, [*tokens[1:], ""], strict=False):
         if token.startswith('"'):
             words.append(token + '"')
         else:
-            words.append(name(token) if after in _OPERATORS and token not in _WORDS else token)
+            path = (after in _OPERATORS or before == "same") and token not in _WORDS
+            words.append(name(token) if path else token)
     return " ".join(words)
 
 
-_OPERATORS = frozenset(["==", "!=", "in", "present", "absent"])
+_OPERATORS = frozenset(["==", "!=", "in", "present", "absent", "same"])
 _WORDS = frozenset(["and", "or", "not", "(", ")", ",", *_OPERATORS])
 
 
@@ -118,6 +122,8 @@ def _comparison(tokens: list[str], value_of: Callable[[str], str]) -> tuple[str,
         return f"({value} is not None)", rest[1:]
     if operator == "absent":
         return f"({value} is None)", rest[1:]
+    if operator == "same" and len(rest) > 1 and not rest[1].startswith('"'):
+        return f"({value} is not None and {value} == {value_of(rest[1])})", rest[2:]
     if operator == "==" and len(rest) > 1:
         return f"({value} == {_literal(rest[1])})", rest[2:]
     if operator == "!=" and len(rest) > 1:
@@ -127,7 +133,7 @@ def _comparison(tokens: list[str], value_of: Callable[[str], str]) -> tuple[str,
         if end:
             values = [_literal(t) for t in rest[2:end] if t != ","]
             return f"({value} in ({', '.join(values)},))", rest[end + 1 :]
-    raise ValueError(f"expected ==, !=, in, present or absent after {path!r}")
+    raise ValueError(f"expected ==, !=, in, present, absent or same after {path!r}")
 
 
 def _literal(token: str) -> str:

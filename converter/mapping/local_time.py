@@ -43,14 +43,14 @@ def to_instant(date: str | None, time: str | None) -> tuple[str | None, bool]:
     return f"{date}T{time if len(time) == 8 else time + ':00'}{known[0]}", known[1]
 
 
-def as_written(value: str) -> tuple[str, str] | None:
+def as_written(value: str, *, seconds: bool = False) -> tuple[str, str] | None:
     """The local date and time that `to_instant` made this instant from, doubtful hours included; None if it did not."""
-    local = (value[:10], value[11:16])
+    local = (value[:10], value[11 : 19 if seconds else 16])
     return local if to_instant(*local)[0] == value else None
 
 
-def from_instant(value: str) -> tuple[tuple[str, str] | None, bool]:
-    """Local date and `HH:MM` of an instant, and whether seconds were lost; None where there is no time with zone."""
+def from_instant(value: str, *, seconds: bool = False) -> tuple[tuple[str, str] | None, bool]:
+    """Local date and `HH:MM` (or `HH:MM:SS`) of an instant, and whether anything was lost; None without a zone."""
     match = _INSTANT.match(value)
     if not match or not match[2] or not match[4]:
         return None, True
@@ -60,7 +60,7 @@ def from_instant(value: str) -> tuple[tuple[str, str] | None, bool]:
         utc = at.astimezone(UTC)
     except (ValueError, OverflowError):
         return None, True
-    text = (local.strftime("%Y-%m-%d"), local.strftime("%H:%M"))
+    text = (local.strftime("%Y-%m-%d"), local.strftime("%H:%M:%S" if seconds else "%H:%M"))
     again = to_instant(*text)[0]
     same = again is not None and datetime.fromisoformat(again).astimezone(UTC) == utc
     return text, not same or "." in value

@@ -14,7 +14,7 @@ REMOVE = "remove"
 REMOVED = "removed"
 """Stands for a rule of the base that the overlay removed, so that one of the same name in a part goes too."""
 _BY_NAME = ("tables", "bundle_rules")
-_SHALLOW = ("ids", "origin")
+_SHALLOW = ("ids", "origin", "answers")
 _BEFORE = ("ignore", "keep", "not_carried", "fixed", "fold")
 
 Complain = Callable[[Str], None]

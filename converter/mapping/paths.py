@@ -13,7 +13,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-_STEP = re.compile(r"([A-Za-z]+)(?:\[([^\]]*)\])?\Z|resolve\(\)\Z")
+_STEP = re.compile(r"([A-Za-z]+(?:_[a-z]+)*)(?:\[([^\]]*)\])?\Z|resolve\(\)\Z")
 
 
 class Node(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from converter.issues import IssueLog, Location, Severity, declare
 from converter.mapping import paths, thread
 from converter.mapping.choice import Choice
 from converter.mapping.codes import CodeMap, Loss
-from converter.mapping.document import Declared, Derived, Document, Each, Fold, Refs, Resource, Rule
+from converter.mapping.document import Answers, Declared, Derived, Document, Each, Fold, Refs, Resource, Rule
 from converter.mapping.overlay import REMOVE, REMOVED, merged
 from converter.mapping.parts import Parts
 from converter.mapping.rules import BAD_FORM, UNKNOWN_NAME, Faults, RuleReader, many
@@ -28,6 +29,7 @@ PATIENT_IN_ID = declare(
 )
 
 MOST_BASES = 8
+_OF_ANSWERS = tuple(one.name for one in fields(Answers))
 
 
 class Reader:
@@ -99,7 +101,7 @@ class Reader:
             origin_lossy=[
                 (str(e["when"]), str(e["leaf"]), self.rules.loss(e["loss"])) for e in origin.get("lossy", ())
             ],
-            tables={str(n): (str(t["gln"]), str(t["on"])) for n, t in document.get("tables", {}).items()},
+            tables={str(n): self._table(t) for n, t in document.get("tables", {}).items()},
             bundle_rules=[self.rules.rule(n, e, "") for n, e in document.get("bundle_rules", {}).items()],
             resources=resources,
             declared=self.declared,
@@ -110,6 +112,8 @@ class Reader:
             slices=self.slices,
             examples=list(document.get("examples", ())),
             chosen=[choice for text in document.get("chosen", ()) if (choice := self._choice(text))],
+            answers=self._answers(document["answers"]) if "answers" in document else None,
+            incomplete=tuple(self.rules.loss(loss) for loss in document.get("incomplete", ())),
             bases=self.bases,
             needed=[str(n) for n in document.get("needed", list(resources)[:3])],
         )
@@ -146,6 +150,9 @@ class Reader:
             log.add(BAD_FORM, at, problem=f"{name!r} is made for each {target.each}: use `refs`")
         self.faults.found.extend(log)
 
+    def _table(self, entry: Map) -> tuple[str, str, str]:
+        return str(entry["gln"]), str(entry["on"]), self.rules.guard(entry.get("when", Str("", place(entry))), "")
+
     def _choice(self, text: Str) -> Choice | None:
         try:
             return Choice(str(text), self.slices)
@@ -153,11 +160,42 @@ class Reader:
             self.complain(BAD_FORM, text, problem=str(error))
             return None
 
+    def _answers(self, entry: Map) -> Answers | None:
+        problems = [f"`{key}` is needed" for key in _OF_ANSWERS if key not in entry]
+        problems += [f"there is no `{key}`" for key in entry if key not in _OF_ANSWERS]
+        refusals = [tuple(str(leaf) for leaf in pair) for pair in entry.get("refusals", ())]
+        problems += ["`refusals` are pairs of a code and a text" for pair in refusals if len(pair) != 2]
+        try:
+            header = paths.parse(str(entry.get("header", "id")), self.slices)
+        except ValueError as error:
+            problems.append(str(error))
+        for problem in problems:
+            self.complain(BAD_FORM, entry, problem=f"answers: {problem}")
+        if problems:
+            return None
+        return Answers(
+            each=str(entry["each"]),
+            letter=str(entry["letter"]),
+            envelope=str(entry["envelope"]),
+            sender=str(entry["sender"]),
+            version=str(entry["version"]),
+            receipt=tuple(entry["receipt"]),
+            sent=tuple(entry["sent"]),
+            kind=tuple(entry["kind"]),
+            negative=tuple(entry["negative"]),
+            header=header,
+            refusals=tuple((code, text) for code, text in refusals),
+            months=self._number(entry["months"]),
+            waits=self.rules.loss(entry["waits"]),
+            merges=self.rules.loss(entry["merges"]),
+        )
+
     def _fold(self, entry: Map, resources: Mapping[str, Resource]) -> Fold:
-        own = Map({k: v for k, v in entry.items() if k not in ("each", "type")})
+        own = Map({k: v for k, v in entry.items() if k not in ("each", "type", "within")})
         own.at = place(entry)
         rule = self.rules.rule(Str("fold", place(entry)), own, "", one_way=True)
         fold = Fold(place(entry), rule, str(entry.get("each", "")), str(entry.get("type", "")))
+        fold.within = self._number(entry.get("within", Str("0", place(entry))))
         for key in ("line", "to", "loss"):
             if key not in entry:
                 self.complain(BAD_FORM, entry, problem=f"`{key}` is needed")
@@ -193,6 +231,7 @@ class Reader:
                             self.rules.loss(line["loss"]),
                             kind == "keep",
                             place(line),
+                            self.rules.guard(line.get("when", Str("", place(line))), group),
                         )
                     )
         found = entry.get("found", "")

@@ -9,6 +9,7 @@ from typing import Any
 from converter.directory import Directory, Organisation
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.letter import Value
+from converter.originals import Original
 
 Raw = tuple[str, str, str, str, str]
 """A ledger entry as generated code makes it: leaf, disposition, rule, target, loss."""
@@ -42,7 +43,8 @@ GLN_IN_PLACE = declare(
 
 @dataclass(slots=True)
 class Context:
-    """Everything impure that a conversion needs. `kept` came with a sidecar, `keeping` goes into one."""
+    """Everything impure that a conversion needs. `kept` came with a sidecar, `keeping` goes into one; `original` is the
+    message that a receipt answers, `letters` how many letters that message has."""
 
     directory: Directory | None = None
     attempt: int = 1
@@ -54,6 +56,8 @@ class Context:
     sidecar: bool = False
     keeping: dict[str, Any] = field(default_factory=dict)
     log: IssueLog = field(default_factory=IssueLog)
+    original: Original | None = None
+    letters: int = 1
 
     def row(self, path: str, gln: Any, on: Any) -> Organisation | None:
         """The table's row for a location number on a date; adds an issue where there is none or more than one."""

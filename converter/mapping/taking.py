@@ -49,6 +49,8 @@ class Taking:
         self.born = "fhir"
         self.selections: dict[str, list[Node]] = {}
         self.spilled: list[Node] = []
+        if ctx.original is not None:  # the message that a receipt answers: `$original.letter_id`
+            self.selections["original"] = [Node("$original", ctx.original.facts())]
 
     # -- finding -----------------------------------------------------------------------------------------------------
 
@@ -312,6 +314,20 @@ class Taking:
         for node in used:
             self.note(node.pointer, "folded-to-text", "back.fold", rule.target, rule.lossy if lost else rule.loss)
 
+    def end(self, rule: Rule, template: Template, within: int) -> None:
+        """End a text with a line that stands whole: what is before it is shortened, so that both fit."""
+        line = render(self, template, None)[0]
+        if not line:
+            return
+        before = self.values.get(rule.target) or ""
+        words = before if isinstance(before, str) else "".join(text for _, text in before)
+        room = within - len(line) - 1
+        if len(words.rstrip("\n")) > room:
+            before = (("P00", words[: max(room, 0)].rstrip() + "\n"),) if room > 0 else ()
+            self.dfl.append(("", "mapped-lossy", "back.fold", rule.target, rule.lossy))
+        self.values[rule.target] = _with_line(before, line)
+        self.dfl.append(("", "defaulted", "back.fold", rule.target, rule.loss))
+
     def derived(self, scope: Node, target: paths.Path, source: Node | None, values: paths.Path, name: str) -> None:
         """Items that forward makes from another list."""
         known = {n.value for n in self.nodes(source, values)}
@@ -330,7 +346,10 @@ class Taking:
         header = next(iter(self.resources.values()))
         for entry in back.get("minted", ()):
             if self.born == "fhir" and header is not None:
-                self.values.setdefault(str(entry["to"]), short(str(entry["kind"]), str(header.value.get("id", ""))))
+                kind = str(entry["kind"])
+                if self.ctx.letters > 1 and self.ctx.original is not None:  # one of several letters of one Bundle
+                    kind += self.ctx.original.letter_id
+                self.values.setdefault(str(entry["to"]), short(kind, str(header.value.get("id", ""))))
         for entry in back.get("parties", ()):
             self._party(entry)
         if self.born == "fhir" and "patient_ids" in back:

@@ -49,10 +49,17 @@ CODE_PART = st.text("DABC123", min_size=1, max_size=6) | st.sampled_from(["", "A
 DATES = st.dates(min_value=date(1990, 1, 1), max_value=date(2089, 12, 31))
 TIMES = st.times().map(lambda t: t.strftime("%H:%M"))
 
+KNOWN_MARKS = {"syntaksfejl": {}, "ikke_specificeret": {}}
+MARKS = st.sampled_from([*KNOWN_MARKS, "ukendt"])
+BRACKETED = st.sampled_from([(("P00", "[syntaksfejl] x\n"),), (("P00", "[syntaksfejl]\n"),), (("P00", "VANS: x\n"),)])
+
 INPUTS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "copy": (st.tuples(LINE), ()),
     "cut": (st.tuples(st.text("abc", min_size=1, max_size=35)), ("35",)),
     "local_time": (st.tuples(DATES.map(str), TIMES), ()),
+    "local_seconds": (st.tuples(DATES.map(str), st.times().map(lambda t: t.strftime("%H:%M:%S"))), ()),
+    "letter_sized": (st.tuples(st.text("abc-1", min_size=1, max_size=14)), ("14",)),
+    "marked": (st.tuples(st.none() | MARKS, st.none() | texts() | BRACKETED), (KNOWN_MARKS, "VANS: ")),
     "prefix": (st.tuples(WORDS), ("https://sor2.sum.dsdn.dk/#id=",)),
     "plain_text": (st.tuples(texts()), ()),
     "xhtml": (st.tuples(ALL_TEXTS), ()),
