@@ -51,15 +51,19 @@ def accepted(outcome: Outcome) -> list[str]:
     return [issue.message for issue in judged.issues if issue.severity == "error"]
 
 
-@pytest.mark.parametrize(("case", "type_"), [("DIS01/full", "DIS01"), ("DIS02/full", "DIS02"), ("DIS07/full", "DIS07")])
-def test_the_type_that_the_text_names_decides(case: str, type_: str) -> None:
-    outcome = letter_of(written(case))
+@pytest.mark.parametrize("type_", ["DIS01", "DIS02", "DIS03", "DIS05", "DIS06", "DIS07", "DIS08"])
+def test_the_type_that_the_text_names_decides(type_: str) -> None:
+    outcome = letter_of(written(f"{type_}/full"))
     assert outcome.type == type_
     assert accepted(outcome) == []
 
 
 @pytest.mark.parametrize(
-    ("case", "type_"), [("DIS01/plain", "DIS01"), ("DIS02/plain", "DIS02"), ("DIS07/plain", "DIS07")]
+    ("case", "type_"),
+    [
+        *((f"{type_}/plain", type_) for type_ in ("DIS01", "DIS02", "DIS03", "DIS05", "DIS07")),
+        ("DIS08/plain", "DIS07"),  # nothing but the letter's own type tells a physiotherapist from a specialist
+    ],
 )
 def test_without_it_the_kind_of_report_and_its_sender_decide(case: str, type_: str) -> None:
     bundle = written(case)
@@ -68,9 +72,17 @@ def test_without_it_the_kind_of_report_and_its_sender_decide(case: str, type_: s
     assert letter_of(bundle).type == type_
 
 
+@pytest.mark.parametrize(("speciality", "type_"), [("almenlaege_laegevagt", "DIS06"), ("dermatologi", "DIS07")])
+def test_the_speciality_tells_who_wrote_a_consultation_note(speciality: str, type_: str) -> None:
+    bundle = written("DIS06/plain")
+    del only(bundle, "Composition")["type"]["coding"][1]
+    only(bundle, "Encounter")["serviceType"] = {"coding": [{"code": speciality}]}
+    assert letter_of(bundle).type == type_
+
+
 def test_a_report_of_another_kind_becomes_no_letter() -> None:
     bundle = written()
-    only(bundle, "Composition")["type"]["coding"] = [{"system": "http://loinc.org", "code": "11488-4"}]
+    only(bundle, "Composition")["type"]["coding"] = [{"system": "http://loinc.org", "code": "34133-9"}]
     (outcome,) = ENGINE.convert(json.dumps(bundle).encode(), to="oioxml")
     assert outcome.output is None
 

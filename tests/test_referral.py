@@ -16,8 +16,10 @@ from tests.cases import FIXTURES, convert, letter_cases, only
 
 CASES = [case for case in letter_cases() if case.name.startswith("REF0")]
 FULL = ["REF01/full", "REF06/full"]
+BORN = [*FULL, "REF02/full", "REF07/full", "REF08/full", "REF08/version-0831-newly-found"]
 ENGINE = Engine(validate=False)
-AGREEMENT = "https://medcom-fhir.org/fhir/CodeSystem/speciallaegehenvisning"
+CODES = "https://medcom-fhir.org/fhir/CodeSystem"
+AGREEMENT = f"{CODES}/speciallaegehenvisning"
 
 
 def message(name: str) -> dict[str, Any]:
@@ -87,7 +89,30 @@ def test_what_a_letter_has_no_field_for_stands_in_its_texts(name: str) -> None:
     assert [i.message for i in judged.issues if i.severity == "error"] == []
 
 
-@pytest.mark.parametrize("name", FULL)
+def test_what_a_podiatrist_has_no_field_for_stands_in_the_history() -> None:
+    bundle = message("REF08/full")
+    request = one(bundle, "ServiceRequest")
+    request["bodySite"] = [{"text": "højre fod"}]
+    request["reasonReference"] = [{"reference": "Condition/c"}]
+    request["supportingInfo"] += [{"reference": f"{kind}/x"} for kind in ("AllergyIntolerance", "MedicationStatement")]
+    for resource in (
+        {"resourceType": "Condition", "id": "c", "code": {"text": "Fodsår"}},
+        {"resourceType": "AllergyIntolerance", "id": "x", "code": {"text": "Plaster"}},
+        {"resourceType": "MedicationStatement", "id": "x", "medicationCodeableConcept": {"text": "Metformin"}},
+    ):
+        kind, id_ = resource["resourceType"], resource["id"]
+        bundle["entry"].append({"fullUrl": f"https://medcom-fhir.org/fhir/{kind}/{id_}", "resource": resource})
+    outcome = letter_of(bundle)
+    text = plain(values(outcome)["RelevantClinicalInformation.Anamnesis"])
+    lines = ("Sted på kroppen: højre fod", "Henvisningsdiagnose: Fodsår", "Cave: Plaster", "Medicin: Metformin")
+    for line in (*lines, "Ønsket ydelse: 1"):
+        assert line in text, line
+    assert outcome.output is not None
+    (judged,) = ENGINE.validate(outcome.output, name="letter.xml")
+    assert [i.message for i in judged.issues if i.severity == "error"] == []
+
+
+@pytest.mark.parametrize("name", BORN)
 def test_fhir_born(name: str) -> None:
     """`back(forward(back(t))) == back(t)`, exactly."""
     first = letter_of(message(name))
@@ -136,6 +161,9 @@ def test_a_withdrawal_is_refused(status: str) -> None:
     [
         ({"code": {"text": "x"}, "category": [{"coding": [{"code": "3457005"}]}]}, "REF01"),
         ({"code": {"coding": [{"system": AGREEMENT, "code": "1"}]}}, "REF06"),
+        ({"code": {"text": "x"}, "category": [{"coding": [{"code": "363679005"}]}]}, "REF02"),
+        ({"code": {"coding": [{"system": f"{CODES}/fysioterapihenvisning", "code": "511"}]}}, "REF07"),
+        ({"code": {"coding": [{"system": f"{CODES}/fodterapihenvisning", "code": "1"}]}}, "REF08"),
         ({"code": {"text": "x"}, "category": []}, ""),
     ],
 )

@@ -25,6 +25,7 @@ from converter.mapping.running import Context, Raw, claim, origin_value
 from converter.mapping.source import Source
 from converter.mapping.spelling import misspelt
 from converter.mapping.taking import Taking
+from converter.mapping.without import no_target
 from converter.yamlfile import load
 
 __all__ = ["Compiler", "Context", "Mapping", "Mappings", "compiled", "is_letter_born"]
@@ -292,8 +293,15 @@ def _made(document: Document, codes: Dict[str, CodeMap], losses: Dict[str, Loss]
 class Mappings:
     """All mappings of a folder, compiled."""
 
-    def __init__(self, mappings: list[Mapping], losses: Dict[str, Loss], codes: Dict[str, CodeMap]) -> None:
-        self.mappings, self.losses, self.codes = mappings, losses, codes
+    def __init__(
+        self,
+        mappings: list[Mapping],
+        losses: Dict[str, Loss],
+        codes: Dict[str, CodeMap],
+        without: Dict[str, str] | None = None,
+    ) -> None:
+        """`without` says of letter types that become no FHIR message why."""
+        self.mappings, self.losses, self.codes, self.without = mappings, losses, codes, without or {}
         self._by_letter = {mapping.letter: mapping for mapping in reversed(mappings)}
 
     @classmethod
@@ -323,7 +331,8 @@ class Mappings:
                 mappings.append(_made(document, codes, losses))
             except MappingError as error:
                 faults.extend(error.issues)
-        return cls(mappings, losses, codes), faults
+        without, strays = no_target(folder, leaves, {mapping.letter: mapping.name for mapping in mappings})
+        return cls(mappings, losses, codes, without), faults + strays
 
     def for_letter(self, type_: str) -> Mapping | None:
         """The mapping of a letter type."""

@@ -48,7 +48,11 @@ def _replaced(key: str, old: Any, new: Any) -> Any:
 
 
 def _resource(old: Map, new: Map) -> Map:
-    return _over(old, new, lambda key, o, n: _rules(o, n) if key == "rules" else _replaced(key, o, n))
+    """A resource with what is said again of it; what else it has (a guard, a maximum) goes with `KEY: remove`."""
+    result = _over(old, new, lambda key, o, n: _rules(o, n) if key == "rules" else _replaced(key, o, n))
+    for key in [key for key, value in new.items() if value == REMOVE and key in old]:
+        del result[key]
+    return result
 
 
 def _rules(old: Map, new: Map) -> Map:

@@ -34,6 +34,11 @@ class Slot:
         return len(self.rules) == 1 and not (self.default or rule.map or rule.claims or rule.defaulted or table)
 
     @property
+    def stands(self) -> bool:
+        """Whether it is a constant that stands for an element of the letter (`claims`): it is there in any case."""
+        return self.constant is not None and any(rule.claims for rule in self.rules)
+
+    @property
     def dynamic(self) -> bool:
         """Whether the value comes from the letter (constants alone never create an object that also holds values)."""
         return self.constant is None
@@ -76,8 +81,9 @@ def varying(child: Any) -> bool:
 
 def presence(tree: Slot | Tree) -> str:
     """When an object is written: always if it holds constants only or a value that is always there, else if any is."""
-    dynamic = [s for s in slots(tree) if s.dynamic]
-    if not dynamic or any(s.always or s.absent for s in dynamic) or has_each(tree):
+    every = slots(tree)
+    dynamic = [s for s in every if s.dynamic]
+    if not dynamic or any(s.always or s.absent for s in dynamic) or any(s.stands for s in every) or has_each(tree):
         return ""
     return " or ".join(f"{s.var} is not None" for s in dynamic)
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from converter.errors import MappingError
-from converter.mapping import Mapping
+from converter.mapping import Mapping, Mappings
 from tests.mapping.small import REST, back, load, load_types, places, resource, returns, small, there
 
 SECTIONS = """slices:
@@ -383,6 +383,54 @@ def test_an_overlay_replaces_adds_and_removes_by_name(tmp_path: Path) -> None:
         "title": "T-1",
         "alias/0": "T-1",
     }
+
+
+@pytest.mark.parametrize(("guard", "parties"), [("", 0), ("\n    when: remove", 1)], ids=["inherited", "removed"])
+def test_an_overlay_removes_what_stands_beside_the_rules(tmp_path: Path, guard: str, parties: int) -> None:
+    """The guard of the base would leave out the owner of this letter."""
+    text = small(BASE.replace("  owner:\n", "  owner:\n    when: Owner.Name == nobody\n"))
+    text = text.replace("uses: [slices]", "uses: [slices, shared]")
+    for name in ("fhir/parts", "codes"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "fhir/parts/shared.yaml").write_text(PARTS)
+    over = OVER.replace("  owner:\n", f"  owner:{guard}\n")
+    mapping = load_types(tmp_path, text, over, known={"SMALL": BASE_LEAVES, "LARGER": OVER_LEAVES})[1]
+    bundle, _ = there(mapping, {"Owner.Name": "o"})
+    assert [e["resource"]["resourceType"] for e in bundle["entry"]].count("Organization") == parties
+
+
+def test_a_constant_that_stands_for_an_element_is_written_without_its_neighbours(tmp_path: Path) -> None:
+    rules = """    rules:
+      type: {const: letter, to: type.id, claims: [Letter.TypeCode]}
+      text: A.Title <-> type.text
+"""
+    mapping = load(tmp_path, small(rules)).mappings[0]
+    for title in ({}, {"A.Title": "t"}):
+        bundle, ledger = there(mapping, {"Letter.TypeCode": "letter", **title})
+        assert resource(bundle, "Composition")["type"]["id"] == "letter"
+        assert {str(e.disposition) for e in ledger.entries} == {"mapped"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no_target:\n  OTHER: nobody reads it", []),
+        ("no_target:\n  NONE: nobody reads it", [("LNT064", "no_target.yaml", 2)]),
+        ("no_target:\n  SMALL: nobody reads it", [("LNT063", "no_target.yaml", 2)]),
+        ("other: {}", [("LNT063", "no_target.yaml", 1)]),
+    ],
+)
+def test_types_without_a_target_are_known_and_have_no_mapping(
+    tmp_path: Path, text: str, expected: list[tuple[str, str, int]]
+) -> None:
+    (tmp_path / "no_target.yaml").write_text(text)
+    known: dict[str, set[str]] = {"SMALL": {"Letter.Identifier"}, "OTHER": set()}
+    load(tmp_path / "first", small("    rules: {}\n"))
+    for name in ("fhir", "codes", "losses.yaml"):
+        (tmp_path / "first" / name).rename(tmp_path / name)
+    found, faults = Mappings.read(tmp_path, known.get)
+    assert places(faults) == expected
+    assert found.without == ({"OTHER": "nobody reads it"} if not expected else found.without)
 
 
 def test_places_stay_those_of_the_file_in_which_a_rule_stands(tmp_path: Path) -> None:
