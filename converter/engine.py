@@ -50,7 +50,7 @@ NO_MAPPING = declare(
     help="`medcom-fhir doctor` lists the mappings; a new one is one file under mappings/fhir.",
 )
 NO_TARGET = declare(
-    "MAP030",
+    "MAP060",
     "no-target",
     Severity.ERROR,
     "{type} becomes no FHIR message: {reason}",
