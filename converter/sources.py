@@ -127,12 +127,16 @@ def sources(paths: Sequence[str], log: IssueLog) -> Iterator[Source]:
 
 def read(source: Source, log: IssueLog, limits: Limits) -> Iterator[Input]:
     """The inputs in one file; what is wrong with them is added to `log`."""
-    found = _stdin(log, limits) if source.path == "-" else _file(source, log, limits)
-    for item in found:
+    for item in unopened(source, log, limits):
         if not is_envelope(item.data):
             yield item
         elif (opened := _opened(item, log, limits)) is not None:
             yield opened
+
+
+def unopened(source: Source, log: IssueLog, limits: Limits) -> Iterator[Input]:
+    """The same, with VANS envelopes as they stand."""
+    return _stdin(log, limits) if source.path == "-" else _file(source, log, limits)
 
 
 def _opened(item: Input, log: IssueLog, limits: Limits) -> Input | None:
