@@ -10,7 +10,18 @@ from typing import NoReturn
 
 import click
 
-from converter.cli import assessing, authoring, batching, converting, documenting, flowing, looking, rehearsing, routing
+from converter.cli import (
+    assessing,
+    authoring,
+    batching,
+    converting,
+    documenting,
+    flowing,
+    looking,
+    rehearsing,
+    routing,
+    sharing,
+)
 from converter.cli.exits import NAME, Program
 from converter.cli.options import examples
 from converter.limits import COLLECTOR
@@ -52,6 +63,7 @@ for _command in (
     *rehearsing.COMMANDS,
     *authoring.COMMANDS,
     *documenting.COMMANDS,
+    *sharing.COMMANDS,
 ):
     program.add_command(_command)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from converter.engine import Engine, Outcome
     from converter.sources import Input
 
-__all__ = ["MINIMUM_KEY", "Corpus", "Pseudonyms", "Shared", "TooManyPersonsError"]
+__all__ = ["Corpus", "Pseudonyms", "Shared", "TooManyPersonsError", "read"]
 
 LEFT_OUT = declare(
     "BAT030",
@@ -42,8 +42,6 @@ MOVED = declare(
     help="Nothing to do, unless the corpus is for tests of just that. A corpus of fewer persons has none.",
 )
 
-MINIMUM_KEY = 32
-"""Bytes that a key must have."""
 _SUFFIXES = frozenset([".edi", ".txt", ".xml", ".json", ".ndjson", ".edifact", ".oioxml"])
 
 
@@ -80,7 +78,8 @@ class Corpus:
         try:
             data = self._envelope(item, log) if vans.sniff(item.data) else self._message(item.data, item, log)
         except (ValueError, UnicodeError):
-            data = self._refused(item, log, "it cannot be decoded")
+            self._refused(item, log, "it cannot be decoded")
+            return None
         if data is None:
             return None
         name = self.names.name(item.name) + self._suffix(item.name)
@@ -104,17 +103,21 @@ class Corpus:
     def _envelope(self, item: Input, log: IssueLog) -> bytes | None:
         found = vans.read(item.data, IssueLog(), file=item.display, limits=self.engine.limits)
         if found is None or vans.sniff(found.payload):
-            return self._refused(item, log, "the envelope holds no message that can be read")
+            self._refused(item, log, "the envelope holds no message that can be read")
+            return None
         inner = self._message(found.payload, item, log)
         if inner is None:
             return None
         return markup.envelope(item.data, lambda _: inner, self._fields, self.names)
 
     def _message(self, data: bytes, item: Input, log: IssueLog) -> bytes | None:
-        outcomes = [o for o in self.engine.messages(data, name=item.display) if o.message or not o.recognised or o.issues]
+        outcomes = [
+            o for o in self.engine.messages(data, name=item.display) if o.message or not o.recognised or o.issues
+        ]
         reason = next(self._reasons(outcomes), "")
         if reason:
-            return self._refused(item, log, reason)
+            self._refused(item, log, reason)
+            return None
         self.messages += sum(bool(outcome.message) for outcome in outcomes)
         syntax = outcomes[0].syntax
         if any(outcome.bundle is not None for outcome in outcomes):

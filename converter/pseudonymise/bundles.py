@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from converter.fhir.narrative import FOLDER as NARRATIVES
 from converter.fhir.rules.narrative import ELEMENTS
 from converter.pseudonymise import markup
 from converter.pseudonymise.fields import Fields
-from converter.pseudonymise.keyed import Pseudonyms
+from converter.pseudonymise.keyed import Pseudonyms, personal
 from converter.pseudonymise.signs import BASE64, BIRTH, TEXT, TOKEN, Part, Script, replaced
 from converter.yamlfile import load
 
@@ -27,7 +28,7 @@ _PACK = ".json.gz"
 
 
 def _read(sign: str) -> str:
-    return sign if len(sign) == 1 else json.loads(f'"{sign}"')  # type: ignore[no-any-return]
+    return sign if len(sign) == 1 else json.loads(f'"{sign}"')
 
 
 def _write(old: str, new: str) -> str:
@@ -67,9 +68,12 @@ class Vocabulary:
         addresses = [value for value in found if "://" in value or value.startswith("urn:")]
         words = {word for value in addresses for word in _WORD.findall(value)}
         steps = {step.partition("[")[0].partition(":")[0] for value in found for step in value.split(".")}
-        return cls(frozenset(found), frozenset(words | _SCHEMES), frozenset(found | steps), *(
-            frozenset().union(*(typed.get(kind, ()) for kind in kinds)) for kinds in (_CODED, _DATED)
-        ))
+        return cls(
+            frozenset(found),
+            frozenset(words | _SCHEMES),
+            frozenset(found | steps),
+            *(frozenset().union(*(typed.get(kind, ()) for kind in kinds)) for kinds in (_CODED, _DATED)),
+        )
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -148,7 +152,7 @@ class _Scan:
                     self.parts.append(Part(match.start("string"), match.end("string"), TOKEN))
             elif match["string"] is not None:
                 self._value(name, match.start("string"), match.end("string"))
-            elif match["number"] and not self.properties.number(name):
+            elif match["number"] and not (self.properties.number(name) and len(match["number"]) < 10):
                 self._number(match)
 
     def _value(self, name: str, start: int, end: int) -> None:
@@ -180,14 +184,19 @@ class _Scan:
         return _WORD.sub(lambda m: m[0] if m[0] in known else self.names.token(m[0]), value)
 
     def _number(self, match: re.Match[str]) -> None:
+        """A bare number has no zero at its beginning and must be nobody's: noise, until it is so."""
         raw = match["number"]
-        made = self.names.text(raw, self.names.salt([raw]))
-        if made.lstrip("-")[:1] == "0" and raw.lstrip("-")[:1] != "0":
-            made = made.replace("0", "1", 1)
-        self.parts.append(Part(match.start("number"), match.end("number"), TEXT, made if "e" not in raw.lower() else "1"))
+        found = (self._noise(raw, self.names.salt([raw, str(turn)])) for turn in count())
+        zero = raw.lstrip("-")[:1] == "0"
+        made = next(new for new in found if (zero or new.lstrip("-")[:1] != "0") and not personal(new))
+        self.parts.append(Part(match.start("number"), match.end("number"), TEXT, made))
+
+    def _noise(self, number: str, salt: bytes) -> str:
+        # In pieces: for the number of a person in one piece there is just one replacement.
+        return re.sub(r"\d{1,5}", lambda part: self.names.text(part[0], salt + part.start().to_bytes(4, "big")), number)
 
     def narratives(self) -> None:
-        """Narratives repeat what stands in fields: those words are replaced as there, labels stay, the rest is noise."""
+        """Narratives repeat fields: those words are replaced as there, labels stay, the rest is noise."""
         salt = self.names.salt([self.document[start:end] for start, end in self.stories])
         for start, end in self.stories:
             raw = self.document[start:end]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from converter.definitions import Definition
@@ -49,61 +50,59 @@ def pseudonymised(
     data: bytes, definitions: Sequence[Definition], fields: Fields, names: Pseudonyms, limits: Limits
 ) -> bytes:
     """The interchange with all that is replaced; as long as it was, segment for segment."""
-    document, parts, script = data.decode("latin-1"), [], _script(Separators())
-    layouts = [fields.layout(definition) for definition in definitions]
+    document, script = data.decode("latin-1"), _script(Separators())
+    places = _Places(fields, [fields.layout(definition) for definition in definitions], names)
+    parts: list[Part] = []
     end = len(_MARK) if data.startswith(_MARK) else 0
-    for segment in _segments(data, limits):
-        if segment.origin is None or segment.start < 0:
-            continue
-        script = _script(segment.origin.separators)
-        parts += _between(document, end, segment.start)
-        parts += _of_segment(segment, layouts, fields, document, script, names)
-        end = segment.end
+    for _, segments in read_segments(data, IssueLog(), limits=limits):
+        for segment in segments:
+            if segment.origin is None or segment.start < 0:
+                continue
+            script = _script(segment.origin.separators)
+            parts += _between(document, end, segment.start)
+            parts += places.parts(segment)
+            end = segment.end
     parts += _between(document, end, len(document))
     return replaced(document, parts, script, names).encode("latin-1")
 
 
-def _segments(data: bytes, limits: Limits) -> Iterator[Segment]:
-    for _, segments in read_segments(data, IssueLog(), limits=limits):
-        yield from segments
-
-
 def _between(document: str, start: int, end: int) -> Iterator[Part]:
     """What stands between segments: separators, line ends, and now and then what belongs to nothing."""
-    for match in re.finditer("[0-9A-Za-z\x80-\xff]{2,}", document[start:end]):
+    for match in re.finditer("[0-9A-Za-z\x80-\xff]+", document[start:end]):
         if match[0] != "UNA":
             yield Part(start + match.start(), start + match.end(), TEXT)
 
 
-def _of_segment(
-    segment: Segment, layouts: Sequence[Layout], fields: Fields, document: str, script: Script, names: Pseudonyms
-) -> Iterator[Part]:
-    if isinstance(segment, ObjectSegment):
-        noise = names.noise(segment.end - segment.start, segment.binary).decode("latin-1")
-        yield Part(segment.start, segment.end, TEXT, noise)
-        return
-    if segment.tag not in fields.tags:
-        yield Part(segment.start, segment.end, TEXT)
-        return
-    for element, components in enumerate(segment.elements, 1):
-        for component, value in enumerate(components, 1):
-            if value:
-                kind = _kind(segment, element, component, value, layouts, fields)
-                if kind is not None:
-                    yield Part(*segment.span(element, component), kind)
+@dataclass(frozen=True)
+class _Places:
+    """What is done with the components of segments, by the layouts of the letters in the interchange."""
 
+    fields: Fields
+    layouts: Sequence[Layout]
+    names: Pseudonyms
 
-def _kind(
-    segment: Segment, element: int, component: int, value: str, layouts: Sequence[Layout], fields: Fields
-) -> str | None:
-    """What is done with a component; None for one that stays."""
-    service = fields.service.get(segment.tag)
-    if service is not None:
-        rules = [service.get((element, component), Rule(UNKNOWN.kept, TOKEN))]
-    else:
-        start = segment.elements[0][0]
-        rules = [rule for layout in layouts for rule in layout.at(segment.tag, start, element, component)]
-    if any(rule.kept.fullmatch(value) for rule in rules):
-        return None
-    kinds = {rule.kind for rule in rules}
-    return TOKEN if kinds == {TOKEN} else TEXT
+    def parts(self, segment: Segment) -> Iterator[Part]:
+        """The parts of a segment that are replaced."""
+        if isinstance(segment, ObjectSegment):
+            noise = self.names.noise(segment.end - segment.start, segment.binary).decode("latin-1")
+            yield Part(segment.start, segment.end, TEXT, noise)
+        elif segment.tag not in self.fields.tags:
+            yield Part(segment.start, segment.end, TEXT)
+        else:
+            for element, components in enumerate(segment.elements, 1):
+                for component, value in enumerate(components, 1):
+                    kind = self._kind(segment, element, component, value) if value else None
+                    if kind is not None:
+                        yield Part(*segment.span(element, component), kind)
+
+    def _kind(self, segment: Segment, element: int, component: int, value: str) -> str | None:
+        """What is done with a component; None for one that stays."""
+        service = self.fields.service.get(segment.tag)
+        if service is not None:
+            rules = [service.get((element, component), Rule(UNKNOWN.kept, TOKEN))]
+        else:
+            start = segment.elements[0][0]
+            rules = [rule for layout in self.layouts for rule in layout.at(segment.tag, start, element, component)]
+        if any(rule.keeps(value) for rule in rules):
+            return None
+        return TOKEN if {rule.kind for rule in rules} == {TOKEN} else TEXT

@@ -12,6 +12,7 @@ from typing import Any
 from converter.definitions import Definition, Definitions, Element
 from converter.definitions.layout import Piece, SegmentTemplate, templates
 from converter.edifact.text import FORMATS
+from converter.pseudonymise.keyed import personal
 from converter.pseudonymise.signs import BASE64, TEXT, TOKEN
 from converter.yamlfile import load
 
@@ -22,7 +23,7 @@ _KEPT_TYPES = {
     "date": rf"\d{{4}}-\d\d-\d\d{_ZONE}",
     "time": rf"\d\d:\d\d(?::\d\d)?{_ZONE}",
     "seconds": rf"\d\d:\d\d:\d\d{_ZONE}",
-    "size": r"\d{1,10}",
+    "size": r"\d{1,9}",
     "flag": "true|false|0|1",
 }
 _KEPT_CODECS = {"ccyymmdd": r"\d{8}", "yymmdd": r"\d{6}", "hhmm": r"\d{4}", "hhmmss": r"\d{6}"}
@@ -36,6 +37,10 @@ class Rule:
 
     kept: re.Pattern[str]
     kind: str
+
+    def keeps(self, value: str) -> bool:
+        """Whether a value stays. One that could be the number of a person never does, whatever the field."""
+        return self.kept.fullmatch(value) is not None and not personal(value)
 
 
 UNKNOWN = Rule(_NEVER, TEXT)
@@ -72,7 +77,10 @@ class Fields:
     def names(self) -> frozenset[str]:
         """The names of all elements of all letters, and of their roots."""
         return frozenset(
-            name for definition in self._definitions for e in definition.tree.walk() for name in (e.name, definition.root)
+            name
+            for definition in self._definitions
+            for e in definition.tree.walk()
+            for name in (e.name, definition.root)
         )
 
     @cached_property

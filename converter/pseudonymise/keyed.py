@@ -50,7 +50,7 @@ class TooManyPersonsError(ConverterError):
 
 @lru_cache(maxsize=4096)
 def _alphabet(sign: str) -> str:
-    """The signs that may stand for this one: of the same kind and as many bytes; itself alone if it is no letter or digit.
+    """The signs that may stand for this one: of its kind and with as many bytes; itself alone if no letter or digit.
 
     A block of 64 code points shares all bytes but the last in UTF-8.
     """
@@ -61,10 +61,12 @@ def _alphabet(sign: str) -> str:
     if kind[0] not in "LMN":
         return sign
     start = ord(sign) & ~63
-    return "".join(c for c in map(chr, range(start, start + 64)) if unicodedata.category(c) == kind and c not in "æøåÆØÅ")
+    return "".join(
+        c for c in map(chr, range(start, start + 64)) if unicodedata.category(c) == kind and c not in "æøåÆØÅ"
+    )
 
 
-def _personal(word: str) -> bool:
+def personal(word: str) -> bool:
     """Whether somebody could take this for a number of a person."""
     return len(word) == 10 and (cpr_shape_ok(word) or (ecpr_shape_ok(word) and date_part_ok(word)))
 
@@ -72,7 +74,8 @@ def _personal(word: str) -> bool:
 class Pseudonyms:
     """The replacements of one corpus.
 
-    `listed` are numbers of four digits in a public list: one of them becomes another of them. `moved`: persons whose day of birth had no free number left, see `_person`.
+    `listed` are numbers of four digits in a public list: one of them becomes another of them. `moved` counts persons
+    whose day of birth had no free number left, see `_person`.
     """
 
     def __init__(self, key: bytes, listed: frozenset[str] = frozenset()) -> None:
@@ -165,7 +168,7 @@ class Pseudonyms:
         return "-".join((made[:8], made[8:12], made[12:16], made[16:20], made[20:]))
 
     def _like(self, word: str) -> str:
-        """Another word of the same shape, whose check digit is as right or wrong, and which is no number of a person."""
+        """Another word of its shape, whose check digit is as right or wrong, and which is no number of a person."""
         kept: range | tuple[int, ...] = ()
         body = _SOR_BODY.match(word)
         if len(word) == 13 and word.isdigit() and word.startswith("57"):
@@ -176,17 +179,15 @@ class Pseudonyms:
 
         def graded(text: str) -> tuple[bool, ...]:
             foreign = len(text) == 13 and not kept and text.startswith("57")
-            person = _personal(text.replace("-", "").replace(" ", ""))
+            person = personal(text.replace("-", "").replace(" ", ""))
             listed = len(text) < 5 and text.zfill(4) in self._listed
             return gln_ok(text), sor_ok(text), cvr_ok(text), foreign, person, listed, not text.strip("0")
 
         wanted = graded(word)
         return self._permuted(signs, "word", lambda text: graded(text) == wanted)
 
-    def _permuted(
-        self, signs: list[tuple[str, str]], tweak: str, good: Callable[[str], bool] = lambda _: True
-    ) -> str:
-        """A word under a permutation of all words with these alphabets, walked on until one is good, as it is itself."""
+    def _permuted(self, signs: list[tuple[str, str]], tweak: str, good: Callable[[str], bool] = lambda _: True) -> str:
+        """A word under a permutation of the words with these alphabets, walked on until one is good."""
         size, number = 1, 0
         for alphabet, sign in signs:
             size, number = size * len(alphabet), number * len(alphabet) + alphabet.index(sign)

@@ -1,4 +1,4 @@
-"""OIOXML letters, VANS envelopes and narratives: text between tags, attributes, comments, and names that nobody knows."""
+"""OIOXML letters, VANS envelopes and narratives: text between tags, attributes, comments, names that nobody knows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ _TOKEN = re.compile(
 _ATTRIBUTE = re.compile(r"([^\s=\"'/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 _MARK = b"\xef\xbb\xbf"
 _ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
-_STANDARD = ("http://www.w3.org/", "http://rep.oio.dk/", "http://schemas.xmlsoap.org/", "urn:oio:", "http://www.oio.dk/")
+_STANDARD = (
+    "http://www.w3.org/",
+    "http://rep.oio.dk/",
+    "http://schemas.xmlsoap.org/",
+    "urn:oio:",
+    "http://www.oio.dk/",
+)
 _PREDEFINED = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'"}
 
 
@@ -71,9 +77,7 @@ class _Walk:
                 yield from self._tag(match, offset)
             elif name in ("text", "cdata"):
                 yield from self._text(match[name], offset + match.start(name))
-            elif name in ("comment", "declaration"):
-                yield Part(offset + match.start(name), offset + match.end(name), TEXT)
-            elif name == "instruction" and not match[name].startswith("xml "):
+            elif name and not (name == "instruction" and match[name].startswith("xml ")):
                 yield Part(offset + match.start(name), offset + match.end(name), TEXT)
 
     def _tag(self, match: re.Match[str], offset: int) -> Iterator[Part]:
@@ -96,7 +100,7 @@ class _Walk:
     def _text(self, text: str, start: int) -> Iterator[Part]:
         value = SCRIPT.value(text)
         rule = self.at(self.path) if value.strip() else None
-        if rule is None or rule.kept.fullmatch(value.strip()):
+        if rule is None or rule.keeps(value.strip()):
             return
         yield Part(start, start + len(text), rule.kind)
 
@@ -155,7 +159,7 @@ def envelope(data: bytes, payload: Callable[[bytes], bytes], fields: Fields, nam
         if name == "xmlns" or name.startswith("xmlns:"):
             return value.startswith(_STANDARD) or value.startswith("urn:")
         rule = fields.attributes.get(name)
-        return rule is not None and rule.kept.fullmatch(value) is not None
+        return rule is not None and rule.keeps(value)
 
     def around(document: str, parts: Iterable[Part]) -> Iterator[Part]:
         for part in parts:

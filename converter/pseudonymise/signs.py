@@ -1,4 +1,4 @@
-"""A document as text in which some stretches are replaced: how its syntax writes a sign, and what is done with which."""
+"""A document as text in which some stretches are replaced: how its syntax writes a sign, and what becomes of which."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Script:
-    """How a syntax writes signs: a pattern of one sign, what it stands for (empty: nothing), and another in its place."""
+    """How a syntax writes signs: the pattern of one, what it stands for (empty: nothing), and another in its place."""
 
     pattern: re.Pattern[str]
     read: Callable[[str], str]
