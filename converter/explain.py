@@ -19,14 +19,13 @@ from converter.ledger import Entry, Ledger
 from converter.letter import Letter, pattern, plain
 from converter.mapping import Context, Mapping
 from converter.mapping.guards import compile_guard
+from converter.pages import digest, templates
 from converter.places import leaf_locator
 from converter.renderings import neutral
 from converter.renderings import page as kind_page
 from converter.yamlfile import load
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-
     from converter.definitions import Definitions
     from converter.engine import Engine, Outcome
     from converter.fhir.profiles import Pack, Profile
@@ -428,22 +427,6 @@ def page(found: list[Explanation], *, show_values: bool = False) -> str:
     """One self-contained HTML page: source left, target right; each value lights its partners and its rule."""
     sections = [section(number, one, show_values) for number, one in enumerate(found)]
     return templates().get_template("explain.html.j2").render(sections=sections, show_values=show_values, digest=digest)
-
-
-def templates() -> Environment:
-    """The templates of pages: every value is escaped, and one that is not there is a fault."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = Path(__file__).parent / "templates"
-    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
-
-
-def digest(content: str) -> str:
-    """The hash by which the page's policy allows its own style and script, and nothing else."""
-    import base64
-    import hashlib
-
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from converter.docs.example import side_by_side
 from converter.docs.facts import Facts
-from converter.explain import digest, templates
 from converter.naming import Names
+from converter.pages import digest, templates
 from converter.rehearsal.testing import Engines
 
 INDEX = "index.html"
