@@ -1,4 +1,4 @@
-"""Pages for browsers: their templates, and the policy by which a page runs its own style and script and nothing else."""
+"""Pages for browsers: their templates, and the policy by which a page runs its own script and nothing else."""
 
 from __future__ import annotations
 

@@ -220,6 +220,12 @@ def write(table: Table, rows: Iterable[Row]) -> bytes:
 
 def read(path: Path, table: Table) -> list[dict[str, Any]]:
     """The rows of a table of an assessment. Raises `InterchangeError` for a file that is not that table."""
+    rows: list[dict[str, Any]] = read_arrow(path, table).to_pylist()
+    return rows
+
+
+def read_arrow(path: Path, table: Table) -> Any:
+    """The same as a table of pyarrow."""
     _require()
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -230,8 +236,7 @@ def read(path: Path, table: Table) -> list[dict[str, Any]]:
         raise InterchangeError(f"cannot read {path} as a table of an assessment") from None
     if tuple(found.column_names) != tuple(column.name for column in table.columns):
         raise InterchangeError(f"{path} does not have the columns of {table.file}")
-    rows: list[dict[str, Any]] = found.to_pylist()
-    return rows
+    return found
 
 
 def arrow(table: Table) -> Any:

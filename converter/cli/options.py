@@ -33,6 +33,7 @@ class Settings:
     quiet: bool
     verbose: bool
     show_values: bool
+    lang: str
     limits: Limits
 
     def reporter(self, stream: TextIO) -> Reporter:
@@ -74,9 +75,11 @@ def _limits(_: click.Context, __: click.Parameter, settings: Sequence[str]) -> L
     return limits
 
 
-def _language(_: click.Context, __: click.Parameter, lang: str) -> str:
+def _english(_: click.Context, __: click.Parameter, lang: str) -> str:
     if lang != "en":
-        raise click.BadParameter("Danish texts come with a later version; this one speaks English (en)")
+        raise click.BadParameter(
+            "Danish texts come with a later version; only reports of an assessment have them so far"
+        )
     return lang
 
 
@@ -98,14 +101,6 @@ _SHARED = (
     click.option("--verbose", is_flag=True, help="Say more about what was done."),
     click.option("--show-values", is_flag=True, help="Show values of messages: these are patient data."),
     click.option(
-        "--lang",
-        type=click.Choice(("da", "en")),
-        default="en",
-        callback=_language,
-        expose_value=False,
-        help="Language of reports (en; da comes with a later version).",
-    ),
-    click.option(
         "--limit",
         "limits",
         metavar="NAME=SIZE",
@@ -116,15 +111,35 @@ _SHARED = (
 )
 
 
+_LANGUAGE = click.option(
+    "--lang",
+    type=click.Choice(("da", "en")),
+    default="en",
+    callback=_english,
+    help="Language of reports (en; da comes with a later version).",
+)
+_LANGUAGES = click.option(
+    "--lang", type=click.Choice(("da", "en")), default="en", show_default=True, help="Language of the report."
+)
+
+
 def shared(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the shared options; they arrive as its first argument, a `Settings`."""
+    return _with(command, (*_SHARED, _LANGUAGE))
 
+
+def bilingual(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a command that writes its report in Danish too."""
+    return _with(command, (*_SHARED, _LANGUAGES))
+
+
+def _with(command: Callable[..., Any], options: Sequence[Callable[..., Any]]) -> Callable[..., Any]:
     @functools.wraps(command)
     def with_settings(**values: Any) -> Any:
         settings = Settings(**{name: values.pop(name) for name in Settings.__dataclass_fields__})
         return command(settings, **values)
 
-    for option in reversed(_SHARED):
+    for option in reversed(options):
         with_settings = option(with_settings)
     return with_settings
 

@@ -1,0 +1,298 @@
+"""The report of an assessment: both languages, numbers that lead somewhere, nothing that runs, the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import shutil
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from converter.assessment.report.blocks import Drawing
+from converter.assessment.report.charts import Chart, Series, embedded
+from converter.assessment.report.language import LANGUAGES, TEXTS, Language
+from converter.assessment.report.spreadsheets import FORMS, write_csv
+from converter.assessment.report.subject import Subject
+from converter.assessment.report.writing import page, read_subject, sections, write_all
+from converter.assessment.tables import FACTS, TABLES, arrow
+from converter.cli import program
+from converter.naming import Names
+from converter.yamlfile import load
+from tests.assessment.reported import MARKUP, ROOT, Read, assessment, example
+
+REPORT = ROOT / "converter/assessment/report"
+LIBRARY = "e163b3179e31b3a30db8ed1e435343491e167473537a706f2806a909b4cdc406"
+FORMULAS = (
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "a;=1+1",
+    "a,=1+1",
+    'a;"=1+1',
+    " =1",
+    "a\t=1",
+    "＝1",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return assessment(tmp_path_factory.mktemp("assessment"))
+
+
+@pytest.fixture(scope="module")
+def told(folder: Path) -> dict[str, Read]:
+    return {code: Read(page(read_subject(folder, ROOT / "mappings", code))) for code in LANGUAGES}
+
+
+def subject(language: str = "en", **more: Any) -> Subject:
+    return Subject(example("summary"), Language(language), Names(ROOT / "mappings"), **more)
+
+
+# Texts and numbers
+
+
+def test_every_text_is_in_both_languages_with_the_same_blanks() -> None:
+    def blanks(text: str) -> set[str]:
+        return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+    texts = load(TEXTS)
+    assert len(texts) > 200
+    for key, text in texts.items():
+        assert set(text) == set(LANGUAGES), key
+        assert blanks(text["da"]) == blanks(text["en"]), key
+
+
+def test_every_text_is_used() -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in REPORT.glob("*.py"))
+    code += (ROOT / "converter/templates/assessment.html.j2").read_text(encoding="utf-8")
+    families = (
+        {"code", "effort", "term", "priced"}
+        | set(re.findall(r'known\(\s*"([a-z]+)"', code))
+        | set(re.findall(r'f"([a-z]+)\.\{', code))
+    )
+    unused = [k for k in load(TEXTS) if f'"{k}"' not in code and k.partition(".")[0] not in families]
+    assert unused == []
+
+
+def test_what_the_measures_name_has_a_text() -> None:
+    """What `mappings/assessment.yaml` names by code is said in the reader's language."""
+    if not (ROOT / "mappings/assessment.yaml").exists():
+        pytest.skip("the measures are not here yet")
+    measures, language = load(ROOT / "mappings/assessment.yaml"), Language("da")
+    named = [f"code.{one}" for one in (*measures["quality"], *measures["functional"])]
+    named += [f"effort.{one}" for one in measures["effort"]] + [f"not.{one}" for one in measures["not_assessed"]]
+    assert [one for one in named if one not in language] == []
+    assert "code.nonsense" not in language
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "danish", "english"),
+    [
+        (1234567.891, 2, "1.234.567,89", "1,234,567.89"),
+        (-1234, 0, "−1.234", "−1,234"),
+        (-0.4, 0, "0", "0"),
+        (None, 0, "–", "–"),
+    ],
+)
+def test_numbers_are_written_as_the_language_does(value: float | None, digits: int, danish: str, english: str) -> None:
+    assert (Language("da").number(value, digits), Language("en").number(value, digits)) == (danish, english)
+
+
+def test_a_share_is_never_rounded_to_nothing_or_all() -> None:
+    danish, english = Language("da"), Language("en")
+    assert danish.percent(0.1234) == "12,3\u00a0%"
+    assert (english.percent(0), english.percent(1)) == ("0.0%", "100.0%")
+    assert english.percent(0.0001) == "<\u00a00.1%"
+    assert danish.percent(0.9999) == ">\u00a099,9\u00a0%"
+
+
+# The page
+
+
+def test_order_of_the_sections_is_that_of_the_specification(told: dict[str, Read]) -> None:
+    wanted = ["answer", "drivers", "moves", "stays", "top", "scenarios", "method"]
+    wanted += [f"appendix-{letter}" for letter in "abcd"]
+    for read in told.values():
+        assert [one for one in read.ids if one in wanted] == wanted
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_links_lead_somewhere_and_nothing_is_fetched(told: dict[str, Read], code: str) -> None:
+    read = told[code]
+    assert len(read.ids) == len(set(read.ids))
+    assert {link for link in read.links if link.removeprefix("#") not in read.ids} == set()
+    assert read.resources == []
+    assert [link for link in read.links if not link.startswith("#")] == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_each_main_number_leads_to_its_finding_with_id_and_count(told: dict[str, Read], code: str) -> None:
+    read, one = told[code], subject(code)
+    assert len(read.figures) == 12
+    behind = {target.removeprefix("#") for target in read.figures if target.startswith("#F")}
+    assert len(behind) >= 3
+    ids = {label: finding for finding, label in one.labels.items()}
+    counts = {finding["finding"]: finding["messages"] for finding in one.findings}
+    for label in behind:
+        assert ids[label] in read.rows[label]
+        assert f"|{one.few(counts[ids[label]])}|" in read.rows[label]
+    assert "1.000" in read.rows["volume-total"] or "1,000" in read.rows["volume-total"]
+
+
+def test_every_chart_has_a_table_that_says_the_same() -> None:
+    for section in sections(subject("da", priced=example("priced"))):
+        for block in section.blocks:
+            if isinstance(block, Drawing):
+                assert [row.cells[0] for row in block.table.rows] == list(block.chart.categories)
+                assert len(block.table.heads) == 1 + len(block.chart.series)
+
+
+def test_nothing_stands_in_the_page_that_is_not_of_the_folder(folder: Path, tmp_path: Path) -> None:
+    """Two folders with the same files, at another time and place: the same bytes."""
+    other = shutil.copytree(folder, tmp_path / "other")
+    first = write_all(folder, ROOT / "mappings", "da", output=tmp_path / "first.html")
+    second = write_all(other, ROOT / "mappings", "da", output=tmp_path / "second.html")
+    assert [path.name for path in first[1:]] == [path.name for path in second[1:]] == ["types.csv", "scenarios.csv"]
+    assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
+
+
+def test_the_answer_has_five_sentences_and_ranges(folder: Path) -> None:
+    answer = sections(read_subject(folder, ROOT / "mappings", "da"))[0].blocks[0]
+    assert len(answer.items) == 5  # type: ignore[union-attr]
+    words = re.sub("<[^>]+>", "", " ".join(answer.items))  # type: ignore[union-attr]
+    assert "28–61" in words
+    assert "3.780.000–8.640.000" in words
+
+
+def test_without_costs_it_says_what_is_missing_and_what_that_hides() -> None:
+    read = Read(page(subject("en")))
+    for words in (
+        "medcom-fhir assess price DIR",
+        "Cost file (costs.toml)",
+        "what each timing costs",
+        "System inventory (assess inventory)",
+        "which vendors must change something",
+        "Organisation table (--sor)",
+        "the names of parties",
+        "Training of users",
+    ):
+        assert words in read.words
+    priced = Read(page(subject("en", priced=example("priced"))))
+    assert "Cost file (costs.toml)" not in priced.words
+    hours = {**example("priced"), "currency": None}
+    assert "The tool has no built-in prices" in Read(page(subject("en", priced=hours))).words
+
+
+def test_small_numbers_of_one_sender_are_not_told() -> None:
+    one = subject()
+    assert [one.few(number) for number in (0, 1, 4, 5, None)] == ["0", "<5", "<5", "5", "<5"]
+    rows = [{"party": "a", "messages": 28}, {"party": "b", "messages": None}, {"party": "c", "messages": 9}]
+    assert one.guarded(rows) == {"a": "28", "b": "<5", "c": "≥5"}, "else 28 and 9 off the total would tell b"
+    assert one.guarded([*rows, {"party": "d", "messages": 2}]) == {"a": "28", "b": "<5", "c": "9", "d": "<5"}
+    assert one.guarded(rows[::2]) == {"a": "28", "c": "9"}
+
+
+def test_where_a_number_comes_from_is_said_in_letters(told: dict[str, Read]) -> None:
+    told_by = {code: Read(page(subject(code, priced=example("priced")))) for code in LANGUAGES}
+    assert {code: sorted(set(re.findall(r"[A-F0-9]\u00a0([a-z])", read.words))) for code, read in told_by.items()} == {
+        "da": ["a", "m", "o"],
+        "en": ["a", "g", "m"],
+    }
+
+
+# Nothing runs
+
+
+def test_markup_in_names_codes_and_file_names_is_text(tmp_path: Path, told: dict[str, Read]) -> None:
+    hostile = assessment(tmp_path, hostile=True)
+    content = page(read_subject(hostile, ROOT / "mappings", "en"))
+    read, clean = Read(content), told["en"]
+    assert read.words.count(MARKUP) > 50, "it was planted"
+    assert set(read.elements) == set(clean.elements)
+    assert read.attributes == clean.attributes
+    assert read.elements.count("script") == 3
+    assert read.comments == 0
+    assert "49" not in re.findall(r"\u2028(\d+)", content), "no template runs in it"
+    figures = json.loads(read.scripts[0])
+    assert any(MARKUP in one for chart in figures["charts"] for one in chart["categories"])
+    assert not set("<>&\u2028\u2029") & set(read.scripts[0])
+
+
+def test_a_plain_dump_would_have_ended_the_script() -> None:
+    """The control of the test before: the markup does what it is meant to where nobody looks after it."""
+    chart = Chart("x", "bars", "", "", "", (MARKUP,), (Series("", (1,)),))
+    plain = json.dumps(chart.figures, ensure_ascii=False)
+    assert Read(f"<script>{plain}</script>").elements == ["script", "img"]
+    assert Read(f"<script>{embedded([chart])}</script>").elements == ["script"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_cell_is_a_formula(tmp_path: Path, form: str) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    held = pyarrow.table(
+        {"text": list(FORMULAS), "number": list(range(len(FORMULAS))), "share": [-1.5] * len(FORMULAS)}
+    )
+    write_csv(held, tmp_path / "x.csv", form)
+    content = (tmp_path / "x.csv").read_text(encoding="utf-8-sig")
+    rows = list(csv.reader(content.splitlines(), delimiter=FORMS[form][0]))
+    assert [row[1] for row in rows[1:]] == [str(number) for number in range(len(FORMULAS))]
+    assert {row[2] for row in rows[1:]} == {f"-1{FORMS[form][1]}5"}
+    texts = [row[0] for row in rows[1:]]
+    assert texts[:4] == ["'=1+1", "'+1", "'-1", "'@SUM(A1)"]
+    for delimiter in ",;\t":
+        for row in csv.reader(content.splitlines()[1:], delimiter=delimiter):
+            cells = [cell for cell in row if re.search("[a-zA-Z=＝@+]", cell)]
+            assert [cell for cell in cells if re.match(r'[\s"]*[=+\-@＝]', cell)] == [], (delimiter, row)
+
+
+def test_tables_are_copied_as_csv(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    folder = assessment(tmp_path)
+    schema = arrow(FACTS)
+    blank: dict[str, Any] = {"int": 1, "text": "=x", "flag": True}
+    rows = [{column.name: blank[column.type] for column in FACTS.columns}]
+    pq.write_table(schema.empty_table().from_pylist(rows, schema=schema), folder / FACTS.file)
+    done = CliRunner().invoke(program, ["assess", "report", str(folder), "--lang", "da"])
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in folder.iterdir()} >= {"report.html", "facts.csv", "types.csv", "scenarios.csv"}
+    (head, row) = (folder / "facts.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert head.startswith('message;"type";')
+    assert row.startswith('1;"\'=x";')
+    assert ";0,714286;" in (folder / "types.csv").read_text(encoding="utf-8-sig")
+    assert not {table.file for table in TABLES} & {"types.parquet", "scenarios.parquet"}
+
+
+def test_wrong_use_says_why(tmp_path: Path) -> None:
+    done = CliRunner().invoke(program, ["assess", "report", str(tmp_path)])
+    assert (done.exit_code, "holds no assessment" in done.stderr) == (2, True)
+    (tmp_path / "summary.json").write_text("{")
+    done = CliRunner().invoke(program, ["assess", "report", str(tmp_path)])
+    assert (done.exit_code, "as JSON" in done.stderr) == (2, True)
+
+
+# The charting library
+
+
+def test_the_library_is_the_one_that_was_built_and_its_licences_are_told(told: dict[str, Read]) -> None:
+    library = (REPORT / "vendor/charts.min.js").read_bytes()
+    assert hashlib.sha256(library).hexdigest() == LIBRARY
+    assert len(library) < 600_000
+    recipe = (REPORT / "vendor/charts.mjs").read_text(encoding="utf-8")
+    notice = (ROOT / "NOTICE").read_text(encoding="utf-8")
+    version = re.search(r"echarts@([\d.]+)", recipe)
+    assert version is not None
+    assert f"Apache ECharts {version[1]}" in notice
+    assert f"Apache ECharts {version[1]}".encode() in library[:200]
+    for read in told.values():
+        assert all(holder in read.words for holder in ("Apache Software Foundation", "Baidu", "Bostock", "Microsoft"))
