@@ -71,6 +71,11 @@ class Grid:
         return [(head.removeprefix("#"), head.startswith("#")) for head in self.heads]
 
     @property
+    def short(self) -> bool:
+        """Whether it should stand on one page."""
+        return len(self.rows) <= LONG
+
+    @property
     def narrow(self) -> bool:
         """Whether it would look lost over the width of the page."""
         return len(self.heads) <= NARROW

@@ -36,7 +36,7 @@
     const names = {
       type: "category", data: chart.categories, inverse: along(chart),
       axisLine: { lineStyle: { color: dim } }, axisTick: { show: false },
-      axisLabel: Object.assign({}, label, along(chart) ? { formatter: (text) => cut(text, 34), interval: 0 } : { hideOverlap: true }),
+      axisLabel: Object.assign({}, label, along(chart) ? { formatter: (text) => cut(text, 40), interval: 0 } : { hideOverlap: true }),
     };
     const values = {
       type: "value", max: chart.percent ? 1 : undefined, scale: chart.kind === "tornado",
