@@ -150,6 +150,17 @@ def test_each_main_number_leads_to_its_finding_with_id_and_count(told: dict[str,
     assert "1.000" in read.rows["volume-total"] or "1,000" in read.rows["volume-total"]
 
 
+def test_however_many_findings_there_are_each_number_leads_to_its_own() -> None:
+    summary = example("summary")
+    (last,) = (one for one in summary["findings"] if one["kind"] == "flow" and one["type"] == "XX01")
+    more = [{**last, "finding": f"loss:X{n}:XX01:", "kind": "loss", "messages": 900} for n in range(1200)]
+    summary["findings"] += more
+    read = Read(page(Subject(summary, Language("en"), Names(ROOT / "mappings"))))
+    assert {link for link in read.links if link.removeprefix("#") not in read.ids} == set()
+    assert any(last["finding"] in row for row in read.rows.values())
+    assert 500 < sum(row.startswith("F") for row in read.rows.values()) < 600
+
+
 def test_every_chart_has_a_table_that_says_the_same() -> None:
     for section in sections(subject("da", priced=example("priced"))):
         for block in section.blocks:

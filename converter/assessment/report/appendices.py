@@ -12,8 +12,8 @@ from converter.assessment.report.charts import Chart, Series
 from converter.assessment.report.subject import Subject
 from converter.assessment.tables import CLASSES, STATES
 
-_ALL = 1000
-"""Findings that are listed; whatever the report refers to is among them."""
+_ALL = 500
+"""Findings that are listed in any case; further down only those that the report refers to."""
 _CLUSTERS = 8
 _SENDERS = 30
 
@@ -181,8 +181,13 @@ def effort(subject: Subject) -> Section:
 
 
 def findings(subject: Subject) -> Section:
-    """Appendix C: where the F-numbers lead."""
+    """Appendix C: where the F-numbers lead. Made last, when it is known which ones are referred to."""
     language = subject.language
+    listed = [
+        one
+        for number, one in enumerate(subject.findings, 1)
+        if number <= _ALL or subject.labels[one["finding"]] in subject.referred
+    ]
     heads = [
         "",
         str(language("finding")),
@@ -203,11 +208,11 @@ def findings(subject: Subject) -> Section:
             ),
             id=subject.labels[one["finding"]],
         )
-        for one in subject.findings[:_ALL]
+        for one in listed
     ]
     blocks: list[Block] = [Words(language("all-findings.lead")), grid(str(language("findings")), heads, rows)]
-    if len(subject.findings) > _ALL:
-        more = language("more", number=language.number(len(subject.findings) - _ALL), file="findings.parquet")
+    if left := len(subject.findings) - len(listed):
+        more = language("more", number=language.number(left), file="findings.parquet")
         blocks.append(Words(more, note=True))
     return Section("appendix-c", str(language("appendix-c")), blocks)
 

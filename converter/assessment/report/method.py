@@ -53,11 +53,33 @@ def _assumptions(subject: Subject) -> list[Block]:
             for one in subject.assumptions
         ]
         found.append(grid(str(language("assumptions")), heads, rows))
+    found += _priced(subject)
     weights = sorted(subject.summary["effort"]["weights"].items())
     heads = [str(language("effort.kind")), f"#{language('weight')}", str(language("origin"))]
     rows = [(subject.effort(kind), language.number(weight, 1), language("origin.default")) for kind, weight in weights]
     found.append(grid(str(language("weights")), heads, rows))
     return found
+
+
+def _priced(subject: Subject) -> list[Block]:
+    """What the cost file and the scenario file say, from low to high, and where."""
+    language = subject.language
+    heads = [
+        str(language("assumption")),
+        *(f"#{language(f'range.{end}')}" for end in ("low", "likely", "high")),
+        str(language("origin")),
+        str(language("place")),
+    ]
+    rows = [
+        (
+            subject.known("priced", one["input"]),
+            *(_value(subject, one[end]) for end in ("low", "likely", "high")),
+            subject.known("origin", one["origin"]),
+            one["place"],
+        )
+        for one in (subject.priced or {}).get("assumptions", ())
+    ]
+    return [grid(str(language("priced.assumptions")), heads, rows)] if rows else []
 
 
 def _value(subject: Subject, value: Any) -> str:

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from converter.assessment.report.blocks import ASSUMED, MEASURED, Points, Section, Words, drawing, grid
 from converter.assessment.report.charts import Chart, Series
-from converter.assessment.report.pricing import points_range, timing
+from converter.assessment.report.pricing import hours_range, points_range, timing
 from converter.assessment.report.subject import Subject
 
 
@@ -111,7 +111,9 @@ def _effort(subject: Subject) -> Markup:
     if span is None:
         return language("answer.effort-alone", points=told(language.number(effort["points"], 1)), **more)
     low, likely, high = span
-    return language("answer.effort", range=told(language.span(low, high)), points=language.number(likely), **more)
+    more["hours"] = hours_range(subject)
+    key = "answer.effort-hours" if more["hours"] else "answer.effort"
+    return language(key, range=told(language.span(low, high)), points=language.number(likely), **more)
 
 
 def _sample(subject: Subject) -> list[Markup]:

@@ -34,10 +34,17 @@ def points_range(subject: Subject) -> tuple[float, float, float] | None:
     return (held["low"], held["likely"], held["high"]) if held else None
 
 
+def hours_range(subject: Subject) -> str:
+    """The hours that go with the points; empty if nobody said how many a point takes."""
+    held = (subject.priced or {}).get("hours")
+    return subject.language.span(held["low"], held["high"]) if held else ""
+
+
 def unit(subject: Subject) -> str:
     """In what scenarios are told: a currency, or hours."""
     priced = subject.priced or {}
-    return str(priced.get("currency") or subject.language("unit.hours"))
+    told = priced.get("unit") or priced.get("currency") or "hours"
+    return str(subject.known("unit", told))
 
 
 def name(language: Language, scenario: str) -> str:
@@ -45,12 +52,17 @@ def name(language: Language, scenario: str) -> str:
     return str(language.known(f"scenario.{scenario}", scenario))
 
 
+def _ordered(priced: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The scenarios, the cheapest first."""
+    return sorted(priced["scenarios"], key=lambda one: (one["total"]["likely"], one["id"]))
+
+
 def timing(subject: Subject) -> Markup:
     """The fifth sentence of the answer: the cheapest and the dearest scenario."""
     language, priced = subject.language, subject.priced
     if not priced or not priced["scenarios"]:
         return language("answer.timing-missing", command=COMMAND)
-    ordered = sorted(priced["scenarios"], key=lambda one: (one["total"]["likely"], one["id"]))
+    ordered = _ordered(priced)
     best, worst = ordered[0], ordered[-1]
     origin = GIVEN if priced["currency"] else ASSUMED
 
@@ -80,6 +92,7 @@ def scenarios(subject: Subject) -> Section:
     section.blocks.append(Words(_lead(subject, priced)))
     if not priced["currency"]:
         section.blocks.append(Words(language("scenarios.unpriced"), note=True))
+    section.blocks += [Words(one, note=True) for one in _notes(subject, priced)]
     section.blocks += [*_totals(subject, priced), *_terms(subject, priced)]
     section.blocks += [*_months(subject, priced), *_tornado(subject, priced)]
     return section
@@ -88,6 +101,21 @@ def scenarios(subject: Subject) -> Section:
 def _lead(subject: Subject, priced: Mapping[str, Any]) -> Markup:
     language = subject.language
     return language("scenarios.lead", horizon=language.month(priced["horizon"]), draws=language.number(priced["draws"]))
+
+
+def _notes(subject: Subject, priced: Mapping[str, Any]) -> list[Markup]:
+    """What the figures leave out."""
+    language = subject.language
+    told = []
+    for one in priced.get("notes", ()):
+        about = Markup(", ").join(subject.known("priced", name) for name in one["about"])
+        key = f"note.{one['note']}"
+        told.append(
+            language(key, about=about, points=language.number(one.get("points"), 1))
+            if key in language
+            else Markup("{}: {}").format(one["note"], about)
+        )
+    return told
 
 
 def _totals(subject: Subject, priced: Mapping[str, Any]) -> list[Block]:
@@ -154,9 +182,13 @@ def _months(subject: Subject, priced: Mapping[str, Any]) -> list[Block]:
 
 
 def _tornado(subject: Subject, priced: Mapping[str, Any]) -> list[Block]:
+    """Which inputs move the cheapest scenario most; priced.json has those of the others."""
     language = subject.language
     found: list[Block] = []
+    best = _ordered(priced)[0]["id"]
     for one in priced["tornado"]:
+        if one["scenario"] != best or not one["inputs"]:
+            continue
         chart = Chart(
             f"tornado-{one['scenario']}",
             "tornado",

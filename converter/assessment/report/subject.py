@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,8 @@ class Subject:
     assumptions: Sequence[Mapping[str, Any]] = ()
     manifest: Mapping[str, Any] | None = None
     operation: Mapping[str, Any] | None = None
+    referred: set[str] = field(default_factory=set)
+    """The findings that something refers to so far, by F-number: these are listed, however many there are."""
 
     # -- findings ------------------------------------------------------------------------------------------------------
 
@@ -59,9 +61,14 @@ class Subject:
         """The F-number of each finding."""
         return {one["finding"]: f"F{number}" for number, one in enumerate(self.findings, 1)}
 
+    def _label(self, finding: str | None) -> str:
+        label = self.labels.get(finding or "", "")
+        self.referred.add(label)
+        return label
+
     def refer(self, finding: str | None) -> Markup:
         """The F-number of a finding, as a link; nothing for a finding that is not there."""
-        label = self.labels.get(finding or "")
+        label = self._label(finding)
         return linked(label, label) if label else Markup()
 
     def refers(self, findings: Sequence[str], most: int = 4) -> Markup:
@@ -72,7 +79,7 @@ class Subject:
 
     def headline(self, text: Any, finding: str | None, origin: str, *, otherwise: tuple[str, str]) -> Markup:
         """A main number with the finding behind it, or (place and label) with what else is behind it."""
-        label = self.labels.get(finding or "")
+        label = self._label(finding)
         target, said = (label, label) if label else otherwise
         return figure(self.language, text, target, said, origin)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def _read(path: Path) -> Any:
 
 def sections(subject: Subject) -> list[Section]:
     """All sections, in the order in which a reader asks."""
-    makers = (
+    makers: tuple[Callable[[Subject], Section], ...] = (
         opening.answer,
         opening.drivers,
         moving.moves,
@@ -81,10 +82,9 @@ def sections(subject: Subject) -> list[Section]:
         method.method,
         appendices.by_type,
         appendices.effort,
-        appendices.findings,
-        appendices.messaging,
     )
-    return [make(subject) for make in makers]
+    before, after = [make(subject) for make in makers], appendices.messaging(subject)
+    return [*before, appendices.findings(subject), after]
 
 
 def page(subject: Subject) -> str:
