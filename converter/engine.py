@@ -22,6 +22,7 @@ from converter.letter import Letter, Value, pattern
 from converter.limits import Limits
 from converter.mapping import Context, Mappings, is_letter_born
 from converter.mapping import Mapping as Converting
+from converter.mapping.without import NO_MAPPING, unmapped
 from converter.originals import facts
 from converter.routes import FILE as ROUTES
 from converter.routes import Routes
@@ -41,22 +42,6 @@ TARGETS = (FHIR, OIOXML, EDIFACT)
 _SUFFIX = {FHIR: ".json", OIOXML: ".xml", EDIFACT: ".edi"}
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
-NO_MAPPING = declare(
-    "MAP006",
-    "no-mapping",
-    Severity.ERROR,
-    "there is no mapping {direction} for {what}",
-    why="The message is understood, but nobody has said what becomes of its parts.",
-    help="`medcom-fhir doctor` lists the mappings; a new one is one file under mappings/fhir.",
-)
-NO_TARGET = declare(
-    "MAP060",
-    "no-target",
-    Severity.ERROR,
-    "{type} becomes no FHIR message: {reason}",
-    why="No FHIR message says what this letter says, and none is made up.",
-    help="Send it as a letter: `--to oioxml` and `--to edifact` convert it. `mappings/no_target.yaml` has the reasons.",
-)
 SAME_SYNTAX = declare(
     "MAP007",
     "nothing-to-convert",
@@ -467,7 +452,7 @@ class Engine:
     ) -> None:
         mapping = self.mappings.for_letter(letter.type)
         if mapping is None:
-            self._without(letter.type, Location(outcome.name, 1, 1), log)
+            unmapped(letter.type, self.mappings.without, Location(outcome.name, 1, 1), log)
             return
         context = self._context(outcome.name, "")
         context.original = original
@@ -486,14 +471,6 @@ class Engine:
             found = IssueLog()
             self._check_bundle(bundle, found, outcome.name, mapping.bundle)
             log.extend(_located(found, letter, ledger, outcome.name))
-
-    def _without(self, type_: str, at: Location, log: IssueLog) -> None:
-        """Say why a letter becomes no FHIR message: it was decided so, or nobody has written a mapping."""
-        reason = self.mappings.without.get(type_)
-        if reason is None:
-            log.add(NO_MAPPING, at, direction="to FHIR", what=type_)
-        else:
-            log.add(NO_TARGET, at, type=type_, reason=reason)
 
     def _bundle_to(
         self, outcome: Outcome, bundle: dict[str, Any], to: str, log: IssueLog
