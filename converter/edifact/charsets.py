@@ -111,8 +111,13 @@ def clean(block: bytes, origin: Origin) -> bool:
     if origin.charset in _OUTSIDE:
         return False
     if origin.codec == "latin-1":
-        return len(block.translate(None, _SUSPECT)) == len(block)
+        return clean_latin(block)
     return block.isascii() and _CONTROL.search(block) is None
+
+
+def clean_latin(block: bytes) -> bool:
+    """The same for bytes labelled as ISO 8859-1."""
+    return len(block.translate(None, _SUSPECT)) == len(block)
 
 
 def findings(segment: Segment, origin: Origin) -> Iterator[Finding]:

@@ -299,11 +299,7 @@ class _Reader:
             and label == _LABEL
             and unt.elements == [[str(len(segments) - 2)], [number]]
             and unz.elements == [["1"], [reference]]
-            and number.strip()
-            and reference.strip()
-            and sender.strip()
-            and receiver.strip()
-            and standard.strip()
+            and all(map(str.strip, (number, reference, sender, receiver, standard)))
             and iso_date(date)
             and iso_time(time)
             and (not rest or rest in _ACKNOWLEDGEMENTS)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 
 from converter.definitions.layout import Default, Group, Piece, SegmentTemplate
 from converter.definitions.tree import CodeList
-from converter.edifact.reading import TextTemplate
+from converter.edifact.atonce import plain_lines, plain_text
+from converter.edifact.expressions import constant, expression
+from converter.edifact.reading import TextTemplate, run
 from converter.edifact.source import Module
 from converter.edifact.text import PLAIN
 
@@ -43,15 +45,18 @@ class Scope:
 
 
 class SegmentCompiler:
-    """Writes the source of segments into a module."""
+    """Writes the source of segments into a module. `quick`: with nothing to report, a letter is given up instead."""
 
-    def __init__(self, out: Module) -> None:
+    def __init__(self, out: Module, *, quick: bool = False) -> None:
         self._out = out
+        self._quick = quick
 
     def body(self, template: SegmentTemplate, scope: Scope) -> None:
         """Take the segment at `i`, or the run of segments of a text, and step behind it."""
         self._out.add(f"# {template.source}")
-        if template.kind == "text":
+        if self._quick:
+            self._body_at_once(template, scope)
+        elif template.kind == "text":
             self._text(template, scope)
         elif template.kind == "lines":
             self._lines(template, scope)
@@ -61,6 +66,34 @@ class SegmentCompiler:
         else:
             self._plain(template, scope)
             self._out.add("i += 1")
+
+    def _body_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
+        """Take the segment with one expression, or give the letter up."""
+        if template.kind == "text":
+            self._text_at_once(template, scope)
+        elif template.kind == "lines":
+            self._lines_at_once(template, scope)
+        elif template.kind == "plain":
+            self._plain_at_once(template, scope)
+            self._out.add("i += 1")
+        else:
+            self._out.add("return -1")
+
+    def _report(self, line: str) -> None:
+        """A line that reports a finding; a quick reader leaves letters with findings to the others."""
+        self._out.add("return -1" if self._quick else line)
+
+    def _plain_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
+        out = self._out
+        fields = [(e, c, p) for e, c, p in template.places() if p.leaf is not None or p.counter]
+        variables = list(dict.fromkeys(f"c{e}_{c}" for e, c, _ in fields))
+        match = out.name("MATCH", expression(template).fullmatch)
+        usual = "" if fields else f"B[i] != {constant(template)!r} and "
+        with out.block(f"if {usual}(m := {match}(B[i])) is None:"):
+            out.add("return -1")
+        if variables:
+            out.add(f"{', '.join(variables)}, = m.groups('')")
+        self._taken(template, fields, scope)
 
     def _plain(self, template: SegmentTemplate, scope: Scope) -> None:
         out = self._out
@@ -90,6 +123,10 @@ class SegmentCompiler:
             else:
                 live += literals
         self._literals(live)
+        self._taken(template, fields, scope)
+
+    def _taken(self, template: SegmentTemplate, fields: list[Field], scope: Scope) -> None:
+        """Give the leaves their values, and compare counters and echoes."""
         own = [f for f in fields if f[2].own]
         self._fields(template, own, scope)
         for element, component, piece in fields:
@@ -141,7 +178,7 @@ class SegmentCompiler:
                 out.add(f"v = {out.name('READ', piece.codec.read)}({variable})")
                 with out.block("if v is None:"):
                     where = f"(i, {element}, {component})"
-                    out.add(f"v = R.shape({where}, {variable}, {key}, {piece.codec.name!r})")
+                    self._report(f"v = R.shape({where}, {variable}, {key}, {piece.codec.name!r})")
             out.add(f"V[{key}] = {'v' if piece.codec else variable}")
             out.add(f"P[{key}] = (i, {element}, {component})")
             self._numbered(piece, scope)
@@ -188,12 +225,12 @@ class SegmentCompiler:
             out.add(f"v = {out.name('CODES', codes_read)}.get({variables[0]})")
             with out.block("if v is None:"):
                 found = "".join(f"{v}, " for v in variables)
-                out.add(f"v = R.code(({places},), ({found}), {key}, {codes.name!r})")
+                self._report(f"v = R.code(({places},), ({found}), {key}, {codes.name!r})")
             for (column, e, c), variable in list(zip(columns, variables, strict=True))[1:]:
                 others = {code: codes.rows[v][column - 1] for code, v in codes_read.items()}
                 name = out.name("COLUMN", others)
                 with out.block(f"elif {name}[{variables[0]}] != {variable}:"):
-                    out.add(f"R.literals(i, (({e}, {c}, {variable}, {name}[{variables[0]}]),))")
+                    self._report(f"R.literals(i, (({e}, {c}, {variable}, {name}[{variables[0]}]),))")
             out.add(f"V[{key}] = v")
             out.add(f"P[{key}] = {all_places}")
         if codes.empty is not None:
@@ -226,15 +263,15 @@ class SegmentCompiler:
             with out.block("else:"):
                 expected = "".join(p.codec.name if p.codec else p.literal for p in pieces)
                 key = assigned[0][1]
-                out.add(f"V[{key}] = R.shape({where}, {variable}, {key}, {expected!r})")
-                out.add(f"P[{key}] = {where}")
+                self._report(f"V[{key}] = R.shape({where}, {variable}, {key}, {expected!r})")
+                self._report(f"P[{key}] = {where}")
         out.add(f"{scope.raws[signature(pieces)]} = {variable}")
 
     def _counter(self, element: int, component: int, piece: Piece, scope: Scope) -> None:
         count = f"{scope.loop} + 1" if piece.counter == "each" else f"n_{piece.counter}"
         variable = f"c{element}_{component}"
         with self._out.block(f"if {variable} != str({count}):"):
-            self._out.add(f"R.counter(i, {element}, {component}, {variable}, {count})")
+            self._report(f"R.counter(i, {element}, {component}, {variable}, {count})")
 
     def _echoes(self, template: SegmentTemplate, fields: list[Field], scope: Scope) -> None:
         out = self._out
@@ -255,7 +292,7 @@ class SegmentCompiler:
             else:
                 expected = self._encoded(pieces, scope)
             with out.block(f"if {variable} != {expected}:"):
-                out.add(f"R.echo(i, {element}, {component}, {variable}, {key})")
+                self._report(f"R.echo(i, {element}, {component}, {variable}, {key})")
 
     def _encoded(self, pieces: tuple[Piece, ...], scope: Scope) -> str:
         """An expression for what a component must hold, from values read before."""
@@ -283,41 +320,89 @@ class SegmentCompiler:
         shape = tuple(0 if e == body else len(s.components) for e, s in enumerate(template.slots, 1))
         constants = self._around(template, (form, body))
         heads = [place for place in template.places() if place[0] < body]
-        if scope.trigger and scope.group:
-            out.add(f"numbers, j, passed = R.run(K, i, {scope.trigger!r})")
-            self._passed(scope)
-        else:
-            out.add("j = i + 1")
-            with out.block("while K[j] == K[i]:"):
-                out.add("j += 1")
-            out.add("numbers = range(i, j)")
+        self._run(scope)
         for element, component, other in template.places():
             if other.own and not other.text:
                 out.add(f"c{element}_{component} = S[i].elements[{element - 1}][{component - 1}]")
         self._fields(template, [f for f in template.places() if f[2].own and not f[2].text], scope)
-        key = scope.key(piece.path)
         usual = None
+        key = scope.key(piece.path)
         if body == len(shape) and shape[form - 1] == 1 and all(p.format or not p.leaf for _, _, p in heads):
             usual = [[PLAIN] if e == form else [""] * size for e, size in enumerate(shape[:-1], 1)]
             for element, component, text in constants:
                 usual[element - 1][component - 1] = text
         described = TextTemplate(shape, form, body, constants, usual)
         out.add(f"R.text(numbers, {key}, {out.name('TEXT', described)})")
+        self._text_taken(template, piece, scope)
+
+    def _text_taken(self, template: SegmentTemplate, piece: Piece, scope: Scope) -> None:
+        key = scope.key(piece.path)
         self._numbered(piece, scope)
         if template.optional_text:
-            with out.block(f"if not V[{key}]:"):
-                out.add(f"del V[{key}], P[{key}]")
-        out.add("i = j")
+            with self._out.block(f"if not V[{key}]:"):
+                self._out.add(f"del V[{key}], P[{key}]")
+        self._out.add("i = j")
+
+    def _run(self, scope: Scope) -> None:
+        """The numbers of the segments of a text from `i` on."""
+        out = self._out
+        if scope.trigger and scope.group:
+            out.add(f"numbers, j, passed = run(K, i, {scope.trigger!r})")
+            out.objects["run"] = run
+            self._passed(scope)
+            return
+        out.add("j = i + 1")
+        with out.block("while K[j] == K[i]:"):
+            out.add("j += 1")
+        out.add("numbers = range(i, j)")
+
+    def _text_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
+        """Take a text with one expression for each of its segments, or give the letter up."""
+        out = self._out
+        body, _, piece = next(f for f in template.places() if f[2].text)
+        others = [f for f in template.places() if f[2].own and not f[2].text]
+        self._run(scope)
+        match = out.name("MATCH", expression(template).fullmatch)
+        with out.block(f"if (m := {match}(B[i])) is None:"):
+            out.add("return -1")
+        for element, component, _ in others:
+            out.add(f"c{element}_{component} = m['c{element}_{component}']")
+        self._fields(template, others, scope)
+        key = scope.key(piece.path)
+        out.objects["plain_text"] = plain_text
+        with out.block(f"if (v := plain_text(B, numbers, {match})) is None:"):
+            out.add("return -1")
+        out.add(f"V[{key}] = v")
+        out.add(f"P[{key}] = [(j, {body}, 0) for j in numbers] if len(numbers) > 1 else (i, {body}, 0)")
+        self._text_taken(template, piece, scope)
 
     def _lines(self, template: SegmentTemplate, scope: Scope) -> None:
         out = self._out
         body = len(template.slots)
         shape = out.name("SHAPE", tuple(len(s.components) for s in template.slots))
-        fields = [component[0] for component in template.slots[-1].components]
+        number = len(template.slots[-1].components)
         constants = out.name("EXPECTED", self._around(template, (body,)))
-        out.add(f"numbers, j, passed = R.run_of_lines(K, i, {len(fields)}, {body}, {scope.trigger!r})")
+        out.add(f"numbers, j, passed = R.run_of_lines(K, i, {number}, {body}, {scope.trigger!r})")
         self._passed(scope)
         out.add(f"lines, where = R.lines(numbers, {shape}, {constants})")
+        self._lines_taken(template, scope)
+
+    def _lines_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
+        """Take lines with one expression for each of their segments, or give the letter up."""
+        out = self._out
+        number = len(template.slots[-1].components)
+        match = out.name("MATCH", expression(template).fullmatch)
+        out.objects["plain_lines"] = plain_lines
+        options = f"fields={number}, trigger={scope.trigger!r}"
+        with out.block(f"if (v := plain_lines(K, B, i, {match}, {options})) is None:"):
+            out.add("return -1")
+        out.add("j, passed, lines, where = v")
+        self._passed(scope)
+        self._lines_taken(template, scope)
+
+    def _lines_taken(self, template: SegmentTemplate, scope: Scope) -> None:
+        out = self._out
+        fields = [component[0] for component in template.slots[-1].components]
         for number, piece in enumerate(fields):
             key = scope.key(piece.path)
             with out.block(f"if lines[{number}]:"):
@@ -325,7 +410,7 @@ class SegmentCompiler:
                 if piece.codes is not None:
                     out.add(f"v = {out.name('CODES', dict(piece.codes.read))}.get(v)")
                     with out.block("if v is None:"):
-                        out.add(f"v = R.code(where[{number}], (lines[{number}],), {key}, {piece.codes.name!r})")
+                        self._report(f"v = R.code(where[{number}], (lines[{number}],), {key}, {piece.codes.name!r})")
                 out.add(f"V[{key}] = v")
                 out.add(f"P[{key}] = where[{number}]")
         for path, value in template.fills:
@@ -337,6 +422,10 @@ class SegmentCompiler:
     def _passed(self, scope: Scope) -> None:
         """Count the triggers that a text has taken with it."""
         if scope.trigger and scope.group:
+            number = scope.group.number
+            wrong = f" and B[i:j].count('{scope.group.trigger}+{number}') != passed" if self._quick else ""
+            with self._out.block(f"if passed{wrong}:"):
+                self._report(f"R.triggers(set(range(i, j)).difference(numbers), {number!r})")
             self._out.add(f"n_{scope.group.trigger} += passed")
             self._out.add(f"{scope.groups} += passed")
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from converter.definitions import Definition, Definitions
 from converter.definitions.unknown import report_no_definition
+from converter.edifact import quick
 from converter.edifact.envelope import Message, read_messages
 from converter.edifact.rows import write_interchange
 from converter.edifact.segments import Segment
@@ -44,6 +45,9 @@ def read(
     that does not exist.
     """
     limits = limits or _LIMITS
+    if not encoding and (letter := quick.read(data, definitions, file, limits)) is not None:
+        yield letter
+        return
     for message in read_messages(data, log, file=file, limits=limits, encoding=encoding or ""):
         yield _letter(message, definitions, log, limits)
 

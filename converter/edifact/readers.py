@@ -1,10 +1,12 @@
 """Compiles a layout to the Python source of its readers.
 
-Two functions with one body are made. `read_in_order` expects every segment where the layout has it and gives up, with
--1, at the first that is not: that is all that nearly every letter needs. `read_arranged` reads the segments of a letter
-after `arrange.py` has put them into the order of the layout and written beside each which item it belongs to.
+Three functions with one body are made. `read_in_order` expects every segment where the layout has it and gives up, with
+-1, at the first that is not. `read_at_once` does so too, and also gives up where anything would be reported: that is
+all that nearly every letter needs, and it takes segments as they were written (`B`), not split. `read_arranged` reads
+the segments of a letter after `arrange.py` has put them into the order of the layout and written beside each which item
+it belongs to.
 
-In both, `K` holds a key for each segment (tag, plus, element 1 component 1; or the mark of an item), `S` the segments,
+In all, `K` holds a key for each segment (tag, plus, element 1 component 1; or the mark of an item), `S` the segments,
 `i` is the number of the next one, `V` and `P` take values and places.
 """
 
@@ -24,8 +26,11 @@ from converter.definitions.layout import (
     templates,
 )
 from converter.definitions.tree import Element
+from converter.edifact.atonce import crowded, overflowing
 from converter.edifact.fields import Scope, SegmentCompiler, signature
 from converter.edifact.source import Module
+
+IN_ORDER, AT_ONCE, ARRANGED = "read_in_order", "read_at_once", "read_arranged"
 
 
 def numbered(layout: tuple[Item, ...]) -> dict[int, int]:
@@ -62,15 +67,15 @@ class ReaderCompiler:
         self._numbers = numbered(definition.layout)
         self._out = Module()
         self._segments = SegmentCompiler(self._out)
-        self._arranged = False
+        self._arranged = self._quick = False
         self._variables = 0
 
-    def source(self, *, arranged: bool) -> Module:
-        """The module with `read_in_order`, or with `read_arranged`."""
-        self._out, self._variables, self._arranged = Module(), 0, arranged
-        self._segments = SegmentCompiler(self._out)
-        name = "read_arranged" if arranged else "read_in_order"
-        with self._out.block(f"def {name}(K, S, R, V, P, N):"):
+    def source(self, name: str) -> Module:
+        """The module with `read_in_order`, `read_at_once` or `read_arranged`."""
+        self._out, self._variables = Module(), 0
+        self._arranged, self._quick = name == ARRANGED, name == AT_ONCE
+        self._segments = SegmentCompiler(self._out, quick=self._quick)
+        with self._out.block(f"def {name}(K, {'B' if self._quick else 'S, R'}, V, P, N):"):
             self._out.add(f'"""{self._definition.type} {self._definition.version}."""')
             self._out.add("i = 0")
             for trigger in sorted({i.trigger for i in self._definition.layout if isinstance(i, Group)}):
@@ -164,8 +169,7 @@ class ReaderCompiler:
             self._items(group.items, inner)
             if group.limit:
                 tag, limit = group.limit
-                with out.block(f"if i - {start} > {limit}:"):
-                    out.add(f"R.limit({start}, i, {tag!r}, {limit})")
+                self._reported("limit", f"i - {start} > {limit}", start, f"{tag!r}, {limit}")
             if group.each:
                 self._closed(group, group.each, prefix, number, inner)
             if many:
@@ -175,16 +179,31 @@ class ReaderCompiler:
                 out.add("return -1")
         if group.overflow:
             tag, segments, groups = group.overflow
-            with out.block(f"if {loop} > {groups} or i - {start} > {segments}:"):
-                out.add(f"R.overflow({start}, i, {tag!r}, {segments}, {groups})")
+            suspect = f"({loop} > {groups} or i - {start} > {segments})"
+            self._reported("overflow", suspect, start, f"{tag!r}, {segments}, {groups}")
         if group.each:
             self._counts(group.each, number, scope)
+
+    def _reported(self, what: str, suspect: str, start: str, limits: str) -> None:
+        """Report a group that holds too much; a quick reader gives the letter up."""
+        if not self._quick:
+            with self._out.block(f"if {suspect}:"):
+                self._out.add(f"R.{what}({start}, i, {limits})")
+            return
+        function = crowded if what == "limit" else overflowing
+        self._out.objects[function.__name__] = function
+        with self._out.block(f"if {suspect} and {function.__name__}(K[{start}:i], {limits}):"):
+            self._out.add("return -1")
 
     def _triggered(self, group: Group) -> None:
         """Take the trigger segment at i."""
         self._out.add(f"n_{group.trigger} += 1")
-        with self._out.block(f"if S[i].elements != {self._out.name('TRIGGER', [[group.number]])}:"):
-            self._out.add(f"R.constants(i, (1,), ((1, 1, {group.number!r}),))")
+        if self._quick:
+            with self._out.block(f"if B[i] != {f'{group.trigger}+{group.number}'!r}:"):
+                self._out.add("return -1")
+        else:
+            with self._out.block(f"if S[i].elements != {self._out.name('TRIGGER', [[group.number]])}:"):
+                self._out.add(f"R.constants(i, (1,), ((1, 1, {group.number!r}),))")
         self._out.add("i += 1")
 
     def _pass_trigger(self, scope: Scope, following: str) -> None:

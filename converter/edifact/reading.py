@@ -7,7 +7,7 @@ place.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -299,6 +299,12 @@ class Reading:
         rows = self.fit(i, shape)
         self.literals(i, tuple((e, c, rows[e - 1][c - 1], text) for e, c, text in expected))
 
+    def triggers(self, passed: set[int], number: str) -> None:
+        """Compare the triggers that stand between the segments of one text or list of lines."""
+        for i in sorted(passed):
+            if self.segments[i].elements != [[number]]:
+                self.constants(i, (1,), ((1, 1, number),))
+
     def literals(self, i: int, checked: tuple[Checked, ...]) -> None:
         """Report every constant that differs; where nothing is expected, a value has no place."""
         tag = self.segments[i].tag
@@ -403,63 +409,26 @@ class Reading:
         for i in numbers:
             rows = self._around(i, shape, body)
             self.literals(i, tuple((e, c, rows[e - 1][c - 1], text) for e, c, text in constants))
-            elements = self.segments[i].elements
-            found = elements[body - 1] if len(elements) >= body else []
+            found = self._components(i, body)
             self._oversized(i, body, found)
             components += found
             where += [(i, body, number) for number in range(1, len(found) + 1)]
-        lines = read_lines(components)
-        places: list[list[Place]] = [[] for _ in lines]
-        line, goes_on = -1, False
-        for component, place in zip(components, where, strict=True):
-            line += not goes_on
-            places[line].append(place)
-            goes_on = component.endswith("\\")
+        lines, places = placed_lines(components, where)
         for spare in range(shape[-1], len(lines)):
             if lines[spare]:
                 self.surplus(*places[spare][0], [lines[spare]])
         missing = shape[-1] - len(lines)
         return lines + [""] * missing, places + [[] for _ in range(missing)]
 
-    def run(self, keys: Sequence[str], i: int, trigger: str) -> tuple[list[int], int, int]:
-        """The segments of one text from `i` on: their numbers, the number after them, triggers passed.
-
-        `trigger` is the key of the trigger that may stand between them, empty if none may.
-        """
-        key, numbers, passed = keys[i], [i], 0
-        while True:
-            following = i + 1
-            if trigger and keys[following] == trigger and keys[following + 1] == key:
-                following, passed = following + 1, passed + 1
-            if keys[following] != key:
-                return numbers, i + 1, passed
-            i = following
-            numbers.append(i)
-
     def run_of_lines(
         self, keys: Sequence[str], i: int, fields: int, body: int, trigger: str
     ) -> tuple[list[int], int, int]:
-        """As `run`, for `fields` logical lines in element `body`.
+        """As `run`, for `fields` logical lines in element `body`."""
+        return run_of_lines(keys, i, fields, lambda number: self._components(number, body), trigger)
 
-        The next segment belongs to them if a line goes on, or if this one is full and lines are missing: a writer
-        begins a new segment only when five components are used up.
-        """
-        key, numbers, passed, lines, goes_on = keys[i], [i], 0, 0, False
-        while True:
-            elements = self.segments[i].elements
-            found = elements[body - 1] if len(elements) >= body else []
-            for component in found:
-                lines += not goes_on
-                goes_on = component.endswith("\\")
-            following = i + 1
-            between = trigger and keys[following] == trigger and keys[following + 1] == key
-            following += bool(between)
-            full = len(found) >= COMPONENTS and lines < fields
-            if keys[following] != key or not found or not (goes_on or full):
-                return numbers, i + 1, passed
-            passed += bool(between)
-            i = following
-            numbers.append(i)
+    def _components(self, i: int, element: int) -> list[str]:
+        elements = self.segments[i].elements
+        return elements[element - 1] if len(elements) >= element else []
 
     def limit(self, start: int, end: int, tag: str, limit: int) -> None:
         """Report a group, at its trigger `start`, that holds too many segments of a tag."""
@@ -510,6 +479,59 @@ class Reading:
         if form:
             self.extra(i, element, 1, form)
         return FALLBACK
+
+
+def run(keys: Sequence[str], i: int, trigger: str) -> tuple[list[int], int, int]:
+    """The segments of one text from `i` on: their numbers, the number after them, triggers passed.
+
+    `trigger` is the key of the trigger that may stand between them, empty if none may.
+    """
+    key, numbers, passed = keys[i], [i], 0
+    while True:
+        following = i + 1
+        if trigger and keys[following] == trigger and keys[following + 1] == key:
+            following, passed = following + 1, passed + 1
+        if keys[following] != key:
+            return numbers, i + 1, passed
+        i = following
+        numbers.append(i)
+
+
+def run_of_lines(
+    keys: Sequence[str], i: int, fields: int, components: Callable[[int], list[str]], trigger: str
+) -> tuple[list[int], int, int]:
+    """As `run`, for `fields` logical lines; `components` gives those of a segment.
+
+    The next segment belongs to them if a line goes on, or if this one is full and lines are missing: a writer
+    begins a new segment only when five components are used up.
+    """
+    key, numbers, passed, lines, goes_on = keys[i], [i], 0, 0, False
+    while True:
+        found = components(i)
+        for component in found:
+            lines += not goes_on
+            goes_on = component.endswith("\\")
+        following = i + 1
+        between = trigger and keys[following] == trigger and keys[following + 1] == key
+        following += bool(between)
+        full = len(found) >= COMPONENTS and lines < fields
+        if keys[following] != key or not found or not (goes_on or full):
+            return numbers, i + 1, passed
+        passed += bool(between)
+        i = following
+        numbers.append(i)
+
+
+def placed_lines(components: Sequence[str], where: Sequence[Place]) -> tuple[list[str], list[list[Place]]]:
+    """The logical lines of components, and where each stands."""
+    lines = read_lines(components)
+    places: list[list[Place]] = [[] for _ in lines]
+    line, goes_on = -1, False
+    for component, place in zip(components, where, strict=True):
+        line += not goes_on
+        places[line].append(place)
+        goes_on = component.endswith("\\")
+    return lines, places
 
 
 def _spot(at: Location) -> tuple[str, int, int, int]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from converter.definitions import Definition
 from converter.edifact.arrange import Arranger
-from converter.edifact.readers import ReaderCompiler, numbered
+from converter.edifact.readers import ARRANGED, AT_ONCE, IN_ORDER, ReaderCompiler, numbered
 from converter.edifact.reading import Place, Reading
 from converter.edifact.rows import Row
 from converter.edifact.segments import Segment
@@ -21,6 +21,7 @@ from converter.limits import Limits
 
 Writer = Callable[[dict[str, Any], dict[str, list[int]], Writing], list[Row]]
 Reader = Callable[[list[str], Sequence[Segment], Reading, dict[str, Any], dict[str, Any], dict[str, int]], int]
+QuickReader = Callable[[list[str], Sequence[str], dict[str, Any], dict[str, Any], dict[str, int]], int]
 
 MAX_PLACES = 1000
 """Locations that are worked out for one leaf."""
@@ -52,12 +53,17 @@ class Compiled:
     @cached_property
     def in_order(self) -> Reader:
         """Reads a letter whose segments stand as the layout has them; -1 if they do not."""
-        return cast("Reader", self._function(self._reader(arranged=False), "read_in_order"))
+        return cast("Reader", self._function(self._reader(IN_ORDER), IN_ORDER))
+
+    @cached_property
+    def at_once(self) -> QuickReader:
+        """Reads a letter of which every segment is plainly as its template says; -1 if one is not."""
+        return cast("QuickReader", self._function(self._reader(AT_ONCE), AT_ONCE))
 
     @cached_property
     def arranged(self) -> Reader:
         """Reads a letter that the arranger has put in order."""
-        return cast("Reader", self._function(self._reader(arranged=True), "read_arranged"))
+        return cast("Reader", self._function(self._reader(ARRANGED), ARRANGED))
 
     @cached_property
     def writer(self) -> Writer:
@@ -77,11 +83,12 @@ class Compiled:
     @property
     def source(self) -> str:
         """All that is generated for the definition, as Python."""
-        sources = self._reader(arranged=False), self._reader(arranged=True), WriterCompiler(self.definition).source()
+        readers = [self._reader(name) for name in (AT_ONCE, IN_ORDER, ARRANGED)]
+        sources = [*readers, WriterCompiler(self.definition).source()]
         return "\n\n".join(source.text for source in sources)
 
-    def _reader(self, *, arranged: bool) -> Module:
-        return ReaderCompiler(self.definition).source(arranged=arranged)
+    def _reader(self, name: str) -> Module:
+        return ReaderCompiler(self.definition).source(name)
 
     def _function(self, module: Module, name: str) -> object:
         return module.compiled(f"<{name} of {self._name}>")[name]
@@ -110,6 +117,19 @@ class Compiled:
         if reading.refused:
             letter.refused = True
             letter.values, letter.counts, letter.places, letter.extras = {}, {}, {}, []
+
+    def read_at_once(self, keys: list[str], bodies: Sequence[str], letter: Letter) -> bool:
+        """Fill a letter from its segments as they were written; False if they must be read one by one.
+
+        `keys` holds tag, plus and first component of each; neither has release characters.
+        """
+        places: dict[str, Any] = {}
+        if self.at_once([*keys, *_END], bodies, letter.values, places, letter.counts) != len(bodies):
+            return False
+        for alias in self.definition.aliases:
+            alias.read(letter.values, places)
+        letter.places = places
+        return True
 
     def _read_arranged(self, segments: Sequence[Segment], reading: Reading, headless: bool) -> None:
         reading.reset()

@@ -167,6 +167,27 @@ def read_segments(
     return _Scanner(data, findings or Findings(log), file, limits or _LIMITS, codec).stretches()
 
 
+def usual(data: bytes) -> tuple[int, int]:
+    """Start and end of the one stretch that nearly every input is; 0, 0 where there may be more to it.
+
+    That is one short interchange with the standard separators, without objects, that ends with its only UNZ.
+    """
+    start = 9 if data.startswith(_USUAL) else 10 if data.startswith(_USUAL_LINED) else 0
+    at, end = data.find(b"UNZ"), data.rfind(b"'") + 1
+    if (
+        start
+        and start < at
+        and end <= _BLOCK
+        and data.find(b"'", at) == end - 1
+        and b"?" not in data[at - 4 :]
+        and data[at - 4 : at].rstrip(b"\r\n").endswith(b"'")
+        and -1 == data.find(b"UNB", start + 8) == data.find(b"UNO", start + 8) == data.find(b"UNA", start)
+        and not data[end:].strip(_BLANK)
+    ):
+        return start, end
+    return 0, 0
+
+
 def _codec(encoding: str) -> str:
     if not encoding:
         return ""
@@ -197,9 +218,9 @@ class _Scanner:
 
     def stretches(self) -> Iterator[tuple[Origin, list[Segment]]]:
         """All stretches of the input, each with the origin of its interchange."""
-        usual, end = self._usual()
+        first, end = usual(self.data)
         if end:
-            yield self.origin, self.splitter.split(usual, end)
+            yield self.origin, self.splitter.split(first, end)
             self.findings.close(self.origin, end)
             return
         self.whole = _whole(DEFAULT)
@@ -217,27 +238,6 @@ class _Scanner:
                 what = "the input is empty" if blank else "the input holds no complete segment of one"
                 self.findings.near(NO_INTERCHANGE, self.origin, 0, what=what)
         self.findings.close(self.origin, len(self.data))
-
-    def _usual(self) -> tuple[int, int]:
-        """Start and end of the one stretch that nearly every input is; 0, 0 where there may be more to it.
-
-        That is one short interchange with the standard separators, without objects, that ends with its only UNZ.
-        """
-        data = self.data
-        start = 9 if data.startswith(_USUAL) else 10 if data.startswith(_USUAL_LINED) else 0
-        at, end = data.find(b"UNZ"), data.rfind(b"'") + 1
-        if (
-            start
-            and start < at
-            and end <= _BLOCK
-            and data.find(b"'", at) == end - 1
-            and b"?" not in data[at - 4 :]
-            and data[at - 4 : at].rstrip(b"\r\n").endswith(b"'")
-            and -1 == data.find(b"UNB", start + 8) == data.find(b"UNO", start + 8) == data.find(b"UNA", start)
-            and not data[end:].strip(_BLANK)
-        ):
-            return start, end
-        return 0, 0
 
     def _after_mark(self) -> int:
         if not self.data.startswith(_MARKS):

@@ -1,0 +1,137 @@
+"""What the quick reader reads, the other readers read with the same result and without a finding."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from converter import edifact
+from converter.edifact import quick
+from converter.edifact.structure import Compiled
+from converter.engine import Engine
+from converter.issues import IssueLog
+from converter.letter import Letter
+from converter.limits import Limits
+
+LETTERS = Path(__file__).resolve().parents[2] / "fixtures" / "letters"
+SIGNS = (
+    b"+",
+    b":",
+    b"'",
+    b"?",
+    b"?'",
+    b"?+",
+    b"??",
+    b"\\",
+    b".",
+    b"\n",
+    b"\r\n",
+    b"A",
+    b"0",
+    b"UNT",
+    b" ",
+    b"\xe6",
+    b"\x81",
+)
+NAMES = (
+    "plain",
+    "full",
+    "attachments",
+    "references",
+    "formatted-text",
+    "long-text",
+    "many-texts",
+    "release-characters",
+)
+LIMITS = Limits()
+
+
+@pytest.fixture(scope="module")
+def samples(engine: Engine) -> list[bytes]:
+    files = sorted(path for path in LETTERS.glob("*/*/message.edi") if path.parent.name in NAMES)
+    return [path.read_bytes() for path in files]
+
+
+def carefully(data: bytes, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Letter], IssueLog]:
+    """The letters as the readers read them that make segments."""
+    log = IssueLog()
+    with monkeypatch.context() as without:
+        without.setattr(quick, "read", lambda *_: None)
+        return list(edifact.read(data, engine.definitions, log, file="x")), log
+
+
+def differences(data: bytes, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> list[str] | None:
+    """What the quick reader does otherwise; None if it leaves the input to the others."""
+    found = quick.read(data, engine.definitions, "x", LIMITS)
+    if found is None:
+        return None
+    letters, log = carefully(data, engine, monkeypatch)
+    if len(letters) != 1 or len(log):
+        return [f"{len(letters)} letters, {len(log)} findings"]
+    other = letters[0]
+    same = {
+        "type": (found.type, found.version, found.syntax) == (other.type, other.version, other.syntax),
+        "values": list(found.values.items()) == list(other.values.items()),
+        "counts": found.counts == other.counts,
+        "places": found.places == other.places,
+        "locations": [found.locate(leaf) for leaf in found.places] == [other.locate(leaf) for leaf in other.places],
+        "rest": (found.extras, found.refused, found.identity) == (other.extras, other.refused, other.identity),
+    }
+    return [name for name, equal in same.items() if not equal]
+
+
+def altered(data: bytes, seed: int, number: int) -> Iterator[bytes]:
+    """The input with a sign put in, put over another, or with a piece left out or doubled."""
+    chance = random.Random(seed)
+    for _ in range(number):
+        at = chance.randrange(len(data))
+        end = at + chance.choice((0, 0, 1, 1, 2, 12))
+        put = chance.choice((*SIGNS, b"", data[at : at + chance.randrange(1, 90)]))
+        yield data[:at] + put + data[end:]
+
+
+def test_samples_are_read_alike(samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [differences(data, engine, monkeypatch) for data in samples]
+    assert [d for d in found if d] == []
+    assert sum(d == [] for d in found) > len(found) * 0.7, "most of them are read quickly"
+
+
+def test_altered_samples_are_read_alike(samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        differences(other, engine, monkeypatch)
+        for seed, data in enumerate(samples)
+        for other in altered(data, seed, 12)
+    ]
+    assert [d for d in found if d] == []
+    read = sum(d == [] for d in found)
+    assert 0.1 * len(found) < read < 0.9 * len(found), "some can be read quickly, and some not"
+
+
+def test_values_in_triggers_within_a_text_are_kept_aside(engine: Engine) -> None:
+    data = (LETTERS / "REF01" / "formatted-text" / "message.edi").read_bytes()
+    number, log = data.count(b"S12+12'"), IssueLog()
+    (letter,) = edifact.read(data.replace(b"S12+12'", b"S12+12+XYZ'"), engine.definitions, log)
+    assert number > 1
+    assert [extra.value for extra in letter.extras] == ["XYZ"] * number
+    assert [issue.kind.code for issue in log] == ["EDI100"] * number
+
+
+@pytest.mark.long
+def test_many_altered_samples_are_read_alike(
+    samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, data in enumerate(samples):
+        for other in altered(data, 1000 + seed, 400):
+            assert not differences(other, engine, monkeypatch)
+
+
+def test_the_comparison_can_fail(samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(self: Compiled, keys: list[str], bodies: list[str], letter: Letter) -> bool:
+        letter.values["Letter.Identifier"] = "another"
+        return True
+
+    monkeypatch.setattr(Compiled, "read_at_once", wrong)
+    assert {tuple(d) for data in samples if (d := differences(data, engine, monkeypatch)) is not None} != {()}
