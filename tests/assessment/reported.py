@@ -52,7 +52,7 @@ class Read(HTMLParser):
         self.scripts: list[str] = []
         self.comments = 0
         self.words = ""
-        self.rows: dict[str, str] = {}
+        self.rows: dict[str, list[str]] = {}
         self._row = ""
         self._main = False
         self._script = False
@@ -70,6 +70,9 @@ class Read(HTMLParser):
             self.ids.append(held["id"])
         if tag == "tr":
             self._row = held.get("id", "")
+            self.rows.setdefault(self._row, [])
+        if tag in ("td", "th") and self._row:
+            self.rows[self._row].append("")
         if tag == "a":
             self.links.append(held["href"])
             if self._main:
@@ -92,4 +95,4 @@ class Read(HTMLParser):
             return
         self.words += data
         if self._row:
-            self.rows[self._row] = self.rows.get(self._row, "") + data + "|"
+            self.rows[self._row][-1] += data

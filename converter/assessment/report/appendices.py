@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from converter.assessment.report.blocks import Block, Heading, Row, Section, Words, drawing, grid
 from converter.assessment.report.charts import Chart, Series
+from converter.assessment.report.pricing import points_range
 from converter.assessment.report.subject import Subject
 from converter.assessment.tables import CLASSES, STATES
 
@@ -34,7 +35,9 @@ def _volume(subject: Subject) -> list[Block]:
     heads = [
         *(str(language(key)) for key in ("type", "version", "syntax", "role")),
         *(f"#{language(key)}" for key in ("messages", "share", "bytes", "attachments")),
+        str(language("finding")),
     ]
+    counted = {one["type"]: one["finding"] for one in subject.findings if one["kind"] == "volume"}
     held = [
         Row(
             (
@@ -46,6 +49,7 @@ def _volume(subject: Subject) -> list[Block]:
                 language.percent(row["share"]),
                 language.number(row["bytes"]),
                 language.number(row["attachments"]),
+                subject.refer(counted.get(row["type"])),
             )
         )
         for row in rows
@@ -56,6 +60,7 @@ def _volume(subject: Subject) -> list[Block]:
         language.percent(1),
         language.number(subject.summary["corpus"]["bytes"]),
         language.number(sum(row["attachments"] for row in rows)),
+        "",
     )
     held.append(Row(total, id="volume-total", total=True))
     return [Heading("", "volume"), grid(str(language("volume.by-type")), heads, held, fold=False)]
@@ -176,6 +181,9 @@ def effort(subject: Subject) -> Section:
         )
         for one in held["rows"]
     ]
+    low, likely, high = points_range(subject)
+    total = f"{language.number(likely)} ({language.span(low, high)})"
+    rows.append(Row((language("total"), "", "", "", "", "", total, ""), id="effort-total", total=True))
     blocks: list[Block] = [Words(language("effort.lead")), Heading("", "effort")]
     return Section("appendix-b", str(language("appendix-b")), [*blocks, grid(str(language("points")), heads, rows)])
 

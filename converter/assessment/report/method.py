@@ -7,6 +7,7 @@ from typing import Any
 from markupsafe import Markup
 
 from converter.assessment.report.blocks import Block, Heading, Points, Section, Words, grid
+from converter.assessment.report.pricing import DOUBT
 from converter.assessment.report.subject import Subject
 
 
@@ -53,7 +54,8 @@ def _assumptions(subject: Subject) -> list[Block]:
             for one in subject.assumptions
         ]
         found.append(grid(str(language("assumptions")), heads, rows))
-    found += _priced(subject)
+    low, high = (language.number(end, 1) for end in DOUBT)
+    found += [*_priced(subject), Words(language("points.doubt", low=low, high=high))]
     weights = sorted(subject.summary["effort"]["weights"].items())
     heads = [str(language("effort.kind")), f"#{language('weight')}", str(language("origin"))]
     rows = [(subject.effort(kind), language.number(weight, 1), language("origin.default")) for kind, weight in weights]

@@ -266,7 +266,7 @@ def top(subject: Subject) -> Section:
             subject.known("severity", one["severity"]),
             subject.few(one["messages"]),
             language.percent(one["share"]) if subject.many(one["messages"]) else "–",
-            language.number(len(one["senders"])),
+            language.number(len(one["senders"]) or None),
             subject.worth(one["finding"]),
         )
         for one in found
@@ -289,7 +289,9 @@ def _crossed(subject: Subject, found: Sequence[Mapping[str, Any]]) -> list[Block
     rows = []
     for one in found:
         at = subject.guarded(one["senders"])
-        rows.append((subject.refer(one["finding"]), *(at.get(party, "0") for party in senders)))
+        # Where not even the senders are told, a nought would say too much.
+        nothing = "0" if at else "–"
+        rows.append((subject.refer(one["finding"]), *(at.get(party, nothing) for party in senders)))
     return [
         Words(language("cross.say", few=few)),
         grid(str(language("cross")), heads, rows, fold=False),

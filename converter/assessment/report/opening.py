@@ -2,36 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from markupsafe import Markup
 
-from converter.assessment.report.blocks import ASSUMED, MEASURED, Points, Section, Words, drawing, grid
+from converter.assessment.report.blocks import (
+    ASSUMED,
+    GIVEN,
+    MEASURED,
+    Grid,
+    Points,
+    Row,
+    Section,
+    Words,
+    drawing,
+    figure,
+    grid,
+    linked,
+)
 from converter.assessment.report.charts import Chart, Series
-from converter.assessment.report.pricing import hours_range, points_range, timing
+from converter.assessment.report.pricing import (
+    COMMAND,
+    ENDS,
+    hours_range,
+    in_order,
+    is_priced,
+    name,
+    points_range,
+    unit,
+)
 from converter.assessment.report.subject import Subject
+
+
+class Answer:
+    """The main numbers of the answer: each leads to its row of a table, with its count and the finding behind it."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.rows: list[Row] = []
+
+    def figure(
+        self,
+        id_: str,
+        text: str,
+        findings: Sequence[str | None] = (),
+        *,
+        part: int | None = None,
+        origin: str = MEASURED,
+        place: tuple[str, str] = ("volume", "A"),
+    ) -> Markup:
+        """A main number. Behind it are findings, or (place and label) a table further down. `part`: of all messages."""
+        subject, language = self.subject, self.subject.language
+        known = [one for one in findings if one and one in subject.labels]
+        label = subject.labels[known[0]] if known else place[1]
+        behind = subject.refers(known, 3) if known else linked(place[1], place[0])
+        code = Markup(" <code>{}</code>").format(known[0]) if known else Markup()
+        share = "" if part is None else subject.of_all(part)
+        cells = (language(f"figure.{id_}"), text, share, language(f"mark.{origin}"), behind + code)
+        self.rows.append(Row(cells, id=f"figure-{id_}"))
+        return figure(language, text, f"figure-{id_}", label, origin)
+
+    def table(self) -> Grid:
+        """Where the main numbers lead."""
+        language = self.subject.language
+        heads = [
+            str(language("figure")),
+            *(f"#{language(key)}" for key in ("count", "share-of-all")),
+            str(language("origin")),
+            str(language("finding")),
+        ]
+        return grid(str(language("figures")), heads, self.rows, fold=False)
 
 
 def answer(subject: Subject) -> Section:
     """Five sentences; each main number leads to what is behind it."""
-    language = subject.language
+    language, told = subject.language, Answer(subject)
     section = Section("answer", str(language("answer")))
-    sentences = (_sent, _moves, _stays, _effort, timing)
-    section.blocks.append(Points(tuple(one(subject) for one in sentences), numbered=True))
+    sentences = (_sent, _moves, _stays, _effort, _timing)
+    section.blocks.append(Points(tuple(one(told) for one in sentences), numbered=True))
     section.blocks += [Words(one, note=True) for one in (*_sample(subject), _unread(subject))]
-    section.blocks += [
-        Words(
-            language(
-                "marks.say",
-                **{
-                    name: Markup("<strong>{}</strong> ({})").format(
-                        language(f"mark.{name}"), language(f"mark.{name}.short")
-                    )
-                    for name in ("measured", "given", "assumed")
-                },
-            ),
-            note=True,
-        ),
-        Words(language("ranges.say"), note=True),
-    ]
+    marks = {
+        name: Markup("<strong>{}</strong> ({})").format(language(f"mark.{name}"), language(f"mark.{name}.short"))
+        for name in (MEASURED, GIVEN, ASSUMED)
+    }
+    section.blocks += [Words(language("marks.say", **marks), note=True), Words(language("ranges.say"), note=True)]
+    section.blocks.append(told.table())
     return section
 
 
@@ -40,80 +96,94 @@ def _behind(subject: Subject, id_: str) -> str | None:
     return next((one["finding"] for one in subject.summary["headline"] if one["id"] == id_), None)
 
 
-def _measured(subject: Subject, text: object, finding: str | None, place: str, label: str) -> Markup:
-    return subject.headline(text, finding, MEASURED, otherwise=(place, label))
-
-
-def _sent(subject: Subject) -> Markup:
-    language, volume = subject.language, subject.summary["volume"]
-    corpus = subject.summary["corpus"]
+def _sent(told: Answer) -> Markup:
+    subject = told.subject
+    volume, number = subject.summary["volume"], subject.language.number
     letters = sum(row["messages"] for row in volume["by_type"] if row["role"] == "letter")
-    types = len({row["type"] for row in volume["by_type"]})
-    place, label = "volume", "A"
-    return language(
+    counted = [one["finding"] for one in subject.findings if one["kind"] == "volume"]
+    return subject.language(
         "answer.sent",
-        messages=_measured(
-            subject, language.number(subject.messages), _behind(subject, "messages"), "volume-total", label
-        ),
-        types=_measured(subject, language.number(types), None, place, label),
-        senders=_measured(subject, language.number(corpus["senders"]), None, "senders", label),
-        letters=_measured(subject, language.number(letters), None, place, label),
+        messages=told.figure("messages", number(subject.messages), counted, part=subject.messages),
+        types=told.figure("types", number(len({row["type"] for row in volume["by_type"]})), counted),
+        senders=told.figure("senders", number(subject.summary["corpus"]["senders"]), place=("senders", "A")),
+        letters=told.figure("letters", number(letters), counted, part=letters),
+        others=number(subject.messages - letters),
         period=subject.period(),
     )
 
 
-def _moves(subject: Subject) -> Markup:
-    language, classes = subject.language, subject.summary["automation"]["classes"]
-    whole = subject.summary["coverage"]["without_loss"]
-    automatic = (classes["A"] or 0) + (classes["B"] or 0)
-    return language(
+def _moves(told: Answer) -> Markup:
+    subject = told.subject
+    classes, whole = subject.summary["automation"]["classes"], subject.summary["coverage"]["without_loss"]
+    automatic, number = (classes["A"] or 0) + (classes["B"] or 0), subject.language.number
+    return subject.language(
         "answer.moves",
-        automatic=_measured(subject, language.number(automatic), _behind(subject, "automatic"), "classes", "3"),
+        automatic=told.figure("automatic", number(automatic), [_behind(subject, "automatic")], part=automatic),
         share=subject.of_all(automatic),
-        whole=_measured(subject, language.number(whole["messages"]), whole["finding"], "coverage", "4"),
-        whole_share=language.percent(whole["share"]),
+        whole=told.figure("whole", number(whole["messages"]), [whole["finding"]], part=whole["messages"]),
+        whole_share=subject.of_all(whole["messages"]),
     )
 
 
-def _stays(subject: Subject) -> Markup:
-    language, classes = subject.language, subject.summary["automation"]["classes"]
+def _stays(told: Answer) -> Markup:
+    subject, classes = told.subject, told.subject.summary["automation"]["classes"]
 
-    def told(number: int | None, *letters: str) -> Markup:
-        text = f"{language.count(number)} ({subject.of_all(number)})"
-        return _measured(subject, text, _causing(subject, letters), "classes", "3")
+    def figure_of(id_: str, *letters: str) -> Markup:
+        numbers = [classes[letter] for letter in letters]
+        part = None if None in numbers else sum(numbers)
+        place = (f"class-{letters[-1]}", "3")
+        text = subject.language.count(part)
+        link = told.figure(id_, text, _causing(subject, letters), part=part, place=place)
+        return Markup("{} ({})").format(link, subject.of_all(part))
 
-    change = None if None in (classes["D"], classes["E"]) else classes["D"] + classes["E"]
-    return language(
-        "answer.stays", loss=told(classes["C"], "C"), change=told(change, "D", "E"), homeless=told(classes["F"], "F")
+    return subject.language(
+        "answer.stays",
+        loss=figure_of("loss", "C"),
+        change=figure_of("change", "D", "E"),
+        homeless=figure_of("homeless", "F"),
     )
 
 
-def _causing(subject: Subject, letters: tuple[str, ...]) -> str | None:
-    """The first reason of the largest part that needs one of these classes."""
+def _causing(subject: Subject, letters: tuple[str, ...]) -> list[str]:
+    """The reasons of the parts that need one of these classes, those of the largest part first."""
     parts = [one for one in subject.summary["automation"]["by_type_party"] if one["class"] in letters]
     parts.sort(key=lambda one: (-(one["messages"] or 0), one["type"], one["party"]))
-    return next((one["reasons"][0] for one in parts if one["reasons"]), None)
+    return list(dict.fromkeys(reason for one in parts for reason in one["reasons"]))
 
 
-def _effort(subject: Subject) -> Markup:
-    language, effort = subject.language, subject.summary["effort"]
+def _effort(told: Answer) -> Markup:
+    subject, language = told.subject, told.subject.language
+    effort = subject.summary["effort"]
     driver, most = max(effort["by_driver"].items(), key=lambda one: one[1], default=("model", 0))
-    finding = _behind(subject, "effort-points")
-    span = points_range(subject)
-
-    def told(text: str) -> Markup:
-        return subject.headline(text, finding, ASSUMED, otherwise=("effort", "B"))
-
+    findings, place = [_behind(subject, "effort-points")], ("effort", "B")
     more = {
         "driver": language.known(f"driver.{driver}", driver),
         "share": language.percent(most / effort["points"] if effort["points"] else None, 0),
     }
-    if span is None:
-        return language("answer.effort-alone", points=told(language.number(effort["points"], 1)), **more)
-    low, likely, high = span
-    more["hours"] = hours_range(subject)
-    key = "answer.effort-hours" if more["hours"] else "answer.effort"
-    return language(key, range=told(language.span(low, high)), points=language.number(likely), **more)
+    low, likely, high = points_range(subject)
+    text = language.span(low, high)
+    more["range"] = told.figure("points", text, findings, origin=ASSUMED, place=place)
+    more["points"] = language.number(likely)
+    if hours := hours_range(subject):
+        return language("answer.effort-hours", hours=hours, **more)
+    return language("answer.effort", **more)
+
+
+def _timing(told: Answer) -> Markup:
+    """The cheapest and the dearest scenario, or what is missing for that."""
+    subject, language = told.subject, told.subject.language
+    scenarios = in_order(subject)
+    if not scenarios:
+        return language("answer.timing-missing", command=COMMAND)
+    priced = is_priced(subject)
+    more: dict[str, Any] = {"unit": unit(subject)}
+    for id_, one in (("best", scenarios[0]), ("worst", scenarios[-1])):
+        text = language.span(one["total"]["low"], one["total"]["high"])
+        place = (f"scenario-{one['id']}", one["id"])
+        more[f"{id_}_range"] = told.figure(id_, text, origin=GIVEN if priced else ASSUMED, place=place)
+        more[f"{id_}_likely"] = language.number(one["total"]["likely"])
+        more[id_] = name(language, one["id"])
+    return language("answer.timing" if priced else "answer.timing-hours", **more)
 
 
 def _sample(subject: Subject) -> list[Markup]:
@@ -136,6 +206,7 @@ def drivers(subject: Subject) -> Section:
     language, rows = subject.language, subject.summary["drivers"]
     section = Section("drivers", str(language("drivers")), [Words(language("drivers.lead"))])
     points = sum(row["points"] for row in rows)
+    spans = [points_range(subject, row["points"]) for row in rows]
     names = [str(language.known(f"driver.{row['driver']}", row["driver"])) for row in rows]
     section.blocks.append(
         grid(
@@ -143,34 +214,37 @@ def drivers(subject: Subject) -> Section:
             [
                 str(language("driver")),
                 str(language("means")),
-                *(f"#{language(key)}" for key in ("points", "share", "findings", "messages")),
+                *(f"#{language(key)}" for key in ("points", "span", "share", "findings", "messages")),
                 str(language("largest")),
             ],
             [
                 (
                     name[:1].upper() + name[1:],
                     language.known(f"driver.{row['driver']}.means", ""),
-                    language.number(row["points"], 1),
+                    language.number(likely),
+                    language.span(low, high),
                     language.percent(row["points"] / points if points else None, 0),
                     language.number(row["findings"]),
                     language.number(row["messages"]),
                     subject.refers(row["top"]),
                 )
-                for name, row in zip(names, rows, strict=True)
+                for name, row, (low, likely, high) in zip(names, rows, spans, strict=True)
             ],
         )
     )
-    series = (Series(str(language("points")), tuple(row["points"] for row in rows)),)
+    series = tuple(
+        Series(str(language(f"range.{end}")), tuple(round(span[at], 1) for span in spans))
+        for at, end in enumerate(ENDS)
+    )
     chart = Chart(
         "drivers-chart",
-        "bars",
+        "range",
         str(language("drivers.chart")),
         str(language("drivers.about")),
         str(language("points.unit")),
         tuple(names),
         series,
         str(language("driver")),
-        1,
     )
     section.blocks.append(drawing(language, chart))
     return section

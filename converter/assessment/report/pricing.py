@@ -9,14 +9,11 @@ from typing import Any
 from markupsafe import Markup
 
 from converter.assessment.report.blocks import (
-    ASSUMED,
-    GIVEN,
     Block,
     Row,
     Section,
     Words,
     drawing,
-    figure,
     grid,
 )
 from converter.assessment.report.charts import Chart, Series
@@ -24,14 +21,19 @@ from converter.assessment.report.language import Language
 from converter.assessment.report.subject import Subject
 
 COMMAND = Markup("<code>medcom-fhir assess price DIR</code>")
-_ENDS = ("low", "likely", "high")
+DOUBT = (0.7, 1.5)
+"""How far points may be off, as factors: an assumption of ours, told as such, until `points.factor` says otherwise."""
+ENDS = ("low", "likely", "high")
 
 
-def points_range(subject: Subject) -> tuple[float, float, float] | None:
-    """All points, from low to high; None without a range, since it is not computed."""
-    priced = subject.priced or {}
-    held = priced.get("points")
-    return (held["low"], held["likely"], held["high"]) if held else None
+def points_range(subject: Subject, points: float | None = None) -> tuple[float, float, float]:
+    """Points, or all of them, from low to high: as priced, or with the doubt that belongs to any judgement."""
+    total = float(subject.summary["effort"]["points"])
+    points, (low, likely, high) = total if points is None else points, (DOUBT[0], 1.0, DOUBT[1])
+    held = (subject.priced or {}).get("points")
+    if held and total and held["low"] < held["high"]:
+        low, likely, high = (held[end] / total for end in ENDS)
+    return points * low, points * likely, points * high
 
 
 def hours_range(subject: Subject) -> str:
@@ -52,34 +54,15 @@ def name(language: Language, scenario: str) -> str:
     return str(language.known(f"scenario.{scenario}", scenario))
 
 
-def _ordered(priced: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The scenarios, the cheapest first."""
-    return sorted(priced["scenarios"], key=lambda one: (one["total"]["likely"], one["id"]))
+def in_order(subject: Subject) -> list[Mapping[str, Any]]:
+    """The scenarios, the cheapest first; none where nobody computed them."""
+    held = (subject.priced or {}).get("scenarios", ())
+    return sorted(held, key=lambda one: (one["total"]["likely"], one["id"]))
 
 
-def timing(subject: Subject) -> Markup:
-    """The fifth sentence of the answer: the cheapest and the dearest scenario."""
-    language, priced = subject.language, subject.priced
-    if not priced or not priced["scenarios"]:
-        return language("answer.timing-missing", command=COMMAND)
-    ordered = _ordered(priced)
-    best, worst = ordered[0], ordered[-1]
-    origin = GIVEN if priced["currency"] else ASSUMED
-
-    def told(one: Mapping[str, Any]) -> Markup:
-        text = language.span(one["total"]["low"], one["total"]["high"])
-        return figure(language, text, f"scenario-{one['id']}", "6", origin)
-
-    return language(
-        "answer.timing" if priced["currency"] else "answer.timing-hours",
-        best=name(language, best["id"]),
-        worst=name(language, worst["id"]),
-        best_range=told(best),
-        worst_range=told(worst),
-        best_likely=language.number(best["total"]["likely"]),
-        worst_likely=language.number(worst["total"]["likely"]),
-        unit=unit(subject),
-    )
+def is_priced(subject: Subject) -> bool:
+    """Whether amounts are money, and not hours."""
+    return bool((subject.priced or {}).get("currency"))
 
 
 def scenarios(subject: Subject) -> Section:
@@ -90,7 +73,7 @@ def scenarios(subject: Subject) -> Section:
         section.blocks.append(Words(language("scenarios.missing", command=COMMAND)))
         return section
     section.blocks.append(Words(_lead(subject, priced)))
-    if not priced["currency"]:
+    if not is_priced(subject):
         section.blocks.append(Words(language("scenarios.unpriced"), note=True))
     section.blocks += [Words(one, note=True) for one in _notes(subject, priced)]
     section.blocks += [*_totals(subject, priced), *_terms(subject, priced)]
@@ -120,7 +103,7 @@ def _notes(subject: Subject, priced: Mapping[str, Any]) -> list[Markup]:
 
 def _totals(subject: Subject, priced: Mapping[str, Any]) -> list[Block]:
     language, held = subject.language, priced["scenarios"]
-    ends = [str(language(f"range.{end}")) for end in _ENDS]
+    ends = [str(language(f"range.{end}")) for end in ENDS]
     chart = Chart(
         "scenarios-chart",
         "range",
@@ -128,7 +111,7 @@ def _totals(subject: Subject, priced: Mapping[str, Any]) -> list[Block]:
         str(language("scenarios.about")),
         unit(subject),
         tuple(name(language, one["id"]) for one in held),
-        tuple(Series(told, tuple(one["total"][end] for one in held)) for end, told in zip(_ENDS, ends, strict=True)),
+        tuple(Series(told, tuple(one["total"][end] for one in held)) for end, told in zip(ENDS, ends, strict=True)),
         str(language("scenario")),
     )
     drawn = drawing(language, chart)
@@ -185,7 +168,7 @@ def _tornado(subject: Subject, priced: Mapping[str, Any]) -> list[Block]:
     """Which inputs move the cheapest scenario most; priced.json has those of the others."""
     language = subject.language
     found: list[Block] = []
-    best = _ordered(priced)[0]["id"]
+    best = in_order(subject)[0]["id"]
     for one in priced["tornado"]:
         if one["scenario"] != best or not one["inputs"]:
             continue

@@ -21,6 +21,7 @@ FORMS = {"comma": (",", "."), "semicolon": (";", ",")}
 """Delimiter and decimal mark. A Danish Excel opens the second with a double click."""
 FORM_OF = {"en": "comma", "da": "semicolon"}
 """Which form goes with a language."""
+_POINTS = ("points_low", "points_likely", "points_high")
 _MARK = b"\xef\xbb\xbf"
 # What begins a formula, also behind a delimiter or a quote: a program that is set up for the other delimiter cuts
 # there. The full-width forms are formulas in East Asian versions. Tabs and line ends, which cut too, become blanks.
@@ -65,7 +66,7 @@ def _types(subject: Subject) -> list[dict[str, Any]]:
             "name": subject.type(row["type"]),
             "messages": messages[row["type"]],
             **{f"share_{one}": _share(row["classes"][one], messages[row["type"]]) for one in CLASSES},
-            "points": float(points.get(row["type"], 0)),
+            **dict(zip(_POINTS, pricing.points_range(subject, points.get(row["type"], 0.0)), strict=True)),
         }
         for row in summary["automation"]["by_type"]
     ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from converter.assessment.report.blocks import figure, linked
+from converter.assessment.report.blocks import linked
 from converter.assessment.report.language import FEW, Language
 from converter.naming import Names
 
@@ -61,14 +61,10 @@ class Subject:
         """The F-number of each finding."""
         return {one["finding"]: f"F{number}" for number, one in enumerate(self.findings, 1)}
 
-    def _label(self, finding: str | None) -> str:
-        label = self.labels.get(finding or "", "")
-        self.referred.add(label)
-        return label
-
     def refer(self, finding: str | None) -> Markup:
         """The F-number of a finding, as a link; nothing for a finding that is not there."""
-        label = self._label(finding)
+        label = self.labels.get(finding or "", "")
+        self.referred.add(label)
         return linked(label, label) if label else Markup()
 
     def refers(self, findings: Sequence[str], most: int = 4) -> Markup:
@@ -76,12 +72,6 @@ class Subject:
         told = [link for link in map(self.refer, findings) if link]
         rest = Markup(" …") if len(told) > most else Markup()
         return Markup(" ").join(told[:most]) + rest
-
-    def headline(self, text: Any, finding: str | None, origin: str, *, otherwise: tuple[str, str]) -> Markup:
-        """A main number with the finding behind it, or (place and label) with what else is behind it."""
-        label = self._label(finding)
-        target, said = (label, label) if label else otherwise
-        return figure(self.language, text, target, said, origin)
 
     def describe(self, finding: Mapping[str, Any]) -> Markup:
         """What a finding is, in the language of the report; the catalogue's own words stay English."""
