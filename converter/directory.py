@@ -286,6 +286,10 @@ class Directory:
     def __len__(self) -> int:
         return self._length
 
+    def __iter__(self) -> Iterator[Organisation]:
+        """The rows that have a GLN, those of one GLN together."""
+        return (self._organisation(row) for rows in self._by_gln.values() for row in rows)
+
     def _valid(self, rows: Sequence[_Row], on: str) -> tuple[Organisation, ...]:
         return tuple([found for found in map(self._organisation, rows) if found.valid(on)])
 

@@ -494,18 +494,6 @@ def _tree(node: Any, pointer: str, depth: int, line: Callable[[int, str, str], L
 # Codes and letter types
 
 
-def import_all_kinds() -> None:
-    """Import every module of the package, so that the catalog holds every kind of issue."""
-    import importlib
-    import pkgutil
-
-    import converter
-
-    for module in pkgutil.walk_packages(converter.__path__, "converter."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-
-
 def subject(word: str, definitions: Definitions, names: Path | None = None) -> str | None:
     """The page of an issue code, or of a letter type (`DIS91`, `DIS91@D9133L`); None if it is neither.
 

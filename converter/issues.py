@@ -102,6 +102,18 @@ def catalog() -> dict[str, IssueKind]:
     return dict(sorted(_catalog.items()))
 
 
+def import_all_kinds() -> None:
+    """Import every module of the package, so that the catalog holds every kind of issue."""
+    import importlib
+    import pkgutil
+
+    import converter
+
+    for module in pkgutil.walk_packages(converter.__path__, "converter."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
 # Not frozen: a frozen dataclass costs four times as much to make, and findings are made by the thousand.
 @dataclass(slots=True, unsafe_hash=True)
 class Location:

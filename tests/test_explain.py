@@ -19,7 +19,7 @@ from converter.cli import program
 from converter.directory import Directory
 from converter.engine import Engine
 from converter.explain import Explanation, Leaf, Origin, explanation
-from converter.issues import IssueLog, catalog
+from converter.issues import IssueLog, catalog, import_all_kinds
 from converter.sources import Input
 from converter.yamlfile import load
 
@@ -341,7 +341,7 @@ def test_what_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
 
 
 def all_codes() -> list[str]:
-    explain.import_all_kinds()
+    import_all_kinds()
     return list(catalog())
 
 

@@ -7,10 +7,10 @@ nobody without the run key can find a number by trying all numbers. pyarrow is o
 from __future__ import annotations
 
 import hmac
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,6 +172,7 @@ CLUSTERS = Table(
 TABLES = (FACTS, COVERAGE, FINDINGS, PAIRS, CLUSTERS)
 
 Row = Mapping[str, Any]
+_GROUP = 1 << 17  # rows that are held and written together
 
 
 class Keys:
@@ -203,19 +204,20 @@ class Keys:
         return kind[0] + told.hex()[:20]
 
 
-def write(table: Table, rows: Iterable[Row]) -> bytes:
-    """A table as Parquet: the same rows give the same bytes. Raises `InterchangeError` where pyarrow is missing."""
-    _require()
+def write(table: Table, rows: Iterable[Row], path: Path) -> None:
+    """Write a table as Parquet: the same rows give the same bytes. Rows are taken as they come, some at a time.
+
+    Raises `InterchangeError` where pyarrow is missing, `OSError` if it cannot be written.
+    """
+    require()
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    held = list(rows)
-    schema = arrow(table)
-    columns = [pa.array([row[column.name] for row in held], schema.field(column.name).type) for column in table.columns]
-    buffer = io.BytesIO()
-    # Dictionaries and statistics follow from the rows; the only thing that would not is who wrote the file, and when.
-    pq.write_table(pa.Table.from_arrays(columns, schema=schema), buffer, compression="zstd", row_group_size=1 << 17)
-    return buffer.getvalue()
+    schema, waiting = arrow(table), iter(rows)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while held := list(islice(waiting, _GROUP)):
+            columns = [pa.array([row[field.name] for row in held], field.type) for field in schema]
+            writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
 
 def read(path: Path, table: Table) -> list[dict[str, Any]]:
@@ -226,7 +228,7 @@ def read(path: Path, table: Table) -> list[dict[str, Any]]:
 
 def read_arrow(path: Path, table: Table) -> Any:
     """The same as a table of pyarrow."""
-    _require()
+    require()
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -253,7 +255,8 @@ def names(table: Table) -> Sequence[str]:
     return tuple(column.name for column in table.columns)
 
 
-def _require() -> None:
+def require() -> None:
+    """Raise `InterchangeError` where what an assessment needs is not installed."""
     try:
         import duckdb  # noqa: F401 - said here, before anything is read
         import pyarrow  # noqa: F401

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of a run that decide what comes out. `mappings` and `sor` are paths; empty for none."""
+    """The options of a run that decide what comes out. `mappings` and `sor` are paths; empty for none.
+
+    An empty `to` is the other side: FHIR of letters, letters of FHIR.
+    """
 
     to: str = "fhir"
     validate: bool = True
@@ -63,7 +66,7 @@ class Options:
 
         def convert(item: Input) -> Iterator[Outcome]:
             first = True
-            for outcome in engine.convert(item.data, to=self.to, name=item.display):
+            for outcome in engine.convert(item.data, to=self.to or None, name=item.display):
                 if item.envelope is not None:
                     outcome.issues += check(item.envelope, outcome, engine.routes, first=first)
                 first = False

@@ -120,8 +120,8 @@ def run(settings: Settings, inputs: Sequence[str], folder: Path, **wanted: Any) 
         accept=tuple(sorted(set(wanted["accept_loss"]))),
         letter_version=wanted["letter_version"] or "",
         encoding=wanted["encoding"] or "",
-        mappings=_absolute(settings.mappings),
-        sor=_absolute(settings.sor),
+        mappings=absolute(settings.mappings),
+        sor=absolute(settings.sor),
         limits=settings.limits,
     )
 
@@ -161,7 +161,7 @@ def _begin(folder: Path, inputs: Sequence[str], options: Options, log: IssueLog,
     if not any(uris):
         running.begin(folder, inputs, options, log, watched=wanted["watch"])
     elif wanted["engine"] == "spark" and all(uris):
-        spark.begin(folder, inputs, options, _cluster(wanted), log)
+        spark.begin(folder, inputs, options, cluster(wanted), log)
     else:
         raise click.UsageError("URIs are read with --engine spark, and not together with paths")
 
@@ -183,7 +183,8 @@ def _refuse_on_spark(wanted: dict[str, Any]) -> None:
         raise click.UsageError(f"{names}: {'not' if spark else 'only'} with --engine spark")
 
 
-def _cluster(wanted: dict[str, Any]) -> Cluster:
+def cluster(wanted: dict[str, Any]) -> Cluster:
+    """Which Spark the options name."""
     from converter.batch.spark import Cluster
 
     settings = []
@@ -202,8 +203,8 @@ def _gone_on(folder: Path, bounds: Bounds, telling: Telling, wanted: dict[str, A
     if wanted["engine"] == "spark":
         from converter.batch.spark import run
 
-        return run(folder, _cluster(wanted), telling)
-    jobs = wanted["jobs"] or _processors()
+        return run(folder, cluster(wanted), telling)
+    jobs = wanted["jobs"] or processors()
     if wanted["watch"]:
         return watch(folder, jobs, bounds, telling, wanted["every"])
     return resume(folder, jobs, bounds, telling)
@@ -222,10 +223,10 @@ def retry_(settings: Settings, folder: Path, state: str | None, code: str | None
 
     _no_others(settings, mappings=True)
     states = STATES if state is None else (State(state),)
-    mappings = _absolute(settings.mappings) or None
+    mappings = absolute(settings.mappings) or None
 
     def go(_: Reporter, telling: Callable[[], Telling]) -> Ended:
-        return retry(folder, jobs or _processors(), telling(), states=states, code=code, mappings=mappings)
+        return retry(folder, jobs or processors(), telling(), states=states, code=code, mappings=mappings)
 
     return _told(settings, folder, go)
 
@@ -246,7 +247,7 @@ def verify_(settings: Settings, folder: Path, **wanted: Any) -> int:
 
     reporter, log = settings.reporter(sys.stdout), IssueLog()
     base = data_of(folder)
-    totals = verify(folder, log, seen_by(_cluster(wanted), folder, base) if base else None)
+    totals = verify(folder, log, seen_by(cluster(wanted), folder, base) if base else None)
     reporter.add(log)
     reporter.note(_sums(totals))
     return ended(reporter, tables={"totals": [totals]})
@@ -310,7 +311,7 @@ def _told(settings: Settings, folder: Path, go: Callable[[Reporter, Callable[[],
         reporter.note(line)
     reporter.finish()
     click.echo(json.dumps({"run": end.how, **end.totals, "skipped": end.figures["skipped"]}))
-    return _code(end)
+    return code_of(end)
 
 
 def _close(folder: Path, end: Ended, telling: Telling) -> None:
@@ -323,7 +324,8 @@ def _close(folder: Path, end: Ended, telling: Telling) -> None:
         ledger.close()
 
 
-def _code(end: Ended) -> int:
+def code_of(end: Ended) -> int:
+    """The exit code that follows from how a run ended."""
     stopped = {"limit": LIMIT, "unread": INPUT_OUTPUT, "interrupted": INTERRUPTED, "terminated": TERMINATED}
     if end.how in stopped:
         return stopped[end.how]
@@ -375,11 +377,13 @@ def _no_others(settings: Settings, *, mappings: bool) -> None:
         raise click.UsageError("a run keeps the mapping files and the organisation table that it was begun with")
 
 
-def _absolute(path: Path | None) -> str:
+def absolute(path: Path | None) -> str:
+    """A path that means the same from every folder; empty for none."""
     return os.path.abspath(path) if path is not None else ""
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

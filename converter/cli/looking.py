@@ -35,12 +35,13 @@ def explain(settings: Settings, subject: str, output: Path | None, force: bool) 
     """Explain X: a message (an existing path wins), an issue code, or a letter type."""
     from converter import explain as explaining
     from converter.engine import Engine
+    from converter.issues import import_all_kinds
 
     if subject == "-" or os.path.lexists(subject):
         return _explain_message(settings, subject, output, force=force)
     if output is not None:
         raise click.UsageError(f"{subject}: no such file; only messages have a page")
-    explaining.import_all_kinds()
+    import_all_kinds()
     engine = Engine(settings.mappings)
     found = explaining.subject(subject, engine.definitions, engine.folder / explaining.NAMES)
     if found is None:

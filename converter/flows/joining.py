@@ -148,7 +148,10 @@ class Flows:
 
     def add(self, outcome: Outcome, display: str, line: int, log: IssueLog) -> None:
         """Take a message that has a letter. Adds FLW006, FLW007 and FLW009."""
-        message = self._remembering.message(outcome, display, line)
+        self.take(self._remembering.message(outcome, display, line), log)
+
+    def take(self, message: Message | None, log: IssueLog) -> None:
+        """Take what is remembered of a message; None if its type is in no flow. Adds what `add` adds."""
         if message is None:
             self.others += 1
             return

@@ -72,11 +72,11 @@ class Message:
 
 
 class Remembering:
-    """Makes a `Message` of an outcome that has a letter."""
+    """Makes a `Message` of an outcome that has a letter. Without a `key`, one is drawn."""
 
-    def __init__(self, table: FlowTable) -> None:
+    def __init__(self, table: FlowTable, key: bytes = b"") -> None:
         self._table = table
-        self._key = secrets.token_bytes(32)
+        self._key = key or secrets.token_bytes(32)
 
     def message(self, outcome: Outcome, display: str, line: int) -> Message | None:
         """What to remember of a message, which starts in that line of its input; None if its type is in no flow."""

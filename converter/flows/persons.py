@@ -6,7 +6,7 @@ item 9). Names and numbers are kept as keyed digests only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from converter.flows.messages import Digest, Remembering, place_of
 from converter.flows.table import FlowTable
@@ -36,6 +36,15 @@ SEVERAL = declare(
 )
 
 
+class Person(NamedTuple):
+    """A patient: digests of the number, of the name, of the name with the birth date; is it a replacement number?"""
+
+    number: Digest
+    name: Digest
+    whole: Digest
+    replacement: bool
+
+
 class Persons:
     """The numbers of a corpus: `add` every letter, then `report` once."""
 
@@ -49,20 +58,30 @@ class Persons:
 
     def add(self, outcome: Outcome, display: str, line: int) -> None:
         """Take a message that has a letter."""
+        person = self.person(outcome)
+        if person is not None:
+            self.take(person, place_of(outcome, self._numbers, display, line))
+
+    def person(self, outcome: Outcome) -> Person | None:
+        """Who the patient of a letter is; None if it does not say."""
         letter = outcome.letter
         assert letter is not None
         number = next((text for path in self._numbers if (text := letter.text(path))), "")
         names = [(letter.text(path) or "").strip().casefold() for path in self._names]
         if len(number) != 10 or not number[:6].isdigit() or not all(names):
-            return
-        digest, replacement = self._remembering.digest, ecpr_shape_ok(number)
-        name, at = digest("\0".join(names)), place_of(outcome, self._numbers, display, line)
-        own, person = digest(number), digest("\0".join([number[:6], *names]))
-        if replacement:
-            other, first = self._named.setdefault(own, (name, at))
-            self._find(own, other != name, (True, at, first))
-        known, was_replacement, first = self._numbered.setdefault(person, (own, replacement, at))
-        self._find(person, known != own and (replacement or was_replacement), (False, at, first))
+            return None
+        digest = self._remembering.digest
+        whole = digest("\0".join([number[:6], *names]))
+        return Person(digest(number), digest("\0".join(names)), whole, ecpr_shape_ok(number))
+
+    def take(self, person: Person, at: Location) -> None:
+        """Take the patient of a letter, which stands there."""
+        if person.replacement:
+            other, first = self._named.setdefault(person.number, (person.name, at))
+            self._find(person.number, other != person.name, (True, at, first))
+        known, was_replacement, first = self._numbered.setdefault(person.whole, (person.number, person.replacement, at))
+        another = known != person.number and (person.replacement or was_replacement)
+        self._find(person.whole, another, (False, at, first))
 
     def _find(self, key: Digest, found: bool, finding: tuple[bool, Location, Location]) -> None:
         """Note a finding, once for each number or person."""
