@@ -552,13 +552,6 @@ class Engine:
             outcome.type, outcome.version = letter.type, letter.version
         return letter
 
-    def returned(self, outcome: Outcome) -> Letter | None:
-        """The letter that comes back from the Bundle of an outcome, whatever is lost on the way; None if none does."""
-        back = Outcome(outcome.name, message=outcome.message)
-        if outcome.bundle is None:
-            return None
-        return self._letter_of(back, outcome.bundle, IssueLog(), frozenset(self.mappings.losses))
-
     def _written(self, letter: Letter, to: str, log: IssueLog) -> bytes | None:
         write = edifact.write if to == EDIFACT else oioxml.write
         return write([letter], self.definitions, log, version=self.letter_version)

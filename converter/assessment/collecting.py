@@ -21,14 +21,15 @@ from converter.batch.chunk import Convert
 from converter.batch.options import Options, engine_for
 from converter.definitions.layout import Group, Item, Repeat, SegmentTemplate
 from converter.engine import FHIR, SAME_SYNTAX, Outcome
+from converter.fhir.bundle import leaves
 from converter.flows import FlowTable, load_table
 from converter.flows.messages import Message, Remembering
 from converter.flows.persons import Persons
 from converter.flows.table import FILE as FLOWS
-from converter.issues import Issue, Severity
+from converter.issues import Issue, IssueLog, Severity
 from converter.ledger import Raw
 from converter.letter import Letter, Value, pattern, plain
-from converter.mapping import LOSS
+from converter.mapping import LOSS, Context
 from converter.mapping.without import NO_MAPPING, NO_TARGET
 
 if TYPE_CHECKING:
@@ -372,7 +373,7 @@ class Collector:
         letter = outcome.letter
         if letter is None or outcome.syntax == FHIR or outcome.pair is None or outcome.ledger is None:
             return NONE, []
-        back = self._engine.returned(outcome)
+        back = self._returned(outcome)
         if back is None:
             return DIFFERENT, [["", ""]]
         if back.values == letter.values:
@@ -385,6 +386,14 @@ class Collector:
             path = pattern(leaf)
             causes.add((path if path in known else UNKNOWN, losses.get(leaf, "")))
         return (DIFFERENT if causes else SAME), sorted([list(cause) for cause in causes])
+
+    def _returned(self, outcome: Outcome) -> Letter | None:
+        """The letter that comes back from the Bundle of a letter, whatever is lost on the way; None if none does."""
+        mapping, bundle = self._engine.mappings.for_letter(outcome.type), outcome.bundle
+        if mapping is None or bundle is None:
+            return None
+        context = Context(directory=self._engine.directory, accept=frozenset(self._engine.mappings.losses))
+        return mapping.from_fhir(bundle, context, IssueLog(), lambda: iter(leaves(bundle)))[0]
 
     # -- what ties it to others ----------------------------------------------------------------------------------------
 

@@ -11,8 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from converter.assessment import tables
+from converter.assessment.collecting import Collector
+from converter.assessment.tables import Keys
 from converter.cli import program
 from converter.engine import Engine
+from converter.sources import Input
 from tests.assessment import known
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -50,12 +53,13 @@ def key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def warm() -> None:
     """What workers compile when they first need it, compiled here, so that they find it."""
     engine, seen = Engine(), set()
+    collector = Collector(engine, Keys(KEY))
     for message in known.messages(known.UNIT)[1]:
         kind = message[message.index(b"UNH+") :].split(b"+")[2]
         if kind not in seen:
             seen.add(kind)
-            for outcome in engine.convert(message):
-                engine.returned(outcome)
+            outcomes = list(engine.convert(message))
+            list(collector.lines(Input("", "", message, explicit=True), outcomes))
 
 
 @pytest.fixture(scope="session")
