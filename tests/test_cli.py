@@ -69,7 +69,7 @@ def test_commands_and_options_are_those_of_the_contract() -> None:
     wanted |= {"test", "cover", "diff", "mutate", "docs", "fmt", "new mapping"}
     wanted |= {"batch run", "batch resume", "batch retry", "batch verify", "batch status"}
     wanted |= {"profiles list", "profiles pack", "profiles export"}
-    wanted |= {"assess run", "assess report"}
+    wanted |= {"assess run", "assess report", "assess price", "assess inventory", "assess diff"}
     wanted |= {"pseudonymise"}
     assert set(COMMANDS) == wanted
     shared = {

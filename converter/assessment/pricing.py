@@ -115,8 +115,9 @@ def _notes(
         yield {"note": "no-party-dates", "about": []}
     if unknown := scenarios.unknown():
         yield {"note": "unknown-parties", "about": unknown}
-    if scenarios.left_out:
-        yield {"note": "without-target", "about": sorted(scenarios.traffic.untargeted), "points": scenarios.left_out}
+    if scenarios.traffic.untargeted and not timing.move_without_target:
+        about = sorted(scenarios.traffic.untargeted)
+        yield {"note": "without-target", "about": about, "points": _rounded(scenarios.left_out)}
 
 
 class Model:
@@ -226,15 +227,11 @@ def _tornado(model: Model, ranges: Mapping[str, Range]) -> dict[str, Any]:
     def total(**changed: float) -> float:
         return sum(map(sum, model.compute({**likely, **changed}).values()))
 
-    rows = []
-    for key in model.inputs:
-        held = _value(ranges, key)
-        if held.low != held.high:
-            rows.append(
-                {"input": key, **{end: _rounded(total(**{key: getattr(held, end)})) for end in ("low", "high")}}
-            )
-    rows.sort(key=lambda row: (-abs(row["high"] - row["low"]), row["input"]))
-    return {"scenario": model.id, "base": _rounded(total()), "inputs": rows[:TORNADO]}
+    open_ = [(key, held) for key in model.inputs if (held := _value(ranges, key)).low != held.high]
+    ends = [(key, total(**{key: held.low}), total(**{key: held.high})) for key, held in open_]
+    ends.sort(key=lambda row: (-abs(row[2] - row[1]), row[0]))
+    rows = [{"input": key, "low": _rounded(low), "high": _rounded(high)} for key, low, high in ends[:TORNADO]]
+    return {"scenario": model.id, "base": _rounded(total()), "inputs": rows}
 
 
 def _rounded(value: float) -> float:

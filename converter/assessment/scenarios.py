@@ -94,7 +94,7 @@ class Traffic:
                 (row["sender"], row["receiver"], row["type"], (row["messages"] or 0) / measured)
                 for row in summary["volume"]["matrix"]
             ),
-            _points(summary["effort"]["rows"]),
+            _points(summary["effort"]["rows"], summary["effort"]["points"]),
             {t: 1 - good / all_ for t, (good, all_) in _sums(coverage).items() if all_},
             {party["name"]: party["party"] for party in summary["parties"] if party["name"]},
             frozenset(row["type"] for row in summary["findings"] if row["kind"] == "untargeted"),
@@ -111,7 +111,8 @@ def _sums(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _points(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+def _points(rows: Iterable[Mapping[str, Any]], total: float) -> dict[str, tuple[float, float]]:
+    """The points of each type; what the rows do not explain stands under no type, so that none gets lost."""
     found: dict[str, tuple[float, float]] = {}
     for row in rows:
         functional, other = found.get(row["type"], (0.0, 0.0))
@@ -120,6 +121,10 @@ def _points(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[float, float]]
         else:
             other += row["points"]
         found[row["type"]] = functional, other
+    functional, other = found.get("", (0.0, 0.0))
+    rest = total - sum(map(sum, found.values()))
+    if abs(rest) > 1e-6:
+        found[""] = functional, other + rest
     return found
 
 
@@ -206,7 +211,10 @@ class Scenarios:
     def _s4(self) -> Iterator[Amount]:
         """The format now, the content later: a second project, and losses until then."""
         content = self.timing.content if self.timing.content is not None else self.timing.horizon
-        late = lambda party, kind: max(content, self._with_waves(party, kind))  # noqa: E731
+
+        def late(party: str, kind: str) -> int:
+            return max(content, self._with_waves(party, kind))
+
         yield self._spread(ONE_OFF, WORK, self._with_waves, lambda kind: self.points[kind][1])
         yield self._spread(ONE_OFF, WORK, late, lambda kind: self.points[kind][0])
         yield self._spread(ONE_OFF, (*WORK, _BUILD_LATER), late, lambda kind: self.points[kind][1])

@@ -19,6 +19,7 @@ from converter.cli import (
     flowing,
     looking,
     packing,
+    pricing,
     rehearsing,
     routing,
     sharing,
@@ -68,6 +69,8 @@ for _command in (
     *sharing.COMMANDS,
 ):
     program.add_command(_command)
+for _command in pricing.COMMANDS:
+    assessing.assess.add_command(_command)
 
 
 def main() -> NoReturn:
