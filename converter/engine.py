@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,23 @@ from converter.definitions import Definitions
 from converter.errors import ConversionError, MappingError
 from converter.fhir import bundle as fhir
 from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.joining import FILE as ATTACHMENTS
+from converter.joining import (
+    NOTHING_JOINED,
+    AttachmentTable,
+    Joined,
+    Partners,
+    Splitting,
+    check_object,
+    without_partners,
+)
+from converter.joining import load_table as load_attachments
 from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, Value, pattern
 from converter.limits import Limits
 from converter.mapping import Context, Mappings, is_letter_born
 from converter.mapping import Mapping as Converting
+from converter.mapping.ids import short
 from converter.mapping.without import NO_MAPPING, unmapped
 from converter.originals import facts
 from converter.routes import FILE as ROUTES
@@ -90,7 +102,9 @@ class Outcome:
 
     `message` is an id without patient data: MessageHeader.id where there is one. `output` is None when nothing could
     be built. `kept` is for the sidecar; `ids` are the ids of both sides, for a state store; `fault` is the loss that
-    makes the Bundle knowingly incomplete.
+    makes the Bundle knowingly incomplete. `partners` are the letters with objects that were joined to this one, or
+    split off; `is_partner` says that it is such a letter itself, `joined` that its objects went with another letter, so
+    that it has no output of its own.
     """
 
     name: str
@@ -109,11 +123,23 @@ class Outcome:
     pair: tuple[Letter, Mapping[str, Any]] | None = None
     fault: str = ""
     recognised: bool = True
+    partners: list[Letter] = field(default_factory=list)
+    is_partner: bool = False
+    joined: bool = False
 
     @property
     def ids(self) -> dict[str, str]:
         """The ids of both sides, for a state store. Nothing of a patient."""
         return {} if self.pair is None else facts(*self.pair, self.fault)
+
+    @property
+    def group(self) -> Iterator[tuple[Letter, dict[str, str]]]:
+        """The letters that make up the message, each with its ids: the letter itself, then those with its objects."""
+        if self.pair is not None:
+            letter, bundle = self.pair
+            for one in (letter, *self.partners):
+                found = facts(one, bundle, self.fault)
+                yield one, {**found, "group_id": found.get("message_header_id", "")} if self.partners else found
 
     @property
     def target_leaves(self) -> int:
@@ -146,8 +172,13 @@ class _Content:
         return Definitions.load(self.folder / "letters", lazily=True)
 
     @cached_property
+    def attachments(self) -> AttachmentTable:
+        path = self.folder / ATTACHMENTS
+        return load_attachments(path, self.definitions.leaves) if path.is_file() else NOTHING_JOINED
+
+    @cached_property
     def mappings(self) -> Mappings:
-        return Mappings.load(self.folder, self.definitions.leaves)
+        return Mappings.load(self.folder, self.attachments.leaves(self.definitions.leaves))
 
     @cached_property
     def narratives(self) -> Narratives:
@@ -249,6 +280,11 @@ class Engine:
         return self._content.routes
 
     @property
+    def attachments(self) -> AttachmentTable:
+        """How letters that hold objects are joined to the letters that name them."""
+        return self._content.attachments
+
+    @property
     def narratives(self) -> Narratives:
         """The narrative templates, compiled."""
         return self._content.narratives
@@ -286,28 +322,67 @@ class Engine:
 
     # -- what the bytes are --------------------------------------------------------------------------------------------
 
-    def convert(self, data: bytes, *, to: str | None = None, name: str = "") -> Iterator[Outcome]:
+    def convert(
+        self, data: bytes, *, to: str | None = None, name: str = "", partners: Partners | None = None
+    ) -> Iterator[Outcome]:
         """Convert every message in some bytes; `to` is fhir, oioxml or edifact (default: fhir, from FHIR oioxml).
 
-        Yields one outcome a message, also for those that could not be built. Raises `ConversionError` for an unknown
-        target and `MappingError` when mapping files do not load.
+        Yields one outcome a message, also for those that could not be built. On the way to FHIR, letters with objects
+        are joined to the letters that name them: those of `partners` (the caller then asks them which were alone), else
+        those in the same bytes. A Bundle with contents gives its letter and then the letters with its objects. Raises
+        `ConversionError` for an unknown target and `MappingError` when mapping files do not load.
         """
         if to not in (None, *TARGETS):
             raise ConversionError(f"unknown target {to}")
+        joining = partners
+        if joining is None:
+            joining = self.partners([(data, name)] if to in (None, FHIR) else [])
+        waiting = []
         for read, found in self._read(data, name):
-            for outcome, log in self._converted(read, to, found):
+            for outcome, log in self._converted(read, to, found, joining):
                 if self.document and outcome.bundle is not None:
                     self._as_document(outcome, outcome.bundle, log)
-                yield self._done(outcome, log)
+                if outcome.is_partner and outcome.syntax != FHIR and partners is None:
+                    waiting.append((outcome, log))
+                else:
+                    yield self._done(outcome, log)
+        for number, (outcome, log) in enumerate(waiting):
+            outcome.joined = joining.verdict(number, log)
+            yield self._done(outcome, log)
 
-    def _converted(self, outcome: Outcome, to: str | None, log: IssueLog) -> Iterator[tuple[Outcome, IssueLog]]:
+    def _converted(
+        self, outcome: Outcome, to: str | None, log: IssueLog, partners: Partners
+    ) -> Iterator[tuple[Outcome, IssueLog]]:
         """What becomes of a message: one outcome, several where it answers or is several messages."""
         if outcome.letter is not None and not outcome.letter.refused:
-            yield from self._letter_to(outcome, outcome.letter, to or FHIR, log)
+            yield from self._letter_to(outcome, outcome.letter, to or FHIR, log, partners)
         elif outcome.bundle is not None and not self.document:
             yield from self._bundle_to(outcome, outcome.bundle, to or OIOXML, log)
         else:
             yield outcome, log
+
+    def partners(self, inputs: Iterable[tuple[bytes, str]] = ()) -> Partners:
+        """The letters with objects in some bytes with their names, to be joined by `convert`."""
+        found = Partners(self.attachments)
+        for data, name in inputs:
+            for letter, broken in self.holders(data, name):
+                found.add(letter, name, lambda letter=letter, broken=broken: (letter, broken))  # type: ignore[misc]
+        return found
+
+    def holders(self, data: bytes, name: str) -> Iterator[tuple[Letter, bool]]:
+        """The letters with objects in some bytes, and whether each has errors, so that it must not be joined.
+
+        Bytes that can hold none are not read.
+        """
+        if data[:1] == b"{" or not any(mark in data for mark in self.attachments.marks):
+            return
+        for outcome, log in self._read(data, name):
+            letter = outcome.letter
+            if letter is not None and letter.type in self.attachments.letters and not letter.refused:
+                if self.checking:
+                    self._check_letter(letter, log)
+                errors = [issue.code for issue in log if issue.severity is Severity.ERROR]
+                yield letter, any(code not in self.attachments.harmless for code in errors)
 
     def validate(self, data: bytes, *, name: str = "", profile: str | None = None) -> Iterator[Outcome]:
         """Judge every message in some bytes: letters by their definition, Bundles by their profile (or `profile`)."""
@@ -406,7 +481,7 @@ class Engine:
         )
 
     def _letter_to(
-        self, outcome: Outcome, letter: Letter, to: str, log: IssueLog
+        self, outcome: Outcome, letter: Letter, to: str, log: IssueLog, partners: Partners
     ) -> Iterator[tuple[Outcome, IssueLog]]:
         outcome.target, outcome.suffix = to, _SUFFIX[to]
         if self.checking:
@@ -415,8 +490,10 @@ class Engine:
         if mapping is not None and mapping.document.answers is not None:
             yield from self._answer_to_fhir(outcome, letter, mapping.document.answers, log)
             return
-        if to == FHIR:
-            self._letter_to_fhir(outcome, letter, log)
+        if to == FHIR and letter.type in self.attachments.letters:
+            outcome.is_partner = True
+        elif to == FHIR:
+            self._letter_to_fhir(outcome, letter, log, partners)
         elif to == outcome.syntax and self.letter_version in (None, letter.version):
             log.add(SAME_SYNTAX, Location(outcome.name, 1, 1), what=to)
         else:
@@ -439,7 +516,7 @@ class Engine:
                 made.ledger = accounted(one.read, one.read, Ledger(), spec)
                 made.ledger.check(leaves_of(one.read), one.log)
             else:
-                self._letter_to_fhir(made, one.letter, one.log, one.original)
+                self._letter_to_fhir(made, one.letter, one.log, Partners(self.attachments), one.original)
             if one.letter is not None and one.letter is not one.read and made.ledger is not None:
                 made.ledger = accounted(one.read, one.letter, made.ledger, spec)
                 made.ledger.check(leaves_of(one.read), one.log)
@@ -448,16 +525,19 @@ class Engine:
             yield outcome, log
 
     def _letter_to_fhir(
-        self, outcome: Outcome, letter: Letter, log: IssueLog, original: Original | None = None
+        self, outcome: Outcome, letter: Letter, log: IssueLog, partners: Partners, original: Original | None = None
     ) -> None:
         mapping = self.mappings.for_letter(letter.type)
         if mapping is None:
             unmapped(letter.type, self.mappings.without, Location(outcome.name, 1, 1), log)
             return
+        joined = Joined(letter, partners, self.definitions, log, mapping.carried)
+        outcome.letter, outcome.partners = joined.own, joined.partners
         context = self._context(outcome.name, "")
         context.original = original
-        bundle, ledger = mapping.to_fhir(letter, context, log)
-        ledger.check(leaves_of(letter), log)
+        bundle, ledger = mapping.to_fhir(joined.letter, context, log)
+        mapping.report(joined.account(ledger, bundle, context.keeping), joined.letter.locate, context, log)
+        ledger.check(joined.leaves(), log)
         outcome.ledger, outcome.kept = ledger, context.keeping
         if bundle is None:
             return
@@ -466,11 +546,13 @@ class Engine:
         outcome.output = fhir.write_json(bundle)
         if mapping.document.answers is None:  # receipts are not receipted
             outcome.pair = letter, bundle
-            outcome.fault = next((loss for loss in mapping.document.incomplete if loss in ledger.losses()), "")
+            told = (loss for loss in mapping.document.incomplete if loss in ledger.losses())
+            outcome.fault = joined.fault or next(told, "")
         if self.checking:
             found = IssueLog()
             self._check_bundle(bundle, found, outcome.name, mapping.bundle)
-            log.extend(_located(found, letter, ledger, outcome.name))
+            found = IssueLog(joined.tolerated(found, ledger))
+            log.extend(_located(found, joined.letter, ledger, outcome.name))
 
     def _bundle_to(
         self, outcome: Outcome, bundle: dict[str, Any], to: str, log: IssueLog
@@ -494,6 +576,7 @@ class Engine:
                     one.pair = letter, bundle
                 one.output = self._written(letter, to, own)
             yield one, own
+            yield from self._split_off(one)
 
     def _originals(
         self, mapping: Converting, name: str, bundle: dict[str, Any], log: IssueLog
@@ -503,6 +586,21 @@ class Engine:
         if spec is None or is_letter_born(mapping.document, bundle):
             return [None]
         return answered(spec, _header(bundle), self.store, log, file=name, strict=self.strict_receipts)
+
+    def _split_off(self, outcome: Outcome) -> Iterator[tuple[Outcome, IssueLog]]:
+        """The letters with the objects of a Bundle, each as an outcome of its own."""
+        for letter in outcome.partners:
+            log = IssueLog()
+            own = Outcome(
+                outcome.name, letter.type, letter.version, FHIR, outcome.target, letter, suffix=outcome.suffix
+            )
+            own.message, own.is_partner = outcome.message, True
+            if self.checking:
+                self._check_letter(letter, log)
+                for n in self.attachments.held(letter):
+                    check_object(letter, n, self.attachments, log)
+            own.output = self._written(letter, outcome.target, log)
+            yield own, log
 
     def _as_document(self, outcome: Outcome, message: dict[str, Any], log: IssueLog) -> None:
         """Put the FHIR document of a message in its place; the ledger then says where its values went."""
@@ -545,11 +643,18 @@ class Engine:
         context.accept, context.letters = accept, len(answered)
         context.original = answered[0] if answered else None
         leaves = fhir.leaves(bundle)
-        letter, ledger = mapping.from_fhir(bundle, context, log, lambda: iter(leaves))
+        system, own = mapping.document.origin_system, len(mapping.document.origin)
+        alone, marks = without_partners(bundle, system, own, self.attachments)
+        letter, ledger = mapping.from_fhir(alone, context, log, lambda: iter(leaves))
         ledger.check([pointer for pointer, _, _ in leaves], log)
-        outcome.ledger, outcome.kept, outcome.letter = ledger, context.keeping, letter
+        outcome.ledger, outcome.kept = ledger, context.keeping
         if letter is not None:
+            mint = partial(short, header=str(_header(bundle).get("id", "")))
+            marks = [] if context.born == "fhir" else marks
+            splitting = Splitting(letter, self.attachments, self.definitions)
+            letter, outcome.partners = splitting.split(ledger, marks, context.kept, mint, log)
             outcome.type, outcome.version = letter.type, letter.version
+        outcome.letter = letter
         return letter
 
     def _written(self, letter: Letter, to: str, log: IssueLog) -> bytes | None:

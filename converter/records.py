@@ -227,17 +227,18 @@ class State:
         return self._now.isoformat(timespec="seconds")
 
     def add(self, outcome: Outcome) -> None:
-        """Store what is known of a message. Keys of `Outcome.ids` that are no column are left out."""
-        ids = outcome.ids
-        if not ids:
-            return
-        facts = {"type": outcome.type, "version": outcome.version, **ids, "converted": self._time}
+        """Store what is known of the letters of a message. Keys of `Outcome.group` that are no column are left out."""
+        for letter, ids in outcome.group:
+            self._add(outcome.message, {"type": letter.type, "version": letter.version, **ids})
+
+    def _add(self, message: str, ids: dict[str, str]) -> None:
+        facts = {**ids, "converted": self._time}
         row = [str(facts.get(name) or "") for name in COLUMNS]
         marks = ", ".join("?" * (len(COLUMNS) + 1))
         self._run(
             f"INSERT INTO message (message, {', '.join(COLUMNS)}) VALUES ({marks}) "
             f"ON CONFLICT (message, letter_id) DO UPDATE SET {_KEPT}",
-            outcome.message,
+            message,
             *row,
         )
         self._run(

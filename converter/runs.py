@@ -21,6 +21,7 @@ from converter.vans import Ids, check
 
 if TYPE_CHECKING:
     from converter.engine import Outcome
+    from converter.pairing import Pairing
     from converter.records import LedgerFile, Sidecar, State
     from converter.reporter import Reporter
     from converter.routes import Routes
@@ -49,6 +50,7 @@ class Run:
     """What the loops share: the reporter, the figures, and whether our own code failed.
 
     `routes` gives the table of names that envelopes are compared with; it is asked for when an envelope is met.
+    `pairing` has looked at the inputs before, for letters with objects.
     """
 
     reporter: Reporter
@@ -57,6 +59,7 @@ class Run:
     routes: Callable[[], Routes]
     summary: Summary = field(default_factory=Summary)
     broken: bool = False
+    pairing: Pairing | None = None
     _envelopes: Ids = field(default_factory=Ids)
 
     def report(self, issues: Iterable[Issue]) -> None:
@@ -70,7 +73,8 @@ class Run:
     ) -> Iterator[tuple[Input, Outcome]]:
         """Every recognised message of the inputs with its outcome; its findings are reported before it is yielded."""
         log = IssueLog()
-        for item in inputs(paths, log, self.limits):
+        found = inputs(paths, log, self.limits) if self.pairing is None else self.pairing.inputs(log)
+        for item in found:
             self.report(log.drain())
             self.reporter.looked_at(item.display)
             if item.envelope is not None:
@@ -78,6 +82,9 @@ class Run:
                 self.report(log.drain())
             yield from self._of_input(item, judge)
             advance()
+        if self.pairing is not None:
+            partners = self.pairing.partners
+            self.summary.rejoined(sum(partners.verdict(number, log) for number in range(len(partners))))
         self.report(log.drain())
 
     def _of_input(self, item: Input, judge: Callable[[Input], Iterator[Outcome]]) -> Iterator[tuple[Input, Outcome]]:

@@ -117,6 +117,7 @@ class Summary:
 
     written: int = 0
     refused: int = 0
+    joined: int = 0  # letters with objects that went with the letter that names them
     skipped: int = 0
     mapped: int = 0  # between a letter and FHIR, which asks the organisation table
     types: dict[str, Counter[str]] = field(default_factory=dict)
@@ -132,7 +133,8 @@ class Summary:
     def add(self, outcome: Outcome) -> None:
         """Count a message and the dispositions of its leaves."""
         self.written += outcome.output is not None
-        self.refused += outcome.output is None
+        self.joined += outcome.joined
+        self.refused += outcome.output is None and not outcome.joined
         self.mapped += outcome.pair is not None
         figures = self.types.setdefault(outcome.type or "unknown", Counter())
         figures["messages"] += 1
@@ -140,10 +142,18 @@ class Summary:
             figures.update(outcome.ledger.totals())
             figures["defaulted"] += len(outcome.ledger.defaulted)
 
+    def rejoined(self, number: int) -> None:
+        """Count so many messages as joined: when they came, it was not known yet."""
+        self.joined += number
+        self.refused -= number
+
     def as_json(self) -> dict[str, Any]:
         """The figures as `summary.json` holds them."""
+        messages = {"written": self.written, "refused": self.refused, "skipped": self.skipped}
+        if self.joined:
+            messages["joined"] = self.joined
         return {
-            "messages": {"written": self.written, "refused": self.refused, "skipped": self.skipped},
+            "messages": messages,
             "types": {name: dict(sorted(figures.items())) for name, figures in sorted(self.types.items())},
             "issues": dict(sorted(self.issues.items())),
         }

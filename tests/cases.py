@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from converter.rehearsal.examples import attachments
 from converter.rehearsal.golden import declared, differences, issue_lines, ledger_lines, losses_by_leaf
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ def fault_folders() -> list[Path]:
 
 
 def only(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome of an input that holds one message."""
-    (outcome,) = outcomes
+    """The outcome of an input that holds one message, letters with its objects aside."""
+    (outcome,) = [outcome for outcome in outcomes if not outcome.is_partner]
     return outcome
 
 
 def convert(engine: Engine, path: Path, to: str) -> Outcome:
-    """Convert a file that holds one message."""
-    return only(engine.convert(path.read_bytes(), to=to, name=path.name))
+    """Convert a file that holds one message, with the letters that hold its objects beside it."""
+    return only(engine.convert(path.read_bytes(), to=to, name=path.name, partners=attachments(engine, path)))
 
 
 def on_one_line(edifact: bytes) -> bytes:

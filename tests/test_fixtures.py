@@ -29,6 +29,7 @@ from tests.cases import (
 if TYPE_CHECKING:
     from converter.directory import Directory
     from converter.engine import Engine, Outcome
+    from converter.letter import Value
 
 Golden = Callable[[Path, str | bytes | None], None]
 CASES = letter_cases()
@@ -113,7 +114,8 @@ def test_ledger_balances(case: Case, engine: Engine) -> None:
         forward = convert(engine, message, "fhir")
         assert forward.ledger is not None
         assert forward.letter is not None
-        assert sum(forward.ledger.totals().values()) == forward.ledger.leaves == len(forward.letter.values)
+        leaves = sum(len(letter.values) for letter in (forward.letter, *forward.partners))
+        assert sum(forward.ledger.totals().values()) == forward.ledger.leaves == leaves
         assert not [i for i in forward.issues if i.code == "SYS001"]
 
 
@@ -123,9 +125,10 @@ def test_forward_after_back_is_the_same_bundle(case: Case, engine: Engine) -> No
     forward = convert(engine, case.messages[0], "fhir")
     if forward.output is None or "hour" in case.folder.name:
         return
-    back = only(engine.convert(forward.output, to="oioxml", name="bundle.json"))
+    back, *others = engine.convert(forward.output, to="oioxml", name="bundle.json")
     assert back.output is not None
-    assert only(engine.convert(back.output, to="fhir", name="back.xml")).output == forward.output
+    partners = engine.partners((other.output or b"", "file.xml") for other in others)
+    assert only(engine.convert(back.output, to="fhir", name="back.xml", partners=partners)).output == forward.output
 
 
 @pytest.mark.parametrize("case", TWINS[:5], ids=lambda c: c.name)
@@ -138,11 +141,20 @@ def test_sidecar_brings_back_what_was_kept(case: Case, organisations: Directory)
         return
     assert forward.kept
     assert forward.letter is not None
-    assert {leaf: forward.letter.values[leaf] for leaf in forward.kept} == forward.kept
+    assert {leaf: _all_values(forward)[leaf] for leaf in forward.kept} == forward.kept
     restoring = Engine(directory=organisations, kept={forward.message: forward.kept}, validate=False)
     back = only(restoring.convert(forward.output, to="oioxml", name="bundle.json"))
     assert back.letter is not None
-    assert {leaf: back.letter.values.get(leaf) for leaf in forward.kept} == forward.kept
+    assert {leaf: _all_values(back).get(leaf) for leaf in forward.kept} == forward.kept
+
+
+def _all_values(outcome: Outcome) -> dict[str, Value]:
+    """The values of a letter, and those of the letters with its objects."""
+    assert outcome.letter is not None
+    found = dict(outcome.letter.values)
+    for k, partner in enumerate(outcome.partners, 1):
+        found |= {f"Attachment[{k}].{leaf}": value for leaf, value in partner.values.items()}
+    return found
 
 
 def test_there_are_enough_cases() -> None:

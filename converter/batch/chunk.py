@@ -170,6 +170,8 @@ class _Conversion:
         if not outcome.message and self.ordinal:
             return
         self.summary.add(outcome)
+        if outcome.joined:
+            return  # it is part of the message of the letter that names its objects
         if outcome.output is not None:
             self._written(outcome)
         else:

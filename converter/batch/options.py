@@ -14,12 +14,22 @@ from converter.batch import parquet
 from converter.batch.chunk import Convert, Form
 from converter.engine import Engine, mappings_folder
 from converter.errors import InterchangeError
-from converter.issues import IssueLog
+from converter.issues import Issue, IssueLog, Severity, declare
+from converter.joining import ALONE, MISSING
 from converter.limits import Limits
 from converter.rules import DEFAULT_LEVEL
 from converter.sources import Input
 from converter.vans import check
 from converter.version import VERSION
+
+NOT_ACROSS = declare(
+    "BAT060",
+    "attachments-of-other-inputs",
+    Severity.WARNING,
+    "a batch joins letters and their attachments only where they stand in one input; others were not looked at",
+    why="The attachment may be there, in another file, archive member or line.",
+    help="Put both into one interchange, or convert the letters that have attachments with `convert`.",
+)
 
 if TYPE_CHECKING:
     from converter.directory import Directory
@@ -70,9 +80,19 @@ class Options:
                 if item.envelope is not None:
                     outcome.issues += check(item.envelope, outcome, engine.routes, first=first)
                 first = False
+                outcome.issues += not_across(outcome)
                 yield outcome
 
         return convert
+
+
+def not_across(outcome: Outcome) -> list[Issue]:
+    """That a letter and its objects were looked for in one input only, where one of them was missed."""
+    missed = next((issue for issue in outcome.issues if issue.code in (ALONE.code, MISSING.code)), None)
+    log = IssueLog()
+    if missed is not None:
+        log.add(NOT_ACROSS, missed.at)
+    return log.issues
 
 
 @lru_cache(maxsize=1)

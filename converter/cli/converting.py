@@ -15,6 +15,7 @@ from converter.cli.options import NEW, Settings, ended, engine_for, examples, sh
 
 if TYPE_CHECKING:
     from converter.engine import Engine, Outcome
+    from converter.joining import Partners
     from converter.sources import Input
 
 
@@ -76,7 +77,7 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
     --to or the suffix of -o says otherwise. Findings go to stderr. What could be built is written also if it has
     findings; exit code 1 says that there were errors.
     """
-    from converter import runs
+    from converter import pairing, runs
     from converter.records import LedgerFile, Sidecar, State
     from converter.sinks import refuse_inside, sink_for
     from converter.sources import require
@@ -115,15 +116,20 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
         state=state,
     )
     run = runs.Run(reporter, settings.limits, describe, lambda: engine.routes)
-    judge = _judge(engine, to, envelope=wanted["envelope"], sent=wanted["sent"])
+    if to in (None, "fhir") and pairing.needed(inputs):
+        with reporter.progress("attachments", stdout_used=output in (None, "-")) as advance:
+            run.pairing = pairing.Pairing(engine, inputs, settings.limits, advance)
+    partners = run.pairing.partners if run.pairing else None
+    judge = _judge(engine, to, partners, envelope=wanted["envelope"], sent=wanted["sent"])
     runs.convert(run, inputs, judge, sink, records, stdout_used=output in (None, "-"))
     summary = run.summary
     if settings.sor is None and summary.mapped:
         reporter.note("no organisation table was given (--sor): what it would have added is missing or defaulted")
-    if settings.verbose or summary.written + summary.refused + summary.skipped > 1:
+    total = summary.written + summary.refused + summary.joined
+    if settings.verbose or total + summary.skipped > 1:
+        joined = f", {summary.joined} joined to their letters" if summary.joined else ""
         skipped = f", {summary.skipped} files skipped" if summary.skipped else ""
-        total = summary.written + summary.refused
-        reporter.note(f"{total} messages: {summary.written} converted, {summary.refused} refused{skipped}")
+        reporter.note(f"{total} messages: {summary.written} converted, {summary.refused} refused{joined}{skipped}")
         reporter.note(runs.figures(summary))
     return ended(reporter, broken=run.broken)
 
@@ -139,18 +145,18 @@ def check_names(engine: Engine, losses: Sequence[str], version: str | None) -> N
 
 
 def _judge(
-    engine: Engine, to: str | None, *, envelope: bool, sent: datetime | None
+    engine: Engine, to: str | None, partners: Partners | None, *, envelope: bool, sent: datetime | None
 ) -> Callable[[Input], Iterator[Outcome]]:
     """What converts an input, and puts the outputs into envelopes if that is wanted."""
     if not envelope:
-        return lambda item: engine.convert(item.data, to=to, name=item.display)
+        return lambda item: engine.convert(item.data, to=to, name=item.display, partners=partners)
     from converter.issues import IssueLog
     from converter.vans import wrapped
 
     moment = (sent or datetime.now()).isoformat(timespec="seconds")
 
     def judge(item: Input) -> Iterator[Outcome]:
-        for outcome in engine.convert(item.data, to=to, name=item.display):
+        for outcome in engine.convert(item.data, to=to, name=item.display, partners=partners):
             if outcome.output is not None:
                 log = IssueLog()
                 outcome.output = wrapped(outcome, engine.routes, log, sent=moment, attempt=engine.attempt)

@@ -14,11 +14,14 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
-from converter.definitions import Definitions
+from converter.definitions import Definitions, Element
 from converter.errors import ConverterError, MappingError
 from converter.fhir.profiles import Pack
 from converter.flows.table import FILE, load_table
 from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.joining.table import FILE as ATTACHMENTS
+from converter.joining.table import Leaves
+from converter.joining.table import load_table as load_attachments
 from converter.linting import assignment, names, sources, structure, style, targets, values
 from converter.linting.letters import LetterFacts
 from converter.linting.policy import Policy
@@ -120,13 +123,14 @@ class _Linter:
         self.packs: list[Pack] = []
         self.shapes: dict[str, Shapes] = {}
         self.policy: Policy | None = None
+        self.added: dict[str, Element] = {}
 
     def run(self) -> str:
         """Every check; gives what was checked, in words."""
         folder, log = self.folder, self.log
         self._inside()
         definitions = self._loaded(lambda: _definitions(folder / "letters", _stamp(folder / "letters")))
-        leaves = definitions.leaves if definitions else lambda type_: None
+        leaves = self._leaves(definitions)
         mappings = self._loaded(lambda: self._mappings(leaves))
         if (folder / FILE).is_file():
             types = definitions.leaves if definitions else None
@@ -163,6 +167,16 @@ class _Linter:
         return f"{folder}: {', '.join(f'{count} {what}' for count, what in counts)} load and compile"
 
     # -- loading
+
+    def _leaves(self, definitions: Definitions | None) -> Leaves:
+        """The leaves of letter types, those of letters that are joined to them among them."""
+        if definitions is None:
+            return lambda type_: None
+        known = definitions.leaves
+        path = self.folder / ATTACHMENTS
+        table = self._loaded(lambda: load_attachments(path, known), ATTACHMENTS) if path.is_file() else None
+        self.added = table.added(definitions) if table is not None else {}
+        return table.leaves(known) if table is not None else known
 
     def _loaded(self, load: Callable[[], T], file: str = "") -> T | None:
         """What loads, or None. `file` is where a finding without a place of its own belongs."""
@@ -236,7 +250,7 @@ class _Linter:
         structure.check_all(self.folder, self.log)
 
     def _scope(self, document: Document, definitions: Definitions | None, mappings: Mappings) -> Scope:
-        letters = LetterFacts(definitions, document.letter, document.version) if definitions else None
+        letters = LetterFacts(definitions, document.letter, document.version, self.added) if definitions else None
         if definitions is not None and not letters:
             letters = None
         return Scope(document, mappings.codes, mappings.losses, letters, self._shape(document))

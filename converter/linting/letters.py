@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
+from types import MappingProxyType
 
 from converter.definitions import Definition, Definitions
 from converter.definitions.tree import Element
@@ -11,11 +13,15 @@ from converter.definitions.tree import Element
 
 class LetterFacts:
     """One letter type. Facts are of the version that the mapping writes, and of the others where that has no such
-    element: a rule must fit the letter that it writes, and may read any."""
+    element: a rule must fit the letter that it writes, and may read any. `added` are elements that a letter has besides
+    when others are joined to it."""
 
-    def __init__(self, definitions: Definitions, type_: str, version: str) -> None:
+    def __init__(
+        self, definitions: Definitions, type_: str, version: str, added: Mapping[str, Element] = MappingProxyType({})
+    ) -> None:
         versions = [version, *(v for v in definitions.types.get(type_, ()) if v != version)]
         self._all: list[Definition] = [d for v in versions if (d := definitions.get(type_, v)) is not None]
+        self._added = added
         self.element = cache(self._element)
         self.leaves = sorted({leaf for definition in self._all for leaf in definition.leaves})
 
@@ -23,7 +29,8 @@ class LetterFacts:
         return bool(self._all)
 
     def _element(self, path: str) -> Element | None:
-        return next((e for d in self._all if (e := d.element(bare(path))) is not None), None)
+        path = bare(path)
+        return next((e for d in self._all if (e := d.element(path)) is not None), self._added.get(path))
 
     def codes(self, path: str) -> dict[str, None] | None:
         """The codes that an element may have in any version, in their order; None if it has no code list."""

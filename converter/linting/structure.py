@@ -9,6 +9,7 @@ from typing import Any
 
 from converter.errors import MappingError
 from converter.issues import IssueLog, Location, Severity, declare
+from converter.joining.table import FILE as ATTACHMENTS
 from converter.linting.scope import Scope
 from converter.linting.shapes import Unknown
 from converter.mapping import paths
@@ -360,7 +361,8 @@ def _slices(parts: Mapping[str, Map], log: IssueLog) -> None:
 
 
 def _losses(folder: Path, texts: Mapping[str, list[str]], log: IssueLog) -> None:
-    every = "\n".join(text for found in texts.values() for text in found)
+    beside = _read(folder / ATTACHMENTS, ATTACHMENTS) if (folder / ATTACHMENTS).is_file() else None
+    every = "\n".join(text for found in (*texts.values(), _texts(beside or Map())) for text in found)
     named = set(re.findall(r"[A-Z][A-Z0-9]*-\d+", every)) | ENGINE
     entries = load(folder / "losses.yaml", name="losses.yaml").get("losses", {})
     for name in entries:

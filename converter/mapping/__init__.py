@@ -147,6 +147,19 @@ class Mapping:
         """Make the code of both directions now; raises for what cannot be compiled."""
         _ = self._forward, self._backward, self._sections
 
+    @cached_property
+    def carried(self) -> frozenset[str]:
+        """The leaves of the letter that the way back can fill."""
+        document, back = self.document, self.document.back
+        rules = [*document.rules(), *document.back_rules]
+        found = {path for rule in rules for path in (*rule.sources, *rule.claims, *rule.letter_columns.values())}
+        found |= {path.strip() for rule in document.back_rules for path in rule.target.strip("[]").split(",")}
+        found |= {str(entry["to"]) for part in ("fixed", "minted") for entry in back.get(part, ())}
+        found |= {
+            f"{entry['party']}.{leaf}" for entry in back.get("parties", ()) for leaf in ("Identifier", "IdentifierCode")
+        }
+        return frozenset(found | set(document.origin))
+
     def to_fhir(self, letter: Letter, context: Context, log: IssueLog) -> tuple[dict[str, Any] | None, Ledger]:
         """The Bundle of a letter (without narratives) and its ledger; None for the Bundle when it is refused.
 
@@ -186,6 +199,16 @@ class Mapping:
         if context.sidecar:
             context.keeping[leaf] = letter.values[leaf]
         return (leaf, "kept" if context.sidecar else "lost", "", "", loss)
+
+    def report(
+        self,
+        entries: list[Raw],
+        locate: Callable[[str], tuple[Location, ...]],
+        context: Context,
+        log: IssueLog,
+    ) -> None:
+        """One issue for each loss among entries that were made beside the rules (letters that were joined)."""
+        self._report(Ledger(len(entries), entries), locate, context, log)
 
     def _report(
         self, ledger: Ledger, locate: Callable[[str], tuple[Location, ...]], context: Context, log: IssueLog

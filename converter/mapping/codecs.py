@@ -569,3 +569,14 @@ class DecodedSize:
             return str(len(base64.b64decode("".join(str(value).split()), validate=True)))
         except (binascii.Error, ValueError):
             return None
+
+
+@codec("file_content", "iso")
+class FileContent:
+    """The bytes of a file as base64, which letters hold without white space."""
+
+    there = staticmethod(Copy.there)
+
+    @staticmethod
+    def back(value: Any) -> str:
+        return "".join(str(value).split())

@@ -11,9 +11,10 @@ from typing import Any
 
 from converter.engine import OIOXML, Engine, Outcome
 from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.joining import Partners
 from converter.letter import pattern
 from converter.mapping import Mappings
-from converter.rehearsal.examples import examples
+from converter.rehearsal.examples import attachments, examples
 from converter.rehearsal.rules import in_folder, uses_codes
 from converter.rehearsal.testing import Engines
 from converter.rehearsal.variants import messages
@@ -76,7 +77,7 @@ def cover(engines: Engines, root: Path, corpus: Iterable[Input], log: IssueLog, 
             engine = engines.of(example)
             engine.mappings = probed
             for data in messages(engine, example, log):
-                _run(engine, data, found)
+                _run(engine, data, found, attachments(engine, example.inputs[0]))
     engine = engines.of_table(engines.table)
     engine.mappings = probed
     for item in corpus:
@@ -85,9 +86,9 @@ def cover(engines: Engines, root: Path, corpus: Iterable[Input], log: IssueLog, 
     return found
 
 
-def _run(engine: Engine, data: bytes, found: Coverage) -> None:
+def _run(engine: Engine, data: bytes, found: Coverage, partners: Partners | None = None) -> None:
     """Every message in some bytes, there, and back from what came out."""
-    for outcome in engine.convert(data):
+    for outcome in engine.convert(data, partners=partners):
         found.messages += 1
         _note(outcome, found)
         if outcome.output is not None and outcome.target != OIOXML:

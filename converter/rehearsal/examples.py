@@ -5,7 +5,8 @@
       - {in: fixtures/a.edi, out: fixtures/a.json, issues: fixtures/a.issues.txt, back: fixtures/a.back.txt}
 
 `cases` is a folder of cases, or one. A case is a folder with a letter (`message.edi`, `message.xml` or both) or a FHIR
-message (`message.json`), beside the golden files, and `variants.yaml` where it has variants (`variants.py`). Paths
+message (`message.json`), beside the golden files, and `variants.yaml` where it has variants (`variants.py`). Letters with
+the objects that the letter names stand beside it as `attachment.edi` or `.xml`, `attachment-2.edi` and so on. Paths
 count from the folder that holds the mapping folder, and do not leave it: mapping files come from pull requests.
 """
 
@@ -14,10 +15,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.mapping.document import Document
 from converter.yamlfile import Map, Str, fault
+
+if TYPE_CHECKING:
+    from converter.engine import Engine
+    from converter.joining import Partners
 
 BAD_EXAMPLE = declare(
     "LNT500",
@@ -68,6 +74,16 @@ class Example:
     def from_fhir(self) -> bool:
         """Whether the way back is shown: a FHIR message that becomes a letter."""
         return self.inputs[0].suffix == ".json"
+
+
+def beside(message: Path) -> list[Path]:
+    """The letters with objects that stand beside a letter, in its syntax."""
+    return sorted(message.parent.glob(f"attachment*{message.suffix}")) if message.suffix != ".json" else []
+
+
+def attachments(engine: Engine, message: Path) -> Partners:
+    """The letters with objects that stand beside a letter, to be joined to it."""
+    return engine.partners((path.read_bytes(), path.name) for path in beside(message))
 
 
 def examples(document: Document, root: Path, log: IssueLog) -> list[Example]:

@@ -13,10 +13,11 @@ from typing import Any
 from converter.engine import Engine, Outcome
 from converter.fhir import bundle as fhir
 from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.joining import Joined
 from converter.letter import Letter
 from converter.mapping import Context, Mapping
 from converter.rehearsal import explained, golden
-from converter.rehearsal.examples import examples
+from converter.rehearsal.examples import attachments, examples
 from converter.rehearsal.mutants import Mutant, mutants
 from converter.rehearsal.revisions import changed_lines
 from converter.rehearsal.rules import in_folder, named
@@ -118,8 +119,12 @@ class _Bench:
         for mapping in self.mappings.mappings:
             for example in examples(mapping.document, root, log):
                 engine = engines.of(example)
+                partners = attachments(engine, example.inputs[0])
                 for data in messages(engine, example, log):
                     for outcome in engine.messages(data):
+                        if outcome.letter is not None and not outcome.letter.refused:
+                            whole = Joined(outcome.letter, partners, engine.definitions, IssueLog(), ())
+                            outcome.letter = whole.letter
                         self._add(mapping, probed[mapping.name], engine, outcome)
 
     def _add(self, mapping: Mapping, probed: Mapping, engine: Engine, outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ from converter.engine import FHIR, OIOXML, Engine, Outcome
 from converter.issues import Issue, IssueKind, IssueLog, Location, Severity, declare
 from converter.limits import Limits
 from converter.rehearsal import differences, golden, variants
-from converter.rehearsal.examples import Example, examples
+from converter.rehearsal.examples import Example, attachments, examples
 
 DIFFERS = declare(
     "LNT503",
@@ -119,7 +119,9 @@ class Result:
 
 def result(engine: Engine, example: Example, data: bytes, name: str) -> Result | list[Outcome]:
     """What one input of an example gives, or its outcomes where they are not one message of the mapping."""
-    outcomes = list(engine.convert(data, to=OIOXML if example.from_fhir else FHIR, name=name))
+    partners = attachments(engine, example.inputs[0].with_name(name))
+    every = engine.convert(data, to=OIOXML if example.from_fhir else FHIR, name=name, partners=partners)
+    outcomes = [outcome for outcome in every if not outcome.is_partner]
     mapping = engine.mappings.named(example.mapping)
     if len(outcomes) != 1 or mapping is None or outcomes[0].type not in (mapping.letter, ""):
         return outcomes
@@ -140,7 +142,7 @@ def _round_trip(engine: Engine, forward: Outcome, texts: dict[str, bytes | None]
     texts["back"] = None
     if forward.output is None or forward.letter is None or forward.ledger is None:
         return []
-    (back,) = engine.convert(forward.output, to=OIOXML, name="bundle.json")
+    back, *_ = engine.convert(forward.output, to=OIOXML, name="bundle.json")
     if back.letter is None or back.ledger is None:
         return ["the letter"]
     losses = golden.losses_by_leaf(forward.ledger, back.ledger)
