@@ -4,39 +4,36 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
-from importlib import resources
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import edifact, oioxml
 from converter.answers import accounted, answered, answers
+from converter.content import Content, content_of, mappings_folder
 from converter.definitions import Definitions
 from converter.errors import ConversionError, MappingError
 from converter.fhir import bundle as fhir
 from converter.issues import Issue, IssueLog, Location, Severity, declare
-from converter.joining import FILE as ATTACHMENTS
 from converter.joining import (
-    NOTHING_JOINED,
     AttachmentTable,
     Joined,
     Partners,
     Splitting,
     check_object,
+    in_order,
     without_partners,
 )
-from converter.joining import load_table as load_attachments
 from converter.ledger import Ledger, leaves_of
-from converter.letter import Letter, Value, pattern
+from converter.letter import Letter, Value
 from converter.limits import Limits
 from converter.mapping import Context, Mappings, is_letter_born
 from converter.mapping import Mapping as Converting
 from converter.mapping.ids import short
 from converter.mapping.without import NO_MAPPING, unmapped
-from converter.originals import facts
-from converter.routes import FILE as ROUTES
+from converter.outcome import EDIFACT, FHIR, OIOXML, Outcome, located
 from converter.routes import Routes
 from converter.rules import DEFAULT_LEVEL, Rules
 
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
     from converter.mapping.document import Answers
     from converter.originals import Original, Store
 
-FHIR, OIOXML, EDIFACT = "fhir", "oioxml", "edifact"
+__all__ = ["EDIFACT", "FHIR", "OIOXML", "TARGETS", "Engine", "Outcome", "mappings_folder"]
 TARGETS = (FHIR, OIOXML, EDIFACT)
 _SUFFIX = {FHIR: ".json", OIOXML: ".xml", EDIFACT: ".edi"}
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
@@ -96,124 +93,6 @@ NO_PACK = declare(
 )
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What became of one message. Plain data.
-
-    `message` is an id without patient data: MessageHeader.id where there is one. `output` is None when nothing could
-    be built. `kept` is for the sidecar; `ids` are the ids of both sides, for a state store; `fault` is the loss that
-    makes the Bundle knowingly incomplete. `partners` are the letters with objects that were joined to this one, or
-    split off; `is_partner` says that it is such a letter itself, `joined` that its objects went with another letter, so
-    that it has no output of its own.
-    """
-
-    name: str
-    type: str = ""
-    version: str = ""
-    syntax: str = ""
-    target: str = ""
-    letter: Letter | None = None
-    bundle: dict[str, Any] | None = None
-    output: bytes | None = None
-    suffix: str = ""
-    issues: list[Issue] = field(default_factory=list)
-    ledger: Ledger | None = None
-    kept: dict[str, Value] = field(default_factory=dict)
-    message: str = ""
-    pair: tuple[Letter, Mapping[str, Any]] | None = None
-    fault: str = ""
-    recognised: bool = True
-    partners: list[Letter] = field(default_factory=list)
-    is_partner: bool = False
-    joined: bool = False
-
-    @property
-    def ids(self) -> dict[str, str]:
-        """The ids of both sides, for a state store. Nothing of a patient."""
-        return {} if self.pair is None else facts(*self.pair, self.fault)
-
-    @property
-    def group(self) -> Iterator[tuple[Letter, dict[str, str]]]:
-        """The letters that make up the message, each with its ids: the letter itself, then those with its objects."""
-        if self.pair is not None:
-            letter, bundle = self.pair
-            for one in (letter, *self.partners):
-                found = facts(one, bundle, self.fault)
-                yield one, {**found, "group_id": found.get("message_header_id", "")} if self.partners else found
-
-    @property
-    def target_leaves(self) -> int:
-        """How many leaves the target has: primitive values of the Bundle, or leaves of the letter."""
-        if self.target == FHIR:
-            return 0 if self.bundle is None else len(fhir.leaves(self.bundle))
-        return 0 if self.letter is None else len(self.letter.values)
-
-    def model(self) -> Any:
-        """The Bundle as a `fhir.resources.R4B` model; None without one. Imports fhir.resources on first use."""
-        from converter.fhir.models import model
-
-        return None if self.bundle is None else model(self.bundle)
-
-
-def mappings_folder() -> Path:
-    """The mapping files that came with the package: beside it in a checkout, inside it in a wheel."""
-    packed = Path(str(resources.files("converter"))) / "_mappings"
-    return packed if packed.is_dir() else packed.parents[1] / "mappings"
-
-
-class _Content:
-    """What the mapping files say, compiled. Engines over the same unchanged files share it; no message is in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    @cached_property
-    def definitions(self) -> Definitions:
-        return Definitions.load(self.folder / "letters", lazily=True)
-
-    @cached_property
-    def attachments(self) -> AttachmentTable:
-        path = self.folder / ATTACHMENTS
-        return load_attachments(path, self.definitions.leaves) if path.is_file() else NOTHING_JOINED
-
-    @cached_property
-    def mappings(self) -> Mappings:
-        return Mappings.load(self.folder, self.attachments.leaves(self.definitions.leaves))
-
-    @cached_property
-    def narratives(self) -> Narratives:
-        from converter.fhir.narrative import Narratives
-
-        return Narratives.load()
-
-    @cached_property
-    def routes(self) -> Routes:
-        return Routes.load(self.folder / ROUTES)
-
-    @cached_property
-    def documents(self) -> Documents:
-        from converter.fhir.documents import Documents
-
-        return Documents.load(self.folder)
-
-    @cached_property
-    def packs(self) -> Library:
-        from converter.fhir.library import Library
-
-        return Library(self.folder / "profiles")
-
-
-def _stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time and size of every mapping file and profile pack: what tells whether any of them has changed."""
-    files = ((path, path.stat()) for kind in ("*.yaml", "*.json.gz") for path in sorted(folder.rglob(kind)))
-    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in files)
-
-
-@lru_cache(maxsize=4)
-def _content_of(folder: Path, stamp: tuple[tuple[str, int, int], ...]) -> _Content:
-    return _Content(folder)
-
-
 class Engine:
     """Converts and validates messages. Everything is loaded and compiled once, on first use.
 
@@ -256,8 +135,8 @@ class Engine:
         self.store, self.strict_receipts = store, strict_receipts
 
     @cached_property
-    def _content(self) -> _Content:
-        return _content_of(self.folder, _stamp(self.folder))
+    def _content(self) -> Content:
+        return content_of(self.folder)
 
     @property
     def definitions(self) -> Definitions:
@@ -552,7 +431,7 @@ class Engine:
             found = IssueLog()
             self._check_bundle(bundle, found, outcome.name, mapping.bundle)
             found = IssueLog(joined.tolerated(found, ledger))
-            log.extend(_located(found, joined.letter, ledger, outcome.name))
+            log.extend(located(found, joined.letter, ledger, outcome.name))
 
     def _bundle_to(
         self, outcome: Outcome, bundle: dict[str, Any], to: str, log: IssueLog
@@ -680,9 +559,7 @@ class Engine:
         name = outcome.name
         outcome.issues = [issue.moved(file=name) if name and issue.homeless else issue for issue in log]
         if outcome.ledger is not None and outcome.letter is not None and outcome.syntax != FHIR:
-            definition = self.definitions.get(outcome.type, outcome.version)
-            if definition is not None:
-                outcome.ledger.in_order = definition.in_order
+            outcome.ledger.in_order = partial(in_order, self.definitions, (outcome.letter, *outcome.partners))
         return outcome
 
 
@@ -697,23 +574,3 @@ def _profiles(bundle: Mapping[str, Any]) -> list[str]:
     meta = bundle.get("meta")
     profiles = meta.get("profile") if isinstance(meta, dict) else None
     return [p for p in profiles if isinstance(p, str)] if isinstance(profiles, list) else []
-
-
-def _located(found: IssueLog, letter: Letter, ledger: Ledger, name: str) -> Iterator[Issue]:
-    """Findings about the Bundle that was built, with the place in the letter where the value came from."""
-    if not len(found):
-        return
-    origin = {raw[3]: raw[0] for raw in reversed(ledger.raw) if raw[3]}
-    for issue in found:
-        pointer = issue.target or issue.at.path
-        yield issue.changed(at=_place(letter, origin.get(pointer, ""), name), target=pointer)
-
-
-def _place(letter: Letter, leaf: str, name: str) -> Callable[[], Location]:
-    """The first place of a leaf in its letter, found when somebody asks."""
-
-    def find() -> Location:
-        found = letter.locate(leaf) if leaf else ()
-        return found[0] if found else Location(name, path=pattern(leaf))
-
-    return find

@@ -8,21 +8,66 @@ converted; members of archives, lines and contents of envelopes that hold object
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from converter.archives import is_archive
-from converter.issues import Issue, IssueLog
+from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.limits import Limits
+from converter.outcome import FHIR
 from converter.sources import Input, Source, read, sources
 
 if TYPE_CHECKING:
     from converter.engine import Engine
     from converter.joining import Partners
     from converter.letter import Letter
+    from converter.outcome import Outcome
+
+
+SAME_ID = declare(
+    "MAP052",
+    "letter-id-of-two-letters",
+    Severity.WARNING,
+    "has type, sender and letter id of the letter at {place}, and says something else",
+    why="A receiver that takes the second for a copy drops it. An error where their FHIR messages have one id too.",
+    help="Ask the sender why two letters have one id.",
+)
+
+
+class LetterIds:
+    """Tells of letters that share an id and are no copies. Keeps keyed digests and places, nothing to be read."""
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._seen: dict[bytes, tuple[bytes, str, str]] = {}
+
+    def add(self, outcome: Outcome, line: int, log: IssueLog) -> None:
+        """Compare a letter that was read with those before it; its envelope may be another one."""
+        letter = outcome.letter
+        if letter is None or outcome.syntax == FHIR or not letter.values.get("Letter.Identifier"):
+            return
+        own = self._digest([letter.type, *(letter.text(leaf) or "" for leaf in _IDENTITY)])
+        leaves = [leaf for leaf in sorted(letter.values) if not leaf.startswith("Envelope.")]
+        content = self._digest(text for leaf in leaves for text in (leaf, letter.text(leaf) or ""))
+        at = next(iter(letter.locate("Letter.Identifier")), Location(outcome.name, line, 1))
+        before, place, message = self._seen.setdefault(own, (content, f"{outcome.name}:{at.line}", outcome.message))
+        if before != content:
+            severity = Severity.ERROR if message == outcome.message else None
+            log.add(SAME_ID, at, place=place, severity=severity)
+
+    def _digest(self, texts: Iterable[str]) -> bytes:
+        digest = hashlib.blake2b(key=self._key, digest_size=16)
+        for text in texts:
+            digest.update(text.encode(errors="surrogatepass") + b"\0")
+        return digest.digest()
+
+
+_IDENTITY = ("Sender.EANIdentifier", "Letter.Identifier")
 
 
 def needed(paths: Sequence[str]) -> bool:

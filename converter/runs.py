@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from converter.errors import ConverterError
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.limits import Limits
+from converter.pairing import LetterIds
 from converter.places import leaf_locator, placed
 from converter.sinks import Summary
 from converter.sources import Input, inputs
@@ -160,7 +161,10 @@ def convert(
             if record is not None:
                 stack.enter_context(record)
         with run.reporter.progress("inputs", stdout_used=stdout_used) as advance:
+            ids, log = LetterIds(), IssueLog()
             for item, outcome in run.outcomes(paths, judge, advance):
+                ids.add(outcome, item.line, log)
+                run.report(log.drain())
                 if outcome.output is None:
                     sink.pass_over(item.name)
                 else:

@@ -298,10 +298,10 @@ def test_an_internal_error_is_70_names_no_value_and_stops_no_other_input(
         shutil.copy(PLAIN, tmp_path / name)
     convert = Engine.convert
 
-    def fail(self: Engine, data: bytes, *, to: str | None = None, name: str = "") -> Iterator[Outcome]:
+    def fail(self: Engine, data: bytes, *, name: str = "", **options: Any) -> Iterator[Outcome]:
         if name.endswith("b.xml"):
             raise KeyError(CANARY)
-        return convert(self, data, to=to, name=name)
+        return convert(self, data, name=name, **options)
 
     monkeypatch.setattr(Engine, "convert", fail)
     result = run("convert", tmp_path, *TABLE)

@@ -21,6 +21,7 @@ from converter.issues import IssueLog
 from converter.ledger import leaves_of
 from converter.letter import Letter, Value, counts_of, pattern
 from converter.mapping import Context, Mapping
+from tests.cases import only
 from tests.letters_strategy import letters
 
 ENGINE = Engine(validate=False)
@@ -205,7 +206,7 @@ def test_fhir_born_examples_become_letters_that_are_accepted(shared: Path) -> No
     """`validate` accepts each; eleven files break the schema's maximum of ten, once, and all eleven are written."""
     engine = Engine()
     for path in examples(shared):
-        (outcome,) = engine.convert(path.read_bytes(), to="oioxml", name=path.name)
+        outcome = only(engine.convert(path.read_bytes(), to="oioxml", name=path.name))
         assert outcome.output is not None, path.name
         (judged,) = engine.validate(outcome.output, name="letter.xml")
         errors = [i for i in judged.issues if i.severity == "error"]
@@ -227,7 +228,7 @@ def test_every_text_of_a_thread_is_in_the_letter(shared: Path) -> None:
     """Nothing of a thread is cut: each payload's text, and each file's title, stands somewhere in the letter."""
     for path in examples(shared):
         bundle = fhir.read_json(path.read_bytes(), IssueLog())
-        (outcome,) = ENGINE.convert(path.read_bytes(), to="oioxml", name=path.name)
+        outcome = only(ENGINE.convert(path.read_bytes(), to="oioxml", name=path.name))
         assert bundle is not None
         assert outcome.letter is not None
         text = text_of(outcome)

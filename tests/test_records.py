@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from converter.errors import SinkError
 from converter.issues import Location
 from converter.ledger import Disposition, Entry, Ledger
-from converter.letter import Value
+from converter.letter import Letter, Value
 from converter.originals import COLUMNS, Received
 from converter.records import LedgerFile, Sidecar, State
 from converter.sinks import OutputRefusedError
@@ -33,6 +34,11 @@ class Result:
     ledger: Ledger | None = None
     ids: dict[str, str] = field(default_factory=dict)
     target_leaves: int = 0
+
+    @property
+    def group(self) -> Iterator[tuple[Letter, dict[str, str]]]:
+        if self.ids:
+            yield Letter(self.type, self.version, "edifact"), self.ids
 
 
 def ledger() -> Ledger:

@@ -29,6 +29,7 @@ class Result:
     ledger: Ledger | None = None
     issues: list[Any] = field(default_factory=list)
     pair: object = None
+    joined: bool = False
 
 
 def bundle(number: int) -> Result:

@@ -6,7 +6,7 @@ carry it by their rules. What the letters of the objects say besides is accounte
 """
 
 from converter.joining.index import ALONE, Held, Partners
-from converter.joining.joined import MISSING, Joined, check_object
+from converter.joining.joined import MISSING, Joined, check_object, in_order
 from converter.joining.splitting import Splitting, without_partners
 from converter.joining.table import FILE, NOTHING_JOINED, AttachmentTable, load_table
 
@@ -21,6 +21,7 @@ __all__ = [
     "Partners",
     "Splitting",
     "check_object",
+    "in_order",
     "load_table",
     "without_partners",
 ]

@@ -55,7 +55,7 @@ IMPERSONAL = declare(
     "the {type} with the object that {leaf} names is about a system and no patient, so it was not joined",
     why="MedCom's FHIR messages have no place for data of systems.",
     help="Pass it on as it is.",
-    source="MedCom mapping XDIS91 - CareCommunication, SystemInformation",
+    source="MedCom's mapping of letters and CareCommunication 5.0.0, SystemInformation",
 )
 
 

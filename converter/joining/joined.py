@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,8 +79,8 @@ PREFIX = "Attachment"
 
 
 class Joined:
-    """A letter with its partners. `letter` is what a mapping sees, `own` the letter alone, which can locate the leaves of
-    all. `leaves` are those of all letters together."""
+    """A letter with its partners. `letter` is what a mapping sees, `own` the letter alone, which can locate all leaves.
+    `leaves` are those of all letters together."""
 
     def __init__(
         self, letter: Letter, partners: Partners, definitions: Definitions, log: IssueLog, carried: Iterable[str]
@@ -280,6 +280,22 @@ class Joined:
         mine = [order.index(r) + 1 for (one, _), r in sorted(self._references.items()) if one == k]
         ids = [partner.text(leaf) or "" for leaf in self.table.ids]
         return [*ids, f"{bits:x}", ".".join(map(str, mine))]
+
+
+def in_order(definitions: Definitions, letters: Sequence[Letter], leaves: Iterable[str]) -> list[str]:
+    """Leaf ids of a letter and of its partners, each letter's as they stand in OIOXML."""
+    found: dict[int, list[str]] = {}
+    for leaf in leaves:
+        start, dot, rest = leaf.partition("].")
+        mark, bracket, number = start.partition("[")
+        k = int(number) if dot and mark == PREFIX and bracket else 0
+        found.setdefault(k, []).append(rest if k else leaf)
+    ordered = []
+    for k, own in sorted(found.items()):
+        definition = definitions.get(letters[k].type, letters[k].version)
+        own = definition.in_order(own) if definition is not None else own
+        ordered += [f"{PREFIX}[{k}].{leaf}" if k else leaf for leaf in own]
+    return ordered
 
 
 class _Sources:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from converter.definitions import Definition, Definitions
+from converter.errors import MappingError
 from converter.issues import IssueLog
 from converter.joining.joined import MANY, PREFIX, written_id
-from converter.joining.table import AttachmentTable, spelled
+from converter.joining.table import FILE, AttachmentTable, spelled
 from converter.ledger import Ledger
 from converter.letter import Letter, Value, counts_of
 
@@ -84,7 +85,8 @@ class Splitting:
         definition = self.definitions.get(type_, version)
         found = []
         for at in range(0, len(self.contents), self.table.most):
-            assert definition is not None, "checked when the table was loaded"
+            if definition is None:
+                raise MappingError(f"{FILE} has letters of the type {wanted} written, which is not defined")
             number = str(at // self.table.most + 1) if at else ""
             ids = {leaf: self.letter.text(leaf) or "" for leaf in self.table.ids}
             ids |= {"Envelope.Identifier": mint(f"attachment envelope{number}")}

@@ -5,9 +5,9 @@
       - {in: fixtures/a.edi, out: fixtures/a.json, issues: fixtures/a.issues.txt, back: fixtures/a.back.txt}
 
 `cases` is a folder of cases, or one. A case is a folder with a letter (`message.edi`, `message.xml` or both) or a FHIR
-message (`message.json`), beside the golden files, and `variants.yaml` where it has variants (`variants.py`). Letters with
-the objects that the letter names stand beside it as `attachment.edi` or `.xml`, `attachment-2.edi` and so on. Paths
-count from the folder that holds the mapping folder, and do not leave it: mapping files come from pull requests.
+message (`message.json`), beside the golden files, and `variants.yaml` where it has variants (`variants.py`). Letters
+with the objects that the letter names stand beside it as `attachment.edi` or `.xml`, `attachment-2.edi` and so on.
+Paths count from the folder that holds the mapping folder, and do not leave it: mapping files come from pull requests.
 """
 
 from __future__ import annotations

@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from converter.content import Content
 from converter.directory import Directory
-from converter.engine import Engine, Outcome, _Content
+from converter.engine import Engine, Outcome
 from converter.errors import MappingError
 from converter.issues import Issue, IssueLog
 from converter.limits import Limits
@@ -114,7 +115,7 @@ class Bench:
     def _engine(self, **options: Any) -> Engine:
         """An engine over the copy that shares all but the edited files with the first one."""
         engine = Engine(self.copy, directory=self.directory, **{"validate": False, **options})
-        content, shared = _Content(self.copy), self.base._content
+        content, shared = Content(self.copy), self.base._content
         content.__dict__.update(
             definitions=shared.definitions, narratives=shared.narratives, routes=shared.routes, packs=shared.packs
         )

@@ -78,6 +78,7 @@ INPUTS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "joined_parts": (st.tuples(WORDS, st.none() | WORDS, st.none() | WORDS), ("35",)),
     "hyphens": (st.tuples(HEX32 | WORDS | HEX32.map(str.upper)), ()),
     "object_id": (st.tuples(HEX32 | HEX32.map(str.upper) | WORDS), ()),
+    "file_content": (st.tuples(st.binary(max_size=40).map(lambda data: base64.b64encode(data).decode())), ()),
     "number": (st.tuples(st.integers(min_value=0, max_value=10**9).map(str) | WORDS), ()),
 }
 
