@@ -108,7 +108,7 @@ def _one_type(subject: Subject, type_: str) -> list[Block]:
     if classes:
         heads = [str(language("class")), *(f"#{language(f'class.{one}')}" for one in CLASSES)]
         counts = (str(language("messages")), *(language.count(classes[one]) for one in CLASSES))
-        found.append(grid(str(language("class")), heads, [counts]))
+        found.append(grid(str(language("classes.table")), heads, [counts]))
     return [*found, *_clusters(subject, type_)]
 
 
@@ -146,10 +146,7 @@ def _clusters(subject: Subject, type_: str) -> list[Block]:
             one["version"],
             subject.few(one["messages"]),
             language.number(one["senders"]),
-            Markup(", ").join(
-                Markup("<code>{}</code> {}").format(at["code"], subject.field(at["path"]))
-                for at in one["differences"][:5]
-            ),
+            subject.differences(one["finding"], 5),
             subject.refer(one["finding"]),
         )
         for one in held[:_CLUSTERS]

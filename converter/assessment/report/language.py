@@ -58,12 +58,17 @@ class Language:
             return "–"
         least = 10**-digits
         value = share * 100
-        sign = f"{_FIXED}%" if self.code == "da" else "%"
+        sign = self.sign
         if 0 < value < least / 2:
             return f"<{_FIXED}{self.number(least, digits)}{sign}"
         if 100 - least / 2 < value < 100:
             return f">{_FIXED}{self.number(100 - least, digits)}{sign}"
         return f"{self.number(value, digits)}{sign}"
+
+    @property
+    def sign(self) -> str:
+        """What stands behind a percentage."""
+        return f"{_FIXED}%" if self.code == "da" else "%"
 
     def span(self, low: float | None, high: float | None, digits: int = 0) -> str:
         """From one number to another."""

@@ -21,6 +21,7 @@ _SENDERS = 8
 _CURVE = 40
 """Clusters in the curve; behind them it only creeps."""
 _REASONS = 25
+_CAUSES = 10
 _ALONE = ("A", "B")
 _BACK = ("equal", "same", "different", "none")
 
@@ -136,7 +137,24 @@ def _round_trip(subject: Subject) -> list[Block]:
         _shares(rows, _BACK, [str(language(f"roundtrip.{one}")) for one in _BACK]),
         str(language("type")),
     )
-    return [drawing(language, chart)] if rows else []
+    return [drawing(language, chart), *_causes(subject)] if rows else []
+
+
+def _causes(subject: Subject) -> list[Block]:
+    """Which fields do not come back, and the loss that says so."""
+    language, causes = subject.language, subject.summary["round_trip"]["causes"]
+    heads = [*(str(language(key)) for key in ("type", "field", "loss")), f"#{language('messages')}"]
+    rows = [
+        (
+            subject.type(one["type"]),
+            subject.field(one["path"]),
+            Markup("<code>{}</code>").format(one["loss"]) if one["loss"] else "–",
+            subject.few(one["messages"]),
+            subject.refer(one["finding"]),
+        )
+        for one in causes[:_CAUSES]
+    ]
+    return [grid(str(language("roundtrip.causes")), [*heads, str(language("finding"))], rows)] if rows else []
 
 
 def stays(subject: Subject) -> Section:

@@ -16,7 +16,7 @@
 
   function worded(chart, value) {
     if (value === null || value === undefined) return "–";
-    if (chart.percent) return format(1).format(value * 100) + "\u00a0%";
+    if (chart.percent) return format(1).format(value * 100) + given.percent;
     return format(chart.digits).format(value) + (chart.unit ? "\u00a0" + chart.unit : "");
   }
 
@@ -43,7 +43,7 @@
       splitLine: { lineStyle: { color: rule } },
       axisLabel: Object.assign({}, label, {
         color: dim, hideOverlap: true,
-        formatter: (value) => (chart.percent ? format(0).format(value * 100) + "\u00a0%" : format(value % 1 ? 1 : 0).format(value)),
+        formatter: (value) => (chart.percent ? format(0).format(value * 100) + given.percent : format(value % 1 ? 1 : 0).format(value)),
       }),
     };
     return along(chart) ? { xAxis: values, yAxis: names } : { xAxis: names, yAxis: values };

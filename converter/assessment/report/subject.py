@@ -17,6 +17,9 @@ from converter.naming import Names
 _SHORT = 9
 """Characters of a keyed digest that are shown: enough to tell parties apart, and to find the whole in the tables."""
 
+_PLAIN = ("untargeted", "unmapped", "volume")
+"""Kinds of findings of which the text of the kind says all."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -83,9 +86,24 @@ class Subject:
         )
         if f"code.{finding['code']}" in self.language:
             return said + Markup(" – ") + self.language(f"code.{finding['code']}")
+        if finding["kind"] in _PLAIN:
+            return said
+        if finding["kind"] == "cluster":
+            return said + self.differences(finding["finding"])
         catalogued = finding["kind"] in ("issue", "flow")
         what = f"{finding['code']} {finding['name']}" if catalogued else finding["what"] or finding["name"]
         return said + Markup(' <span class="quiet" lang="en">{}</span>').format(what)
+
+    @cached_property
+    def _clusters(self) -> dict[str, Mapping[str, Any]]:
+        return {one["finding"]: one for one in self.summary["clusters"]["rows"] if one["finding"]}
+
+    def differences(self, finding: str, most: int = 2) -> Markup:
+        """By what the messages of a cluster depart from the standard."""
+        held = self._clusters.get(finding, {"differences": ()})["differences"]
+        told = [Markup(" <code>{}</code> {}").format(one["code"], self.field(one["path"])) for one in held[:most]]
+        rest = Markup(" …") if len(held) > most else Markup()
+        return Markup(",").join(told) + rest
 
     # -- names ---------------------------------------------------------------------------------------------------------
 

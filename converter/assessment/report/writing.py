@@ -99,7 +99,7 @@ def page(subject: Subject) -> str:
             sections=told,
             messages=language.number(subject.messages),
             period=subject.period(),
-            figures=embedded(charts, locale=_LOCALES[language.code]),
+            figures=embedded(charts, locale=_LOCALES[language.code], percent=language.sign),
             style=(_HERE / "report.css").read_text(encoding="utf-8"),
             script=(_HERE / "report.js").read_text(encoding="utf-8"),
             library=_LIBRARY.read_text(encoding="utf-8"),
