@@ -12,7 +12,7 @@ import click
 
 from converter.cli.batching import BUSY, absolute, cluster, code_of, processors
 from converter.cli.exits import CLEAN
-from converter.cli.options import FOLDER, NEW, Settings, bilingual, examples, shared
+from converter.cli.options import FOLDER, NEW, Settings, bilingual, examples
 
 if TYPE_CHECKING:
     from converter.assessment.running import Assessed, Wanted
@@ -56,14 +56,15 @@ def assess() -> None:
 )
 @click.option("--master", metavar="URL", default="", help="Master of Spark (default: as it was submitted).")
 @click.option("--spark-conf", metavar="NAME=VALUE", multiple=True, help="A setting of Spark; repeatable.")
-@shared
+@bilingual
 def run(settings: Settings, corpus: Sequence[str], folder: Path, resume: bool, **wanted: Any) -> int:
     """Assess the messages of CORPUS (files, folders, archives, NDJSON) into the folder DIR, offline.
 
     DIR holds tables (facts, coverage, findings, pairs, clusters: Parquet), summary.json, assumptions.json (every input
     and where it is from), operation.json (what this run took) and manifest.json. None holds a value of a message; who
     sent, received or was treated stands there as a digest with the key. What is counted and weighed is assessment.yaml
-    of the mapping files. Progress and findings about inputs go to stderr, the sums to stdout.
+    of the mapping files. report.html tells all of it, in the language of --lang; the tables stand beside it as CSV.
+    Progress and findings about inputs go to stderr, the sums to stdout.
     """
     from converter.assessment import running
     from converter.batch.progress import Telling
@@ -87,6 +88,8 @@ def run(settings: Settings, corpus: Sequence[str], folder: Path, resume: bool, *
     finally:
         telling.clear()
     _tell(reporter, folder, assessed)
+    if assessed.summary:
+        _report(settings, reporter, folder)
     return code_of(assessed.ended)
 
 
@@ -153,14 +156,19 @@ def _tell(reporter: Reporter, folder: Path, assessed: Assessed) -> None:
 @bilingual
 def report(settings: Settings, folder: Path, output: Path | None, copies: str | None) -> int:
     """Write the report of an assessment: one HTML file that needs no network. No message is read again."""
+    _report(settings, settings.reporter(sys.stdout), folder, output, copies)
+    return CLEAN
+
+
+def _report(
+    settings: Settings, told: Reporter, folder: Path, output: Path | None = None, copies: str | None = None
+) -> None:
     from converter.assessment.report.writing import write_all
     from converter.engine import mappings_folder
 
-    told = settings.reporter(sys.stdout)
     mappings = settings.mappings or mappings_folder()
     for path in write_all(folder, mappings, settings.lang, output=output, form=copies):
         told.note(str(path))
-    return CLEAN
 
 
 COMMANDS = (assess,)

@@ -51,6 +51,7 @@ def price(settings: Settings, folder: Path, costs: Path | None, scenarios: Path 
     write_file(folder / pricing.PRICED, pricing.as_json(priced), force=True)
     write_file(folder / pricing.PRICED_CSV, pricing.as_csv(priced), force=True)
     _tell(reporter, priced)
+    reporter.note(f"`assess report {folder}` tells it as a page")
     return ended(reporter)
 
 
