@@ -15,7 +15,7 @@ from converter.yamlfile import Fields, Map, Seq, load
 
 FILE = "assessment.yaml"
 MEASURES = declare(
-    "LNT285",
+    "LNT289",
     "assessment-file",
     Severity.ERROR,
     "{problem}",

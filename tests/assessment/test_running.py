@@ -182,7 +182,7 @@ def test_the_measures_are_read_and_their_faults_named(root: Path, tmp_path: Path
         (tmp_path / FILE).write_text(text.replace(old, new), encoding="utf-8")
         with pytest.raises(MappingError) as raised:
             Measures.load(tmp_path)
-        assert any(said in issue.message and issue.code == "LNT285" for issue in raised.value.issues), said
+        assert any(said in issue.message and issue.code == "LNT289" for issue in raised.value.issues), said
     with pytest.raises(InterchangeError, match="there is no"):
         Measures.load(tmp_path / "nowhere")
 
