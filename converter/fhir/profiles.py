@@ -70,15 +70,14 @@ class Profile:
         wanted = self.pack.profile_facts(self.key)["type"]
         if not resources.typed(resource, "", run, wanted):
             return
-        root = Entry("", resource, wanted)
+        root = Entry(resource, wanted)
         if wanted == "Bundle":
             bundles.index_entries(run)
         else:
             run.entries.append(root)
         run.current = root
         run.want(root, self.key)
-        for key in resources.claimed(resource, "", run):
-            run.want(root, key)
+        resources.ask_claimed([root], run)
         if wanted == "Bundle":
             resources.ask_claimed(run.entries, run)
         run.work()
@@ -102,7 +101,6 @@ class Pack:
         self.quick_profiles: dict[str, Answer] = {}
         self.claims: dict[str, tuple[str, str]] = {}
         self._extension_functions: dict[str, Function] = {}
-        self.quick_extensions: dict[str, Answer] = {}
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}
         self._ancestors: dict[str, frozenset[str]] = {}
@@ -283,14 +281,8 @@ class Pack:
         return function
 
     def quick_extension(self, url: str) -> Answer | None:
-        """The short way of the extension with this URL; None if no package of the guide defines it.
-
-        What is here is remembered in `quick_extensions`.
-        """
-        if url not in self._extensions:
-            return None
-        answer = self.quick_extensions[url] = self.quick(self._extensions[url]["key"])
-        return answer
+        """The short way of the extension with this URL; None if no package of the guide defines it."""
+        return self.quick(self._extensions[url]["key"]) if url in self._extensions else None
 
     @cached_property
     def uris(self) -> frozenset[str]:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from converter.fhir.compiler import Functions, extends
 from converter.fhir.elements import ABSENT, RESOURCES, Node, Type, covers
+from converter.fhir.fhirpath.direct import Names
 from converter.fhir.rules import (
     binding,
+    bundles,
     choices,
     extensions,
     invariants,
@@ -31,15 +33,17 @@ if TYPE_CHECKING:
 
 Answer = Callable[[Any, Any], bool]
 NAMES: dict[str, Any] = {
+    "answer_of": extensions.answer_of,
     "holds": values.holds,
     "leads": references.leads,
     "clean_text": narrative.clean_text,
+    "plainest": narrative.plainest,
+    "shown": narrative.shown,
     "in_range": values.in_range,
     "right_advice": binding.right_advice,
     "right_code": binding.right_code,
     "right_coding": binding.right_coding,
     "right_concept": binding.right_concept,
-    "right_extension": extensions.right_extension,
     "right_primitive": primitives.right_primitive,
     "right_system": binding.right_system,
     "scope": invariants.Asked,
@@ -49,6 +53,11 @@ NAMES: dict[str, Any] = {
 }
 TEXTS = ("code", "string", "uri", "url", "canonical", "oid", "id")
 NO = "return False"
+# A resource that says nothing about itself but one profile of the guide.
+PLAIN_META = (
+    "{0}.__class__ is dict and len({0}) == 1 and (p := {0}.get('profile')).__class__ is list"
+    " and len(p) == 1 and p[0].__class__ is str and p[0] in URIS"
+)
 DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in each other, and a level may have two
 OFTEN = frozenset(
     {"code", "coding", "display", "id", "identifier", "meta", "profile", "system", "text", "use", "value"}
@@ -133,15 +142,35 @@ class Quick(Functions):
 
     def _rules(self, node: Node, value: str, code: str = "") -> None:
         usual = {name for child in self._usual(node) for name in child.names()}
+        written: set[str] = set()  # what the rules of this object have in common
+        names = self._names(node, value, written)
         for rule, check, when in self._checks(node, code) or ():
             if when and when not in usual and node.children:
                 continue  # the rule speaks of an element that is left to the exact functions, and so is the rule
-            inline = invariants.inline(rule, self.kind(node, code), self.pack, value, self.source)
-            broken = f"not {inline}" if inline else f"not {self.source.constant(check, 'RULE')}({value}, x)"
-            sure = invariants.sure(check, value)
-            self._no(
-                " and ".join(c for c in (f"{when!r} in {value}" if when else "", sure and f"not {sure}", broken) if c)
-            )
+            inline, scoped, whole = invariants.inline(rule, self.kind(node, code), self.pack, names)
+            if scoped:
+                self._once(f"s = scope({value}, x)", written)
+            sure = f"({inline})" if inline else invariants.sure(check, value)
+            conditions = [f"{when!r} in {value}" if when else "", f"not {sure}" if sure else ""]
+            if not whole:
+                conditions.append(f"not {self.source.constant(check, 'RULE')}({value}, x)")
+            self._no(" and ".join(c for c in conditions if c))
+
+    def _once(self, line: str, written: set[str]) -> None:
+        if line not in written:
+            self.source(line)
+            written.add(line)
+
+    def _names(self, node: Node, value: str, written: set[str]) -> Names:
+        """How rules of one object name things; what several of them look up is looked up once."""
+
+        def typed(owner: str, kind: str) -> str:
+            self._once(f"s = scope({value}, x)", written)
+            self._once(f"all{kind} = s.typed({owner}, {kind!r})", written)
+            return f"all{kind}"
+
+        resource = value if self.resource and node is self.root else "s.resource"
+        return Names(value, resource, lambda known: self.source.constant(known, "K"), typed)
 
     def _usual(self, node: Node) -> list[Node]:
         """The elements of an element that the short way knows."""
@@ -212,6 +241,8 @@ class Quick(Functions):
         counters = [f"c{self._level}_{i}" if part.min or part.max is not None else "" for i, part in enumerate(parts)]
         if any(counters):
             source(" = ".join(filter(None, counters)) + " = 0")
+        if self._seen(node):
+            source(f"if x.bare and {self._r} is x.root: {v} = ()")
         with source.block(f"for {v} in {v}:"):
             if matcher:
                 self._sliced(node, parent, matcher, counters)
@@ -221,10 +252,24 @@ class Quick(Functions):
             if not counter:
                 continue
             least, most = part.min, part.max
-            if most is None:
-                self._no(f"{counter} < {least}")
+            if most is None or least == most:
+                self._no(f"{counter} {'<' if most is None else '!='} {least}")
             else:
-                self._no(f"{counter} != {most}" if least == most else f"not {least} <= {counter} <= {most}")
+                self._no(f"not {least} <= {counter} <= {most}" if least else f"{counter} > {most}")
+
+    def _seen(self, node: Node) -> bool:
+        """Whether a look at each entry of a bare Bundle shows no more than its index has seen."""
+        if node.id != "Bundle.entry" or node.slices or self.type != "Bundle":
+            return False
+        rules = {(rule["key"], rule["digest"]) for rule, _, _ in self._checks(node) or ()}
+        return rules <= bundles.KEPT_BY_BARE and all(map(self._seen_part, node.children.values()))
+
+    def _seen_part(self, node: Node) -> bool:
+        if node.name not in ("fullUrl", "resource"):
+            return not _must(node)  # a bare entry does not have it
+        plain = not self._checks(node) and node.fixed is ABSENT and node.pattern is ABSENT and node.length is None
+        bound = node.binding or node.advice or values.limited(node.least, node.most)
+        return plain and not bound and not any(t.profiles for t in node.types)
 
     def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str]) -> None:
         source, v, k = self.source, self._v, f"k{self._level}"
@@ -273,7 +318,9 @@ class Quick(Functions):
     def _item(self, node: Node, parent: Node) -> None:
         if extends(node):
             place = extensions.Place(self._places(parent), self.site(node), node.name == "modifierExtension")
-            self._no(f"not right_extension({self._v}, x, {self.source.constant(place, 'PLACE')})")
+            here = self.source.constant(place, "PLACE")
+            url = f"{self._v}['url']"
+            self._no(f"not ({here}.answers.get({url}) or answer_of({url}, x, {here}))({self._v}, x)")
         else:
             self.value(node)
 
@@ -283,7 +330,7 @@ class Quick(Functions):
         if self._checks(node) is None or node.content:
             self.source(NO)
         elif kind.code == "xhtml":
-            self._no(f"not clean_text({v})")
+            self._no(f"({v}.__class__ is not str or not plainest({v}) or not shown({v})) and not clean_text({v})")
         elif kind.primitive:
             self._primitive(node, kind)
         elif kind.code in RESOURCES:
@@ -307,7 +354,10 @@ class Quick(Functions):
         if node.children:
             self._inside(node)
         elif not any(self.pack.facts(p) for p in kind.profiles):
-            self._no(f"not {self._type(kind.code)}({self._v}, x)")
+            broken = f"not {self._type(kind.code)}({self._v}, x)"
+            if kind.code == "Meta":
+                broken = f"not ({PLAIN_META.format(self._v)}) and {broken}"
+            self._no(broken)
 
     def _profiles(self, kind: Type) -> None:
         for canonical in kind.profiles:
@@ -339,7 +389,8 @@ class Quick(Functions):
             if node.fixed is not ABSENT:
                 self._no(f"{v} != {self.source.constant(node.fixed, 'FIXED_VALUE')}")
             if node.pattern is not ABSENT:
-                self._no(f"not holds({v}, {self.source.constant(node.pattern, 'PATTERN_VALUE')})")
+                pattern = self.source.constant(node.pattern, "PATTERN_VALUE")
+                self._no(f"not {values.holding(v, node.pattern) or f'holds({v}, {pattern})'}")
         if node.binding and kind.code in ("Coding", "CodeableConcept", "Quantity"):
             check = "right_concept" if kind.code == "CodeableConcept" else "right_coding"
             self._no(f"not {check}({v}, x, {self.source.constant(self.pack.codes(node.binding), 'VALUESET')})")

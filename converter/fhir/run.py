@@ -76,6 +76,10 @@ TOO_DEEP = declare(
     example="an extension in an extension, two thousand times",
 )
 
+SKIPPED = {k.code: k for k in (UNCHECKED_RULE, UNCHECKED_CODES, UNCHECKED_TYPE, UNCHECKED_SLICE, UNCHECKED_PROFILE)}
+
+UNCERTAIN = (RecursionError, *FAULTS)  # odd data, or as deep as the exact way may go: that says so
+
 
 class Entry:
     """A resource of the Bundle (or the single resource that is validated). `base` ends in `/`, empty if not RESTful."""
@@ -85,7 +89,7 @@ class Entry:
         "faulty_url",
         "judged",
         "links",
-        "pointer",
+        "number",
         "reached",
         "resource",
         "type",
@@ -93,8 +97,8 @@ class Entry:
         "wanted",
     )
 
-    def __init__(self, pointer: str, resource: dict[str, Any], type_: str, base: str = "") -> None:
-        self.pointer = pointer
+    def __init__(self, resource: dict[str, Any], type_: str, number: int = -1, base: str = "") -> None:
+        self.number = number
         self.resource = resource
         self.type = type_
         self.base = base
@@ -102,6 +106,11 @@ class Entry:
         self.wanted: list[str] = []
         self.links: list[Entry] = []
         self.judged: list[str] = []
+
+    @property
+    def pointer(self) -> str:
+        """Where the resource stands in the document. Written when it is asked for: what is sound needs none."""
+        return f"/entry/{self.number}/resource" if self.number >= 0 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +134,10 @@ class Run:
     """One validation. Generated code calls `add`, `skip` and the functions of `rules/` with it."""
 
     __slots__ = (
+        "_by_resource",
         "_trying",
         "_verdicts",
         "bare",
-        "by_resource",
         "by_type",
         "by_type_id",
         "by_url",
@@ -136,6 +145,7 @@ class Run:
         "entries",
         "found",
         "lost",
+        "near",
         "pack",
         "root",
         "skipped",
@@ -149,17 +159,25 @@ class Run:
         self.found: list[Found] = []
         self.skipped: dict[tuple[str, str], dict[str, int]] = {}
         self.entries: list[Entry] = []
-        self.by_resource: dict[int, Entry] = {}
+        self._by_resource: dict[int, Entry] | None = None
         self.by_type: dict[str, list[dict[str, Any]]] = {}
-        self.by_url: dict[str, Entry] = {}
         self.by_type_id: dict[str, Entry] = {}
-        self.bare = False  # whether every entry has a fullUrl, a readable resource and nothing else
+        self.by_url: dict[str, Entry] = {}
+        self.near: dict[str, Entry] = {}  # by `Type/id` again, if that is how every entry may refer to every other
+        self.bare = False  # whether every entry has a sound fullUrl, a resource that can be judged and nothing else
         self.lost: set[str] = set()  # the fullUrls of entries whose resource cannot be read
         self.tasks: deque[tuple[Entry, str]] = deque()
         self.undecided = False  # set by a rule whose result cannot be known
         self._trying = False
         self._verdicts: dict[tuple[int, str], bool] = {}
-        self.current = Entry("", root, str(root.get("resourceType", "")))
+        self.current = Entry(root, str(root.get("resourceType", "")))
+
+    @property
+    def by_resource(self) -> dict[int, Entry]:
+        """The entries by their resources (the last one, if one object stands for several)."""
+        if self._by_resource is None:
+            self._by_resource = {id(entry.resource): entry for entry in self.entries}
+        return self._by_resource
 
     def add(
         self,
@@ -207,10 +225,12 @@ class Run:
             entry, profile = tasks.popleft()
             judged = entry.judged
             # A profile includes all rules of the profiles that it is derived from.
-            if judged and any(profile in ancestors(done) for done in judged):
-                continue
-            judged.append(profile)
-            self.judge(entry, profile)
+            for done in judged:
+                if profile in ancestors(done):
+                    break
+            else:
+                judged.append(profile)
+                self.judge(entry, profile)
 
     def judge(self, entry: Entry, profile: str) -> None:
         """Judge an entry by a profile now: the short way if it is certainly sound, else exactly."""
@@ -218,8 +238,8 @@ class Run:
         asked, linked, pack = len(self.tasks), len(entry.links), self.pack
         try:
             sound = (pack.quick_profiles.get(profile) or pack.quick(profile))(entry.resource, self)
-        except (RecursionError, *FAULTS):
-            sound = False  # odd data, or as deep as the exact way may go: that says so
+        except UNCERTAIN:
+            sound = False
         if not sound:
             self._take_back(entry, asked, linked)
             pack.function(profile)(entry.resource, entry.pointer, self)
@@ -272,15 +292,13 @@ class Run:
                 severity=found.severity,
                 **found.facts,
             )
-        self._report_skipped(log, file)
+        if self.skipped:
+            self._report_skipped(log, file)
 
     def _report_skipped(self, log: IssueLog, file: str) -> None:
-        kinds = {
-            k.code: k for k in (UNCHECKED_RULE, UNCHECKED_CODES, UNCHECKED_TYPE, UNCHECKED_SLICE, UNCHECKED_PROFILE)
-        }
         for (code, profile), counts in sorted(self.skipped.items()):
             log.add(
-                kinds[code],
+                SKIPPED[code],
                 Location(file, 1, 1),
                 rule=profile,
                 count=sum(counts.values()),

@@ -23,6 +23,7 @@ from converter.fhir.fhirpath.reading import NAMES
 from converter.fhir.fhirpath.values import literal
 
 _TEXTS = frozenset({"canonical", "code", "id", "markdown", "oid", "string", "uri", "url", "uuid"})
+_UNKNOWN = ("", "Resource")  # any type, or any type of resource
 _NUMBERS = frozenset({"decimal", "integer", "positiveInt", "unsignedInt"})
 _ORDERS = ("<", "<=", ">", ">=")
 _TESTS = {
@@ -87,23 +88,37 @@ class Path:
         return f"[1 {head}{self.rest()}{tail}]"  # faster than any(): there are few items
 
 
-class Direct:
-    """Compiles one tree for one type of context. `text` is the expression that tells whether the rule is met.
+@dataclass(frozen=True, slots=True)
+class Names:
+    """How the code around an expression names what the expression uses.
 
-    `value` is the Python name of the context; `constant` may name constants that are kept elsewhere.
+    `value` is the context, `resource` the resource that it belongs to. `constant` names what is kept elsewhere, and
+    `typed` the resources of a type in a Bundle, so that they need be looked up only once for several expressions.
     """
 
+    value: str = "v"
+    resource: str = "s.resource"
+    constant: Callable[[Any], str] | None = None
+    typed: Callable[[str, str], str] | None = None
+
+
+class Direct:
+    """Compiles one tree for one type of context. `text` is the expression that tells whether the rule is met."""
+
     def __init__(
-        self, tree: Tree, kind: str, model: Model, value: str = "v", constant: Callable[[Any], str] | None = None
+        self, tree: Tree, kind: str, model: Model, around: Names | None = None, *, partly: bool = False
     ) -> None:
+        """`partly`: what this compiler does not know in an `or` or `implies` is left out, so that the text is truthy
+        only if the tree is true; it is empty if nothing is left."""
         self.model = model
-        self._constant = constant or self._own_constant
+        self._around = around or Names()
+        self._constant = self._around.constant or self._own_constant
         self.names: dict[str, Any] = {**NAMES, "ONE": (None,)}
         self.scoped = False
         self._variables = 0
         self.home = kind.partition(".")[0]
-        self.focus = Path(value, kind)
-        self.text = self.true(tree)
+        self.focus = Path(self._around.value, kind)
+        self.text = self._part(tree) if partly else self.true(tree)
 
     def _variable(self) -> str:
         self._variables += 1
@@ -122,6 +137,15 @@ class Direct:
         return result
 
     # Conditions
+
+    def _part(self, tree: Tree, wanted: bool = True) -> str:
+        if wanted and tree[0] == "op" and tree[1] in ("or", "implies"):
+            parts = (self._part(tree[2], tree[1] == "or"), self._part(tree[3]))
+            return " or ".join(p for p in parts if p)
+        try:
+            return self._condition(tree, wanted)
+        except Unsupported:
+            return ""
 
     def true(self, tree: Tree) -> str:
         """Code that is truthy exactly if the tree is true."""
@@ -145,7 +169,7 @@ class Direct:
 
     def _boolean(self, path: Path, wanted: bool) -> str:
         """A collection as a condition: a boolean element, or anything single that exists."""
-        if not path.single or path.choice or not path.kind:
+        if not path.single or path.choice or path.kind in _UNKNOWN:
             raise Unsupported("condition")
         if path.kind == "boolean":
             return path.any_value(f"{path.value} is {wanted}")
@@ -224,7 +248,7 @@ class Direct:
             or plain in ("Resource", "DomainResource")
         ):
             raise Unsupported("is")
-        if path.kind not in ("", "Resource"):
+        if path.kind not in _UNKNOWN:
             raise Unsupported("is")
         sign = "==" if wanted else "!="
         return path.any(f"{path.value}.get('resourceType') {sign} {plain!r}")
@@ -235,16 +259,17 @@ class Direct:
 
     def _test(self, tree: Tree, wanted: bool) -> str:
         """`startsWith` and its like: one item that meets it is enough."""
-        path = self._texts(tree[1])
+        path = self.path(tree[1])
         argument = tree[3]
-        if argument[0] != "text":
+        if argument[0] != "text" or path.choice or path.kind not in (*_UNKNOWN, *_TEXTS):
             raise Unsupported(tree[2])
         wanted_text = self._constant(searcher(argument[1])) if tree[2] == "matches" else repr(argument[1])
         value = asked = path.value
         if not value.isidentifier():
             value = self._variable()
             asked = f"({value} := {path.value})"
-        test = f"{asked} is not None and {_TESTS[tree[2]].format(value, wanted_text)}"
+        text = value if path.kind in _TEXTS else f"text({value})"
+        test = f"{asked} is not None and {_TESTS[tree[2]].format(text, wanted_text)}"
         return path.any_value(test) if wanted else f"({path.any()} and not {path.any(test)})"
 
     def _texts(self, tree: Tree | None) -> Path:
@@ -280,7 +305,7 @@ class Direct:
         return constant(tree[1]) if tree[0] == "constant" else None
 
     def _equals_text(self, path: Path, text: str, equal: bool) -> str:
-        if path.choice or path.kind not in ("", *_TEXTS) or (not path.kind and text[:4].isdigit()):
+        if path.choice or path.kind not in (*_UNKNOWN, *_TEXTS) or (path.kind in _UNKNOWN and text[:4].isdigit()):
             raise Unsupported("=")
         if path.single:
             same = path.any_value(f"{path.value} == {text!r}")
@@ -290,9 +315,9 @@ class Direct:
 
     def _equal_paths(self, left: Path, right: Path, equal: bool) -> str:
         kinds = (left.kind, right.kind)
-        if left.choice or right.choice or not all(k in ("", *_TEXTS) for k in kinds):
+        if left.choice or right.choice or not all(k in (*_UNKNOWN, *_TEXTS) for k in kinds):
             raise Unsupported("=")
-        check = "texts" if any(kinds) else "resources"
+        check = "resources" if all(k in _UNKNOWN for k in kinds) else "texts"
         a, b = f"a{self._variables}", f"b{self._variables}"
         self._variables += 1
         sides = f"({a} := {check}({left.listed()})) and ({b} := {check}({right.listed()}))"
@@ -356,8 +381,8 @@ class Direct:
         if tree[0] == "member":
             return self._member(tree)
         if tree[0] == "constant" and tree[1] == "resource":
-            self.scoped = True
-            return Path("s.resource", self.home if self.model.is_resource(self.home) else "")
+            self.scoped = self.scoped or self._around.resource == "s.resource"
+            return Path(self._around.resource, self.home if self.model.is_resource(self.home) else "")
         if tree[0] == "index" and tree[2] == ["number", "0"]:
             return self._first(self.path(tree[1]))
         if tree[0] == "op" and tree[1] == "as":
@@ -377,7 +402,7 @@ class Direct:
     def _child(self, path: Path, name: str) -> Path:
         if path.choice:
             return self._child_of_choice(path, name)
-        if not path.kind:
+        if path.kind in _UNKNOWN and name not in self.model.kind(path.kind).members:
             return self._loop(path, f"loose({_owner(path)}, {name!r})", "")
         kind = self.model.kind(path.kind)
         if kind.primitive and name == "value":
@@ -401,23 +426,29 @@ class Direct:
         there = f"{name!r} in {owner}"
         if child.primitive:
             there = f"({there} or {'_' + name!r} in {owner})"
-        kind = "" if child.kind == "Resource" else child.kind
-        return replace(path, value=f"{owner}.get({name!r})", kind=kind, there=there, choice=())
+        return replace(path, value=f"{owner}.get({name!r})", kind=child.kind, there=there, choice=())
 
     def _child_of_choice(self, path: Path, name: str) -> Path:
         fits = [c for c in path.choice if name in self.model.kind(c.kind).members and not c.primitive]
-        inner = [self.model.kind(c.kind).members[name] for c in fits]
-        shapes = {(len(i), i[0].many, i[0].primitive, i[0].json) for i in inner}
-        if len(shapes) != 1 or (len(fits) > 1 and inner[0][0].kind not in _TEXTS):
+        shapes: dict[tuple[int, bool, bool, str], list[Child]] = {}
+        for child in fits:
+            inner = self.model.kind(child.kind).members[name]
+            text = inner[0].kind in _TEXTS or len(fits) == 1
+            shapes.setdefault((len(inner), inner[0].many, inner[0].primitive, name if text else ""), []).append(child)
+        usual = [children for shape, children in shapes.items() if shape[3]]
+        if len(usual) != 1:
             raise Unsupported(name)
-        names = self._constant(frozenset(c.json for c in fits))
+        names = self._constant(frozenset(c.json for c in usual[0]))
+        found = f"present({path.value}, {names})"
+        if len(usual[0]) < len(fits):
+            others = self._constant(frozenset(c.json for c in fits if c not in usual[0]))
+            found = f"present({path.value}, {names}, {others})"
         owner = replace(path, there="", choice=())
-        return self._child(self._loop(owner, f"present({path.value}, {names})", fits[0].kind, single=path.single), name)
+        return self._child(self._loop(owner, found, usual[0][0].kind, single=path.single), name)
 
     def _loop(self, path: Path, items: str, kind: str, *, single: bool = False) -> Path:
         """A collection of what each item of a path leads to."""
         name = self._variable()
-        kind = "" if kind == "Resource" else kind
         # What is not there has an empty owner, so its condition need not be asked.
         return Path(name, kind, (*path.clauses, f"for {name} in {items}"), single=single)
 
@@ -460,7 +491,7 @@ class Direct:
         if path.choice:
             names = self._constant(frozenset(c.json for c in path.choice if c.kind in ("Reference", *_TEXTS)))
             path = self._loop(replace(path, there="", choice=()), f"present({path.value}, {names})", "")
-        elif path.kind not in ("", "Reference", *_TEXTS):
+        elif path.kind not in (*_UNKNOWN, "Reference", *_TEXTS):
             raise Unsupported("resolve()")
         return self._loop(path, f"found({path.value}, s)", "", single=path.single)
 
@@ -471,15 +502,20 @@ class Direct:
             if len(fits) != 1:
                 raise Unsupported("ofType()")
             return self._element(path, path.value, fits[0])
-        if path.kind or not self._concrete(plain):
+        if path.kind not in _UNKNOWN or not self._concrete(plain):
             raise Unsupported("ofType()")
         kind = plain if self.model.kind(plain).known else ""
         bundle = _BUNDLE.match(f"{path.clauses[-1]} {path.value}") if len(path.clauses) == 1 else None
         if bundle and self.home == "Bundle":
-            self.scoped = True
-            return self._loop(replace(path, clauses=()), f"s.typed({bundle[1]}, {plain!r})", kind)
+            return self._loop(replace(path, clauses=()), self._typed(bundle[1], plain), kind)
         path = self._bound(path)
         return replace(path, clauses=(*path.clauses, f"if {path.value}.get('resourceType') == {plain!r}"), kind=kind)
+
+    def _typed(self, owner: str, name: str) -> str:
+        if self._around.typed and owner == self._around.value:
+            return self._around.typed(owner, name)
+        self.scoped = True
+        return f"s.typed({owner}, {name!r})"
 
     def _trace(self, path: Path, *_: Tree) -> Path:
         return path

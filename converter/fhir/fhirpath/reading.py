@@ -37,8 +37,10 @@ def loose(owner: Any, name: str) -> Sequence[Any]:
     return found if found.__class__ is list else (found,)
 
 
-def present(owner: dict[str, Any], names: frozenset[str]) -> Sequence[Any]:
-    """The value of a choice, if it has one of these types."""
+def present(owner: dict[str, Any], names: frozenset[str], others: frozenset[str] = frozenset()) -> Sequence[Any]:
+    """The value of a choice, if it has one of these types; of other types it is not for the direct way."""
+    if others and not others.isdisjoint(owner):
+        raise NotHere
     return [v for k, v in owner.items() if k in names]
 
 
@@ -49,6 +51,13 @@ def found(value: Any, scope: Any) -> Sequence[Any]:
         return ()
     resource = scope.resolve(text)
     return () if resource is None else (resource,)
+
+
+def text(value: Any) -> str:
+    """A value of unknown type that is a text."""
+    if value.__class__ is not str:
+        raise NotHere
+    return value
 
 
 def texts(items: list[Any]) -> list[Any]:
@@ -77,6 +86,7 @@ NAMES: dict[str, Any] = {
     "loose": loose,
     "present": present,
     "found": found,
+    "text": text,
     "texts": texts,
     "resources": resources,
     "is_distinct": is_distinct,

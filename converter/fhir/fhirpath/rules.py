@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from converter.fhir.fhirpath.direct import Direct
+from converter.fhir.fhirpath.direct import Direct, Names
 from converter.fhir.fhirpath.general import Evaluate, General, Tree, Unsupported
 from converter.fhir.fhirpath.guards import guard
 from converter.fhir.fhirpath.model import Model
@@ -25,7 +25,6 @@ def rule(v, x):
 _SCOPED = _PLAIN.replace("    try:", "    s = scope(v, x)\n    try:")
 Judge = Callable[[Any, Any], bool]
 MakeScope = Callable[[Any, Any], Scope]
-Constant = Callable[[Any], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,18 @@ def compile_rule(tree: Tree, kind: str, model: Model, scope: MakeScope, name: st
     return Rule(names["rule"], slow, source, True, name_of_guard)
 
 
-def direct_text(tree: Tree, kind: str, model: Model, value: str, constant: Constant) -> tuple[str, bool]:
-    """A rule that has a direct way as an expression over the Python name `value`, and whether it needs a scope `s`.
+def direct_text(rule: Rule, tree: Tree, kind: str, model: Model, names: Names) -> tuple[str, bool]:
+    """An expression under which a compiled rule is certainly kept, and whether it needs a scope `s`; empty if there is
+    none. If the rule is `direct`, it is kept only if the expression is true.
 
-    `constant` gives a name to what is not written into the text. The names of `reading.NAMES` and `ONE` are used.
+    The names of `reading.NAMES` and `ONE` are used.
     """
-    direct = Direct(tree, kind, model, value, constant)
+    direct = Direct(tree, kind, model, names, partly=not rule.direct)
+    if direct.text and not rule.direct:
+        try:
+            compile(direct.text, "<part of a rule>", "eval")
+        except SyntaxError:
+            return "", False
     return direct.text, direct.scoped
 
 

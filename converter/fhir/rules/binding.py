@@ -178,9 +178,10 @@ def right_system(value: dict[str, Any], run: Run) -> bool:
     system, code = value.get("system"), value.get("code")
     if system.__class__ is not str or code.__class__ is not str:
         return isinstance(system, str) == (system.__class__ is str) and isinstance(code, str) == (code.__class__ is str)
-    if system not in run.pack.systems:
+    codes = run.pack.systems.get(system)
+    if codes is None:
         return system not in FORMS or FORMS[system](code)
-    known = run.pack.systems[system].get(code)
+    known = codes.get(code)
     return known is not None and ("display" not in value or _is_display(value["display"], known))
 
 
@@ -202,8 +203,13 @@ def right_concept(value: dict[str, Any], run: Run, codes: Codes) -> bool:
     listed = value.get("coding")
     if listed.__class__ is not list:
         return False
-    held = [c for c in listed if c.__class__ is dict and codes.holds(c.get("system"), c.get("code"))]
-    return bool(held) and all(_right_display(c, codes) for c in held)
+    held = False
+    for coding in listed:
+        if coding.__class__ is dict and codes.holds(coding.get("system"), coding.get("code")):
+            if not _right_display(coding, codes):
+                return False
+            held = True
+    return held
 
 
 def check_system(value: dict[str, Any], pointer: str, run: Run, site: Site) -> None:

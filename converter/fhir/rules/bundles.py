@@ -8,6 +8,7 @@ from typing import Any
 
 from converter.fhir.elements import Site
 from converter.fhir.rules.invariants import listed, native, objects
+from converter.fhir.rules.primitives import FAST_NAMES
 from converter.fhir.rules.references import NOT_BUNDLED, resolve, split_url
 from converter.fhir.rules.structure import has
 from converter.fhir.run import Entry, Run
@@ -47,6 +48,8 @@ UNREACHABLE = declare(
 )
 
 _ABSOLUTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+\Z")
+_is_name = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}\Z").match
+_is_uri = FAST_NAMES["uri_match"]
 SITE = Site("Bundle", "Bundle.entry.fullUrl")
 # Provenance points backwards, at the header: FHIR lets it belong to the message by that.
 BACKWARDS = frozenset({"Provenance"})
@@ -68,12 +71,15 @@ CARRIED = (
 # Conditions under which rules about Bundles of another type hold: see `native`.
 NO_DOCUMENT = "{0}['type'] == 'message'"
 NO_EXCHANGE = "x.bare and {0} is x.root and {0}['type'] == 'message'"
+# Rules about an entry that a bare Bundle keeps: there is a resource, and the fullUrl has no version.
+KEPT_BY_BARE = frozenset({("bdl-5", "ef3bec2b"), ("bdl-8", "864cbc39"), ("bdl-8", "19b21e43")})
 
 
 def index_entries(run: Run) -> None:
     """List the entries of the Bundle that is validated, and judge their fullUrls."""
-    base, bare = "", True
-    entries, by_url, by_type = run.entries, run.by_url, run.by_type
+    base, bare, strangers = "", True, 0
+    entries, by_url, by_type, by_type_id = run.entries, run.by_url, run.by_type, run.by_type_id
+    readable = run.pack.readable_types
     for number, part in enumerate(listed(run.root.get("entry"))):
         resource: Any = part.get("resource") if part.__class__ is dict else None
         kind = resource.get("resourceType") if resource.__class__ is dict else None
@@ -83,21 +89,25 @@ def index_entries(run: Run) -> None:
             bare = False
             continue  # reported by the structure rules
         name = f"{kind}/{resource.get('id')}"
-        entry = Entry(f"/entry/{number}/resource", resource, kind, base)
+        entry = Entry(resource, kind, number, base)
         entries.append(entry)
-        run.by_resource[id(resource)] = entry
-        run.by_type_id.setdefault(name, entry)
+        by_type_id.setdefault(name, entry)
         if kind in by_type:
             by_type[kind].append(resource)
         else:
             by_type[kind] = [resource]
         url = part.get("fullUrl")
-        bare = bare and len(part) == 2 and url is not None
-        if base and url == base + name and "//" not in name and name[0] != "/":
+        if len(part) != 2 or kind not in readable:
+            bare = False
+        if base and url == base + name and _is_name(name):
             by_url.setdefault(url, entry)
         else:
+            strangers += 1
             entry.base = base = _index_url(url, entry, "/" + name, f"/entry/{number}", run)
+            bare = bare and url.__class__ is str and _is_uri(url) is not None and "/_history/" not in url
     run.bare = bare
+    if bare and base and strangers == 1 and not entries[0].faulty_url:
+        run.near = by_type_id  # all fullUrls are the same base and `Type/id`
 
 
 def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> str:

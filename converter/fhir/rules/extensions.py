@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
@@ -58,16 +59,20 @@ _EXAMPLE = re.compile(r"https?://(?:[\w-]+\.)*example\.(?:org|com|net)(?:[/:]|\Z
 _INDEX = re.compile(r"/\d+")
 
 
+Answer = Callable[[Any, Run], bool]
+
+
 class Place:
     """One element where extensions may stand: its names as contexts know them, and the URLs found to be allowed."""
 
-    __slots__ = ("allowed", "modifier", "names", "site")
+    __slots__ = ("allowed", "answers", "modifier", "names", "site")
 
     def __init__(self, names: frozenset[str], site: Site, modifier: bool) -> None:
         self.names = names
         self.site = site
         self.modifier = modifier
         self.allowed: set[str] = set()
+        self.answers: dict[str, Answer] = {}  # the short ways of those that are allowed
 
 
 def emit_extension(source: Source, place: Place, value: str, pointer: str) -> None:
@@ -95,13 +100,17 @@ def check_extension(value: Any, pointer: str, run: Run, place: Place) -> None:
         run.add(kind, pointer, place.site, value=url)
 
 
-def right_extension(value: Any, run: Run, place: Place) -> bool:
-    """Whether `check_extension` would find nothing."""
-    url = value.get("url") if value.__class__ is dict else None
-    if not isinstance(url, str):
-        return False
-    function = run.pack.quick_extensions.get(url) or run.pack.quick_extension(url)
-    return function is not None and (url in place.allowed or _belongs(url, run, place)) and function(value, run)
+def answer_of(url: Any, run: Run, place: Place) -> Answer:
+    """A function that tells whether `check_extension` would find nothing in an extension of this URL; remembered."""
+    answer = run.pack.quick_extension(url) if isinstance(url, str) else None
+    if answer is None or not (url in place.allowed or _belongs(url, run, place)):
+        return _uncertain
+    place.answers[url] = answer
+    return answer
+
+
+def _uncertain(value: Any, run: Run) -> bool:
+    return False
 
 
 def _belongs(url: str, run: Run, place: Place) -> bool:

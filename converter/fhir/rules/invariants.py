@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
 from converter.fhir.fhirpath import reading
+from converter.fhir.fhirpath.direct import Names
 from converter.fhir.fhirpath.general import Unsupported
 from converter.fhir.fhirpath.model import Model
 from converter.fhir.fhirpath.rules import Rule, compile_rule, direct_text
@@ -100,18 +101,16 @@ def compiled(rule: dict[str, Any], kind: str, pack: Pack) -> Rule | None:
     return pack.path_rules[identity]
 
 
-def inline(rule: dict[str, Any], kind: str, pack: Pack, value: str, source: Source) -> str:
-    """The expression that tells whether a rule holds for the Python name `value`; empty if it needs its function.
+def inline(rule: dict[str, Any], kind: str, pack: Pack, names: Names) -> tuple[str, bool, bool]:
+    """An expression under which a rule certainly holds (empty: there is none), whether it needs a scope, and whether
+    it is all of the rule.
 
-    What is written before it (the scope) goes to `source`. It may raise any of `reading.FAULTS`: not certain.
+    It may raise any of `reading.FAULTS`: not certain.
     """
     made = None if (rule["key"], rule["digest"]) in _native else compiled(rule, kind, pack)
-    if made is None or not made.direct:
-        return ""
-    text, scoped = direct_text(rule["tree"], kind, pack.paths, value, lambda known: source.constant(known, "K"))
-    if scoped:
-        source(f"s = scope({value}, x)")
-    return text
+    if made is None:
+        return "", False, False
+    return *direct_text(made, rule["tree"], kind, pack.paths, names), made.direct
 
 
 def sure(check: Check, value: str) -> str:
@@ -148,7 +147,7 @@ class Asked(Scope):
         run = self.run
         if reference[:1] == "#":
             return contained(run, reference)
-        entry = run.by_url.get(reference) or run.by_url.get(run.current.base + reference)
+        entry = run.near.get(reference) or run.by_url.get(reference) or run.by_url.get(run.current.base + reference)
         entry = entry or run.by_type_id.get(reference)
         return entry.resource if entry else None
 

@@ -147,7 +147,7 @@ OWN = {
     "del": "cite datetime",
 }
 _OWN = {name: frozenset(text.split()) for name, text in OWN.items()}
-_SHOWN = re.compile(r">\s*[^\s<]")
+shown = re.compile(r">\s*[^\s<]").search
 _CONTROL = bytes(c for c in range(32) if c not in (9, 10, 13))
 _STYLE = r'(?: style="[a-z0-9:; -]*+")?'
 
@@ -169,10 +169,10 @@ _PLAIN = re.compile(
 # The same with fewer kinds of tags, and without any character that needs a second look: most narratives are so plain.
 _TEXT = r"[^<&\]\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]*+"
 _RUNS = rf"{_TEXT}(?:(?:<br/>|<b>{_TEXT}</b>){_TEXT})*+"
-_PLAINEST = re.compile(
+plainest = re.compile(
     rf"<div xmlns=\"{re.escape(XHTML)}\">{_RUNS}"
     rf"(?:(?:<p>{_RUNS}</p>|<h3>{_TEXT}</h3>|<hr/>|<ul>(?:<li>{_RUNS}</li>)*+</ul>){_RUNS})*+</div>\Z"
-)
+).match
 # What text between good tags could still break: the end of CDATA, references, characters that XML does not have.
 _DOUBTFUL = re.compile("]]>|&(?!(?:amp|lt|gt|quot|apos|#39|#34|#13);)|[\ufffe\uffff]")
 
@@ -184,9 +184,11 @@ def emit_narrative(source: Source, pointer: str, site: Site) -> None:
 
 def clean_text(value: Any) -> bool:
     """Whether a narrative is of a plain kind in which `check_narrative` would find nothing."""
-    if value.__class__ is str and _PLAINEST.match(value):
-        return _SHOWN.search(value) is not None
-    if value.__class__ is not str or _PLAIN.match(value) is None or _SHOWN.search(value) is None:
+    if value.__class__ is not str or not shown(value):
+        return False
+    if plainest(value):
+        return True
+    if _PLAIN.match(value) is None:
         return False
     try:
         content = value.encode()
@@ -206,7 +208,7 @@ def check_narrative(value: Any, pointer: str, run: Run, site: Site) -> None:
     problem = _judge(value, pointer, run, site)
     if problem:
         run.add(MALFORMED, pointer, site, problem=problem)
-    elif not _SHOWN.search(value) and "<img" not in value:
+    elif not shown(value) and "<img" not in value:
         run.add(BLANK, pointer, site)
 
 

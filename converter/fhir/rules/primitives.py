@@ -140,7 +140,7 @@ _LOWEST = {"integer": -(2**31), "unsignedInt": 0, "positiveInt": 1}
 # Tests that are cheap and certain; a value that fails one is judged by `judge` and may still be valid.
 FAST = {
     "string": "v.__class__ is str and v.isprintable() and v and v.strip() is v",
-    "code": "v.__class__ is str and v.isalnum()",
+    "code": "v.__class__ is str and (v.isalnum() or code_match(v))",
     "date": "v.__class__ is str and date_match(v)",
     "dateTime": "v.__class__ is str and moment_match(v)",
     "instant": "v.__class__ is str and moment_match(v)",
@@ -154,6 +154,7 @@ _PLAIN_DAY = r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
 FAST_NAMES = {
     "id_match": _ID.match,
     "uri_match": re.compile(r"(?:https?://|urn:uuid:|[A-Z])[!-~]+\Z").match,
+    "code_match": re.compile(r"[!-~]+\Z").match,
     "canonical_match": re.compile(r"(?:https?://|urn:uuid:)[!-~]+\Z").match,
     "date_match": re.compile(rf"{_PLAIN_DAY}\Z").match,
     "moment_match": re.compile(rf"{_PLAIN_DAY}T{_CLOCK}{_ZONE}\Z").match,

@@ -212,11 +212,13 @@ def leads(value: Any, run: Run, target: Target) -> bool:
     if "reference" not in value:
         return not (target.at_hand and ("display" in value or "identifier" in value))
     reference, here = value["reference"], run.current
-    if reference.__class__ is not str or not reference:
+    if reference.__class__ is not str or not reference or target.no_entry:
         return False
-    entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
-    if entry is None or target.no_entry:
-        return False
+    entry = run.near.get(reference) if here.base else None
+    if entry is None:
+        entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
+        if entry is None:
+            return False
     here.links.append(entry)
     profiles = target.types.get(entry.type)
     if profiles:

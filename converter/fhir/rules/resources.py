@@ -54,8 +54,10 @@ UNCLAIMED = ("", "")
 
 def typed(value: Any, pointer: str, run: Run, wanted: str = "") -> bool:
     """Whether a value is a resource of a type that can be judged; reports what it is instead."""
-    if value.__class__ is dict and not wanted and value.get("resourceType") in run.pack.readable:
-        return True
+    if value.__class__ is dict:
+        kind = value.get("resourceType")
+        if kind in run.pack.readable and (not wanted or kind == wanted):
+            return True
     site = Site("Resource", wanted or "Resource")
     expected = f"a {wanted}" if wanted else "a resource"
     if not isinstance(value, dict):
@@ -84,11 +86,12 @@ def ask_claimed(entries: list[Entry], run: Run) -> None:
     for entry in entries:
         meta = entry.resource.get("meta")
         listed = meta.get("profile") if meta.__class__ is dict else None
-        if listed.__class__ is list and len(listed) == 1 and listed[0].__class__ is str and not entry.wanted:
+        if listed.__class__ is list and len(listed) == 1 and listed[0].__class__ is str:
             key, kind = claims.get(listed[0], UNCLAIMED)
             if key and kind == entry.type:
-                entry.wanted.append(key)
-                run.tasks.append((entry, key))
+                if key not in entry.wanted:
+                    entry.wanted.append(key)
+                    run.tasks.append((entry, key))
                 continue
         for key in claimed(entry.resource, entry.pointer, run):
             run.want(entry, key)

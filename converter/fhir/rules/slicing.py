@@ -71,14 +71,21 @@ _EXTENSION = re.compile(r"extension\('([^']*)'\)\Z")
 
 @dataclass(slots=True)
 class Matcher:
-    """How items of one slicing find their slice: a table on one property where that is enough, else tests."""
+    """How items of one slicing find their slice: a table of the texts at one path where that is enough, else tests.
+
+    `property` is that path if it is a plain property of the item.
+    """
 
     property: str
     table: dict[str, int]
+    path: Path | None
     tests: list[tuple[Test, ...]]
 
     def index(self, item: Any, run: Run) -> int:
         """The number of the slice of an item, -1 for none."""
+        if self.path is not None:
+            found = [self.table[v] for v in self.path(item, run) if isinstance(v, str) and v in self.table]
+            return min(found) if found else -1
         for number, tests in enumerate(self.tests):
             for test in tests:
                 if not test(item, run):
@@ -98,16 +105,17 @@ def matcher_of(node: Node, pack: Pack) -> Matcher | None:
             return None
         rows.append(tuple(t for t in tests if t is not None))
     table = _table(node, slicing["by"], pack)
-    return Matcher(slicing["by"][0][1] if table else "", table or {}, rows)
+    path = slicing["by"][0][1] if table else ""
+    return Matcher(path if path.isalpha() else "", table or {}, path_of(_steps(path)) if table else None, rows)
 
 
 def _table(node: Node, by: list[list[str]], pack: Pack) -> dict[str, int] | None:
-    """value -> slice, where one plain property with fixed texts decides for all slices."""
-    if len(by) != 1 or by[0][0] not in ("value", "pattern") or not by[0][1].isalpha():
+    """value -> slice, where the texts at one path decide for all slices."""
+    if len(by) != 1 or by[0][0] not in ("value", "pattern"):
         return None
     table: dict[str, int] = {}
     for number, part in enumerate(node.slices.values()):
-        wanted = _wanted(part, [by[0][1]], pack)
+        wanted = _wanted(part, _steps(by[0][1]), pack)
         texts = [wanted] if isinstance(wanted, str) else wanted if isinstance(wanted, frozenset) else None
         if texts is None or any(t in table for t in texts):
             return None
@@ -115,11 +123,14 @@ def _table(node: Node, by: list[list[str]], pack: Pack) -> dict[str, int] | None
     return table
 
 
+def _steps(path: str) -> list[str]:
+    return [s for s in _STEP.findall(path) if s != "$this"]
+
+
 def _test(kind: str, path: str, part: Node, pack: Pack) -> Test | None:
-    steps = _STEP.findall(path)
-    if ".".join(steps) != path:
+    if ".".join(_STEP.findall(path)) != path:
         return None
-    steps = [s for s in steps if s != "$this"]
+    steps = _steps(path)
     if kind in ("value", "pattern"):
         return _value_test(steps, _wanted(part, steps, pack))
     if kind == "exists":
@@ -211,7 +222,10 @@ def path_of(steps: list[str]) -> Path:
     def walk(value: Any, run: Run) -> list[Any]:
         values = [value]
         for take in takes:
-            values = take(values[0], run) if len(values) == 1 else [v for item in values for v in take(item, run)]
+            if len(values) == 1:
+                values = take(values[0], run)
+            elif values:
+                values = [v for item in values for v in take(item, run)]
         return values
 
     return walk

@@ -125,6 +125,20 @@ def holds(value: Any, pattern: Any) -> bool:
     return bool(value == pattern) and isinstance(value, bool) == isinstance(pattern, bool)
 
 
+def holding(value: str, pattern: Any) -> str:
+    """Code that is true only if `holds` is, over a Python expression; empty if the pattern is not of texts only."""
+    if isinstance(pattern, str):
+        return f"{value} == {pattern!r}"
+    if isinstance(pattern, dict):
+        parts = [holding(f"{value}.get({key!r})", part) for key, part in pattern.items()]
+    elif isinstance(pattern, list):
+        parts = [holding("w", part) for part in pattern]
+        parts = [part and f"[1 for w in {value} if {part}]" for part in parts]
+    else:
+        return ""
+    return f"({' and '.join(parts)})" if parts and all(parts) else ""
+
+
 def wrong(value: object, pointer: str, run: Run, site: Site, kind: Any) -> None:
     """Report a value that is not the one of the profile."""
     run.add(kind, pointer, site, element=site.leaf, value=value if isinstance(value, str | int) else None)
