@@ -17,8 +17,7 @@ from converter.cli import program
 from converter.engine import Engine
 from converter.sources import Input
 from tests.assessment import known
-
-KEY = b"0123456789abcdef0123456789abcdef"
+from tests.assessment.answers import KEY
 
 
 def run(*words: object) -> Result:

@@ -5,64 +5,21 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from converter.assessment.tables import CLUSTERS, FACTS, PAIRS, STATES, Keys
+from converter.assessment.tables import CLUSTERS, FACTS, PAIRS, STATES
 from tests.assessment import known
-from tests.assessment.conftest import KEY, Assessed
-
-
-def found(assessed: Assessed) -> dict[str, Any]:
-    """The numbers of the summary under the names of what was planted."""
-    s = assessed.summary
-    quality = {row["check"]: row["failed"] for row in s["quality"]}
-    receipts, attachments = s["messaging"]["receipts"], s["messaging"]["attachments"]
-    (coupling,) = s["flows"]["coupling"]
-    keys = Keys(KEY)
-    parties = {keys.party(gln): gln for gln in assessed.known.senders}
-    types: Counter[str] = Counter()
-    for row in s["volume"]["by_type"]:
-        types[f"{row['type']} {row['version']}"] += row["messages"]
-    return {
-        "messages": s["corpus"]["messages"],
-        "types": types,
-        "months": Counter({row["month"]: row["messages"] for row in s["volume"]["by_month"]}),
-        "senders": Counter({parties[row["party"]]: row["messages"] for row in s["volume"]["by_sender"]}),
-        "wrong_cpr": quality["cpr"],
-        "old": s["old_versions"]["messages"],
-        "copies": s["corpus"]["copies"],
-        "receipts_expected": receipts["expected"],
-        "receipts": receipts["received"],
-        "receipts_missing": receipts["missing"],
-        "receipts_late": receipts["late"],
-        "receipts_orphan": receipts["orphan"],
-        "attachments": attachments["joined"],
-        "attachments_missing": attachments["missing"],
-        "attachments_late": attachments["late"],
-        "attachments_orphan": attachments["orphan"],
-        "referrals": coupling["referrals"],
-        "answered": coupling["answered"],
-        "answered_otherwise": coupling["other"],
-        "unanswered": coupling["missing"],
-    }
-
-
-def differences(planted: known.Known, numbers: dict[str, Any]) -> list[str]:
-    """What was not found as it was planted."""
-    wanted = {name: getattr(planted, name) for name in numbers}
-    return [
-        f"{name}: planted {wanted[name]}, found {numbers[name]}" for name in numbers if wanted[name] != numbers[name]
-    ]
+from tests.assessment.answers import differences, found
+from tests.assessment.conftest import Assessed
 
 
 def test_each_planted_number_is_found(assessed: Assessed) -> None:
-    assert differences(assessed.known, found(assessed)) == []
+    assert differences(assessed.known, found(assessed.known, assessed.summary)) == []
 
 
 def test_a_number_that_is_not_found_would_be_told(assessed: Assessed) -> None:
-    other = {**found(assessed), "wrong_cpr": assessed.known.wrong_cpr + 1}
+    other = {**found(assessed.known, assessed.summary), "wrong_cpr": assessed.known.wrong_cpr + 1}
     assert len(differences(assessed.known, other)) == 1
 
 

@@ -17,7 +17,8 @@ from converter.assessment.assembling import Found
 from converter.assessment.metrics import QUASI
 from converter.assessment.tables import FACTS, FINDINGS, SMALL, TABLES, Keys, read
 from tests.assessment import known
-from tests.assessment.conftest import KEY, Assessed, run
+from tests.assessment.answers import KEY
+from tests.assessment.conftest import Assessed, run
 
 NAMES = (
     "Ahornkvist",
