@@ -23,7 +23,6 @@ _TOKEN = re.compile(r'"(?P<string>(?:[^"\\]|\\.)*)"(?P<key>\s*:)?|(?P<sign>[{}\[
 _DATE = re.compile(r"\d{4}(-\d\d(-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?\Z")
 _WORD = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[^\W_]+")
 _CODED, _DATED = ("code", "uri", "canonical", "url"), ("date", "dateTime", "instant")
-_SCHEMES = frozenset(["urn", "uuid", "oid", "http", "https", "mailto", "tel"])
 _PACK = ".json.gz"
 
 
@@ -59,8 +58,11 @@ class Vocabulary:
             found |= set(_strings(pack))
             for profile in pack["profiles"].values():
                 for element in profile["elements"]:
-                    for kind in element.get("types", ()):
-                        typed.setdefault(str(kind), set()).add(element["id"].rpartition(".")[2])
+                    name = element["id"].rpartition(".")[2]
+                    for kind in map(str, element.get("types", ())):
+                        typed.setdefault(kind, set()).add(name)
+                        if name.endswith("[x]"):  # a choice is named by its type: valueBoolean
+                            found.add(f"{name[:-3]}{kind[:1].upper()}{kind[1:]}")
         for path in sorted((folder / "fhir").rglob("*.yaml")) + sorted((folder / "codes").glob("*.yaml")):
             found |= set(_strings(load(path)))
         for path in sorted(NARRATIVES.glob("*.json")):
@@ -70,7 +72,7 @@ class Vocabulary:
         steps = {step.partition("[")[0].partition(":")[0] for value in found for step in value.split(".")}
         return cls(
             frozenset(found),
-            frozenset(words | _SCHEMES),
+            frozenset(words),
             frozenset(found | steps),
             *(frozenset().union(*(typed.get(kind, ()) for kind in kinds)) for kinds in (_CODED, _DATED)),
         )
@@ -101,7 +103,7 @@ class Properties:
         self.vocabulary = vocabulary
         self.letter_codes = fields.letter_codes
         self.names = vocabulary.properties.union(*self._sets.values())
-        self.styles = self._sets["styles"]
+        self.styles, self.schemes = sets["styles"], sets["schemes"]
 
     def number(self, name: str) -> bool:
         """Whether a number of this property is no content."""
@@ -148,7 +150,7 @@ class _Scan:
                 name, opened = above.pop(), above.pop()
             elif match["key"]:
                 name = SCRIPT.value(match["string"])
-                if name not in self.properties.names:
+                if name.removeprefix("_") not in self.properties.names:
                     self.parts.append(Part(match.start("string"), match.end("string"), TOKEN))
             elif match["string"] is not None:
                 self._value(name, match.start("string"), match.end("string"))
@@ -174,13 +176,13 @@ class _Scan:
         self.parts.append(Part(start, end, kind, made))
 
     def _address(self, value: str) -> str:
-        known = self.properties.vocabulary.words
+        known = self.properties.vocabulary.words | self.properties.schemes
         types = self.properties.vocabulary.values
         return _WORD.sub(lambda m: m[0] if m[0] in known or m[0] in types else self.names.token(m[0]), value)
 
     def _composed(self, value: str) -> str:
         """What tells a letter's origin is made of its numbers and codes; an id may be a URN."""
-        known = _SCHEMES | self.properties.letter_codes
+        known = self.properties.schemes | self.properties.letter_codes
         return _WORD.sub(lambda m: m[0] if m[0] in known else self.names.token(m[0]), value)
 
     def _number(self, match: re.Match[str]) -> None:

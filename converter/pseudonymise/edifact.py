@@ -91,11 +91,12 @@ class _Places:
         else:
             for element, components in enumerate(segment.elements, 1):
                 for component, value in enumerate(components, 1):
-                    kind = self._kind(segment, element, component, value) if value else None
-                    if kind is not None:
-                        yield Part(*segment.span(element, component), kind)
+                    rule = self._rule(segment, element, component, value) if value else None
+                    if rule is not None:
+                        start, end = segment.span(element, component)
+                        yield Part(start, end, rule.kind, form=rule.form)
 
-    def _kind(self, segment: Segment, element: int, component: int, value: str) -> str | None:
+    def _rule(self, segment: Segment, element: int, component: int, value: str) -> Rule | None:
         """What is done with a component; None for one that stays."""
         service = self.fields.service.get(segment.tag)
         if service is not None:
@@ -105,4 +106,4 @@ class _Places:
             rules = [rule for layout in self.layouts for rule in layout.at(segment.tag, start, element, component)]
         if any(rule.keeps(value) for rule in rules):
             return None
-        return TOKEN if {rule.kind for rule in rules} == {TOKEN} else TEXT
+        return rules[0] if len({(rule.kind, rule.form) for rule in rules}) == 1 else UNKNOWN

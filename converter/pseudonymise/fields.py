@@ -33,10 +33,14 @@ _NEVER = re.compile(r"(?!)")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What may stand in a place and stays (a whole value matches), and what else becomes of it."""
+    """What may stand in a place and stays (a whole value matches), and what else becomes of it.
+
+    `form`: what the schema asks of the whole value; an overwritten text has it if it had it.
+    """
 
     kept: re.Pattern[str]
     kind: str
+    form: str = ""
 
     def keeps(self, value: str) -> bool:
         """Whether a value stays. One that could be the number of a person never does, whatever the field."""
@@ -74,6 +78,18 @@ class Fields:
         return {(int(place[0]), int(place[1])): Rule(re.compile(form), TOKEN) for place, form in places}
 
     @cached_property
+    def _texts(self) -> dict[str, set[str]]:
+        """What the lists hold that give a text to a code, by the names of the elements of both."""
+        found: dict[str, set[str]] = {}
+        for definition in self._definitions:
+            for template, _ in templates(definition.layout):
+                for piece in template.pieces():
+                    if piece.default is not None and piece.leaf is not None:
+                        found.setdefault(piece.leaf.name, set()).update(piece.default.texts.values())
+                        found.setdefault(piece.default.code.rpartition(".")[2], set()).update(piece.default.texts)
+        return found
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """The names of all elements of all letters, and of their roots."""
         return frozenset(
@@ -108,12 +124,13 @@ class Fields:
         kept, kind = self._open(leaf)
         if leaf.codes is not None:
             kept = _one_of([*leaf.codes.values, *filter(None, [leaf.const])])
-        return Rule(re.compile(kept), kind)
+        return Rule(re.compile(kept), kind, leaf.pattern if kind == TEXT else "")
 
     def _open(self, leaf: Element) -> tuple[str, str]:
         """What an element may hold beside the rows of a code list, and what is done with the rest."""
         kind = BASE64 if leaf.type == "base64" else TOKEN if leaf.name in self._tokens else TEXT
-        kept = [_KEPT_TYPES.get(leaf.type), self._codes.get(leaf.name), re.escape(leaf.const or "") or None]
+        listed = _one_of(self._texts[leaf.name]) if leaf.name in self._texts else None
+        kept = [_KEPT_TYPES.get(leaf.type), self._codes.get(leaf.name), re.escape(leaf.const or "") or None, listed]
         return "|".join(f"(?:{form})" for form in kept if form) or "(?!)", kind
 
     def piece(self, piece: Piece) -> tuple[str, str | None]:
@@ -171,4 +188,6 @@ def _rule(component: tuple[Piece, ...], fields: Fields) -> Rule:
     pieces = [fields.piece(piece) for piece in component]
     kinds = {kind for _, kind in pieces if kind}
     kind = TOKEN if kinds == {TOKEN} else BASE64 if kinds == {BASE64} else TEXT
-    return Rule(re.compile("".join(f"(?:{kept})" for kept, _ in pieces)), kind)
+    leaf = component[0].leaf if len(component) == 1 and kind == TEXT else None
+    form = leaf.pattern if leaf is not None else ""
+    return Rule(re.compile("".join(f"(?:{kept})" for kept, _ in pieces)), kind, form)

@@ -40,6 +40,8 @@ _WORDS = re.compile(rf"{_UUID}|{_TEN}|{_REPLACEMENT}|[^\W_]+")
 _NUMBERS = re.compile(rf"{_TEN}|{_REPLACEMENT}")
 _SOR_BODY = re.compile(r"\d{1,8}(1000016)00\d\Z")
 _ZEROS = re.compile(r"0+\Z")
+_REMEMBERED = 100_000
+"""Replacements that are kept in memory: they can be computed again, and a corpus has millions."""
 _LONGEST = 64
 """Words above this length are text: a permutation of them would need very long numbers."""
 
@@ -81,7 +83,7 @@ class Pseudonyms:
     def __init__(self, key: bytes, listed: frozenset[str] = frozenset()) -> None:
         self._key = key
         self._listed = listed
-        self._known: dict[str, str] = {}
+        self._tokens, self._words = dict[str, str](), dict[str, str]()
         self._persons: dict[str, str] = {}
         self._taken: set[str] = set()
         self.moved = 0
@@ -90,10 +92,7 @@ class Pseudonyms:
 
     def token(self, value: str) -> str:
         """An identifier, number, name or address: each word of it has the same replacement everywhere."""
-        found = self._known.get(value)
-        if found is None:
-            found = self._known[value] = _WORDS.sub(lambda match: self._word(match[0]), value)
-        return found
+        return _held(self._tokens, value, lambda: _WORDS.sub(lambda match: self._word(match[0]), value))
 
     def text(self, value: str, salt: bytes) -> str:
         """Free text. Numbers of persons in it are those of the fields; all else is noise that depends on the salt."""
@@ -139,15 +138,12 @@ class Pseudonyms:
     # -- words
 
     def _word(self, word: str) -> str:
-        found = self._known.get(word)
-        if found is None:
-            found = self._known[word] = self._new(word)
-        return found
+        return _held(self._words, word, lambda: self._new(word))
 
     def _new(self, word: str) -> str:
         if _ZEROS.match(word.replace("-", "").replace(" ", "")):
             return word  # a filler, and nobody's
-        if re.fullmatch(_UUID, word) or re.fullmatch("[0-9a-f]{32}", word):
+        if re.fullmatch(_UUID, word) or re.fullmatch("[0-9A-Fa-f]{32}", word):
             return self._uuid(word)
         plain = word.replace("-", "").replace(" ", "")
         if len(plain) == 10 and (cpr_shape_ok(plain) or ecpr_shape_ok(plain.upper())):
@@ -262,6 +258,16 @@ class Pseudonyms:
 
     def _integer(self, *parts: bytes) -> int:
         return int.from_bytes(self._digest(*parts), "big")
+
+
+def _held(memory: dict[str, str], key: str, make: Callable[[], str]) -> str:
+    """What is remembered for a key, made if nothing is; what is remembered is forgotten now and then."""
+    found = memory.get(key)
+    if found is None:
+        if len(memory) >= _REMEMBERED:
+            memory.clear()
+        found = memory[key] = make()
+    return found
 
 
 def _spelled(number: int, signs: list[tuple[str, str]]) -> str:

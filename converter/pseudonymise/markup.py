@@ -102,7 +102,7 @@ class _Walk:
         rule = self.at(self.path) if value.strip() else None
         if rule is None or rule.keeps(value.strip()):
             return
-        yield Part(start, start + len(text), rule.kind)
+        yield Part(start, start + len(text), rule.kind, form=rule.form)
 
 
 def codec_of(data: bytes) -> str:
@@ -124,8 +124,8 @@ def letters(data: bytes, definitions: Sequence[Definition], fields: Fields, name
         below = [name for name in path[1:] if name not in MARKUP]
         found = [rule for definition in definitions if (rule := _rule(definition, below, fields))]
         kept = "|".join(f"(?:{rule.kept.pattern})" for rule in found)
-        kinds = {rule.kind for rule in found}
-        return Rule(re.compile(kept), kinds.pop() if len(kinds) == 1 else TEXT) if found else UNKNOWN
+        one = found[0] if len({(rule.kind, rule.form) for rule in found}) == 1 else UNKNOWN
+        return Rule(re.compile(kept), one.kind, one.form) if found else UNKNOWN
 
     return _document(data, _Walk(at, _usual_attribute(definitions), known_names), names)
 

@@ -14,12 +14,16 @@ TOKEN, TEXT, BASE64, BIRTH = "token", "text", "base64", "birth"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of a document, and what is done with it. `made`: its replacement, where that is known already."""
+    """A stretch of a document, and what is done with it.
+
+    `made`: its replacement, where that is known already. `form`: what an overwritten text must match if it did.
+    """
 
     start: int
     end: int
     kind: str
     made: str | None = None
+    form: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,19 @@ def replaced(document: str, parts: Iterable[Part], script: Script, names: Pseudo
     done, end = [], 0
     for part in parts:
         raw = document[part.start : part.end]
-        made = part.made if part.made is not None else script.replaced(raw, makers[part.kind])
+        maker = _formed(part.form, names, salt) if part.form and part.kind == TEXT else makers[part.kind]
+        made = part.made if part.made is not None else script.replaced(raw, maker)
         done += [document[end : part.start], made]
         end = part.end
     return "".join([*done, document[end:]])
+
+
+def _formed(form: str, names: Pseudonyms, salt: bytes) -> Callable[[str], str]:
+    """Overwrites a text until it has the form that it had; a form that noise does not meet is given up."""
+
+    def made(value: str) -> str:
+        had = re.fullmatch(form, value) is not None
+        tries = (names.text(value, salt + bytes([turn])) for turn in range(200))
+        return next((text for text in tries if (re.fullmatch(form, text) is not None) == had), names.text(value, salt))
+
+    return made
