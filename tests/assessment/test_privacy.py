@@ -70,6 +70,14 @@ def test_no_file_holds_a_number_a_name_a_text_or_an_id(assessed: Assessed) -> No
     assert leaks(assessed.folder, ids()) == []
 
 
+def test_neither_does_the_report_in_danish(assessed: Assessed, tmp_path: Path) -> None:
+    done = run("assess", "report", assessed.folder, "--lang", "da", "-o", tmp_path / "rapport.html", "--csv", "none")
+    assert done.exit_code == 0, done.output
+    told = (tmp_path / "rapport.html").read_text(encoding="utf-8")
+    assert "Svaret i fem sætninger" in told
+    assert [secret for secret in (*numbers(), *NAMES, *ids()) if secret in told] == []
+
+
 def test_a_secret_that_is_there_is_found(assessed: Assessed, tmp_path: Path) -> None:
     for path in assessed.folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -144,7 +144,7 @@ def test_each_main_number_leads_to_its_finding_with_id_and_count(told: dict[str,
     behind = {}
     for target in read.figures:
         _, count, _, origin, finding = read.rows[target.removeprefix("#")]
-        assert re.fullmatch(r"[\d.,–]+", count), target
+        assert re.fullmatch(r"[\d.,–]+( \w+)?", count), target
         assert origin in names
         behind[target] = (count, finding)
     ids = {finding["finding"] for finding in one.findings}

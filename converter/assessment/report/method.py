@@ -114,7 +114,7 @@ def _privacy(subject: Subject) -> list[Block]:
         drawn=subject.known("key", privacy["key"]),
         suppressed=language.number(privacy["suppressed"]),
         small=privacy["small"],
-        columns=", ".join(same["columns"]),
+        columns=Markup(", ").join(subject.known("column", one) for one in same["columns"]),
         k=language.number(same["k"]),
         rows=language.number(same["rows_below"]),
         limit=same["limit"],

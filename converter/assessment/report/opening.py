@@ -50,16 +50,20 @@ class Answer:
         *,
         part: int | None = None,
         origin: str = MEASURED,
+        of: str = "",
         place: tuple[str, str] = ("volume", "A"),
     ) -> Markup:
-        """A main number. Behind it are findings, or (place and label) a table further down. `part`: of all messages."""
+        """A main number. Behind it are findings, or (place and label) a table further down.
+
+        `part` is of all messages; `of` is what a number that counts no messages counts.
+        """
         subject, language = self.subject, self.subject.language
         known = [one for one in findings if one and one in subject.labels]
         label = subject.labels[known[0]] if known else place[1]
         behind = subject.refers(known, 3) if known else linked(place[1], place[0])
         code = Markup(" <code>{}</code>").format(known[0]) if known else Markup()
         share = "" if part is None else subject.of_all(part)
-        cells = (language(f"figure.{id_}"), text, share, language(f"mark.{origin}"), behind + code)
+        cells = (language(f"figure.{id_}"), f"{text} {of}".strip(), share, language(f"mark.{origin}"), behind + code)
         self.rows.append(Row(cells, id=f"figure-{id_}"))
         return figure(language, text, f"figure-{id_}", label, origin)
 
@@ -161,8 +165,8 @@ def _effort(told: Answer) -> Markup:
         "share": language.percent(most / effort["points"] if effort["points"] else None, 0),
     }
     low, likely, high = points_range(subject)
-    text = language.span(low, high)
-    more["range"] = told.figure("points", text, findings, origin=ASSUMED, place=place)
+    text, unit_of_points = language.span(low, high), str(language("points.unit"))
+    more["range"] = told.figure("points", text, findings, origin=ASSUMED, of=unit_of_points, place=place)
     more["points"] = language.number(likely)
     if hours := hours_range(subject):
         return language("answer.effort-hours", hours=hours, **more)
@@ -180,7 +184,9 @@ def _timing(told: Answer) -> Markup:
     for id_, one in (("best", scenarios[0]), ("worst", scenarios[-1])):
         text = language.span(one["total"]["low"], one["total"]["high"])
         place = (f"scenario-{one['id']}", one["id"])
-        more[f"{id_}_range"] = told.figure(id_, text, origin=GIVEN if priced else ASSUMED, place=place)
+        more[f"{id_}_range"] = told.figure(
+            id_, text, origin=GIVEN if priced else ASSUMED, of=unit(subject), place=place
+        )
         more[f"{id_}_likely"] = language.number(one["total"]["likely"])
         more[id_] = name(language, one["id"])
     return language("answer.timing" if priced else "answer.timing-hours", **more)

@@ -118,9 +118,10 @@
     const named = drawn.filter((one) => one.name);
     const both = axes(chart);
     if (chart.kind === "tornado") {
-      both.xAxis.axisLabel.formatter = (value) => format(0).format(value + chart.ground);
+      // Around the middle, how much more or less; the table has the sums.
+      const apart = (value) => (value > 0 ? "+" : "−") + format(0).format(Math.abs(value));
+      both.xAxis.axisLabel.formatter = (value) => (value === 0 ? format(0).format(chart.ground) : apart(value));
       both.xAxis.scale = false;
-      both.yAxis.axisLabel.inside = false;
       both.yAxis.axisLine.onZero = false;
     }
     return Object.assign(both, {
