@@ -106,7 +106,7 @@ class Quick(Functions):
         """Code that goes through an object; what follows is reached only if the object is certainly sound."""
         source, r, n = self.source, self._r, self._n
         resource = self.resource and node is self.root
-        if self._checks(node) is None:
+        if self._checks(node) is None or any(_must(c) and self._rare(c, node) for c in node.children.values()):
             source(NO)
             return
         self._no(f"{r}.__class__ is not dict or not {r}")

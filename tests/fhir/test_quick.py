@@ -153,7 +153,7 @@ def texts(plain: str) -> Iterator[str]:
     yield from (re.sub(r"(?<=>)[^<]+", fill, plain) for fill in ("", " ", "\n", "\xa0"))
 
 
-@pytest.mark.parametrize("plain", [PLAIN, FORMATTED, PLAIN.replace('"', "'")])
+@pytest.mark.parametrize("plain", [PLAIN, FORMATTED, FORMATTED.replace("&#13;", "x"), PLAIN.replace('"', "'")])
 def test_clean_texts_are_good_texts(pack: Pack, plain: str) -> None:
     assert clean_text(plain)
     clean = 0

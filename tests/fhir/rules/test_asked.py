@@ -10,10 +10,14 @@ import pytest
 
 from converter.fhir.fhirpath.scope import Undecided
 from converter.fhir.profiles import Pack
+from converter.fhir.rules.bundles import index_entries
 from converter.fhir.rules.invariants import Asked, Item
+from converter.fhir.run import Run
 
 GENDERS = "http://hl7.org/fhir/ValueSet/administrative-gender"
 SYSTEM = "http://hl7.org/fhir/administrative-gender"
+BASE = "http://hl7.org/fhir/StructureDefinition/"
+DIV = '<div xmlns="http://www.w3.org/1999/xhtml">x</div>'
 MALE, ODD = {"system": SYSTEM, "code": "male"}, {"system": SYSTEM, "code": "xx"}
 
 
@@ -51,6 +55,24 @@ def test_member(pack: Pack, value: Any, holds: bool) -> None:
 def test_a_value_set_that_is_not_there_decides_nothing(pack: Pack) -> None:
     with pytest.raises(Undecided):
         asked(None, {}, pack).member([], "http://example.dk/ValueSet/none")
+
+
+def test_whether_a_resource_conforms(pack: Pack) -> None:
+    patient = {"resourceType": "Patient", "id": "1", "text": {"status": "generated", "div": DIV}}
+    run = Run(
+        pack, {"resourceType": "Bundle", "entry": [{"fullUrl": "https://example.dk/Patient/1", "resource": patient}]}
+    )
+    index_entries(run)
+
+    def conforms(canonical: str, value: Any = patient) -> bool:
+        return Asked(patient, run).conforms(Item(value, "", None), canonical)  # type: ignore[arg-type]
+
+    assert conforms(BASE + "Patient")
+    assert not conforms(BASE + "Organization")
+    assert not conforms("http://medcomfhir.dk/ig/core/StructureDefinition/medcom-core-patient")  # needs a name
+    for canonical, value in ((BASE + "none", patient), (BASE + "Patient", {})):
+        with pytest.raises(Undecided):
+            conforms(canonical, value)
 
 
 def test_the_innermost_resource() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from converter.fhir.profiles import Pack
+from converter.fhir.rules.primitives import right_primitive
 from converter.issues import IssueLog
 
 _spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
@@ -274,7 +275,12 @@ def test_aggregation(modes: tuple[str, ...], found: dict[str, list[str]]) -> Non
         thing = {"resourceType": "Thing", "id": "1", "contained": [{"resourceType": "Other", "id": "o"}]}
         thing["link"] = [{"reference": reference}]
         document = bundle(thing, {"resourceType": "Other", "id": "3"})
-        assert judge(facts, document) == [f"{code} /entry/0/resource/link/0" for code in found[place]], place
+        log = IssueLog()
+        profile = Pack(facts).profile(BASE + "Bundle")
+        assert profile
+        profile.validate(document, log)
+        assert [f"{i.code} {i.at.path}" for i in log] == [f"{code} /entry/0/resource/link/0" for code in found[place]]
+        assert all(i.message.endswith(f"allowed: {', '.join(modes)}") for i in log if i.code == "PRO065"), place
 
 
 @pytest.mark.parametrize(
@@ -291,14 +297,78 @@ def test_aggregation(modes: tuple[str, ...], found: dict[str, list[str]]) -> Non
     ],
 )
 def test_codes_of_a_system_that_is_not_here_are_counted(kind: str, value: Any, found: list[str]) -> None:
+    facts = coded(kind, {"codes": {"urn:a": {"in": []}}, "unknown": ["urn:b"]})
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "code": value})) == found
+
+
+def coded(kind: str, codes: dict[str, Any]) -> dict[str, Any]:
+    """The tiny pack with an element Thing.code that is bound to a value set."""
     facts = tiny()
-    facts["valuesets"]["urn:set|1"] = {"codes": {"urn:a": {"in": []}}, "unknown": ["urn:b"]}
-    texts = [{"id": f"Coding.{name}", "types": ["string"]} for name in ("system", "code")]
+    facts["valuesets"]["urn:set|1"] = codes
+    texts = [{"id": f"Coding.{name}", "types": ["string"]} for name in ("system", "code", "display")]
     for name, below in (("Coding", texts), ("CodeableConcept", [many("CodeableConcept.coding", ["Coding"])])):
         facts["canonical"][BASE + name] = f"{BASE}{name}|4"
         facts["profiles"][f"{BASE}{name}|4"] = definition(name, "complex-type", [{"id": name}, *below])
     facts["profiles"][THING]["elements"].append({"id": "Thing.code", "types": [kind], "binding": "urn:set|1"})
-    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "code": value})) == found
+    return facts
+
+
+@pytest.mark.parametrize(
+    ("displays", "found"),
+    [
+        (["one", "x"], []),
+        (["two", "x"], ["PRO031 /entry/0/resource/code/coding/0/display"]),
+        (["", "one"], []),
+    ],
+)
+def test_displays_of_a_value_set_whose_code_systems_are_not_here(displays: list[str], found: list[str]) -> None:
+    """Only codes that are in the value set are compared: of others nothing is known."""
+    facts = coded("CodeableConcept", {"codes": {"urn:a": {"in": ["One"]}}})
+    codings = [{"system": "urn:a", "code": code} for code in ("in", "out")]
+    codings = [c | ({"display": d} if d else {}) for c, d in zip(codings, displays, strict=True)]
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "code": {"coding": codings}})) == found
+
+
+FEW = ["string", "code"]
+MANY = [*FEW, "boolean", "date", "id", "uri", "oid", "time"]
+
+
+@pytest.mark.parametrize("types", [FEW, MANY])
+def test_a_choice_of_few_or_many_types_that_must_be_made(types: list[str]) -> None:
+    facts = tiny()
+    facts["profiles"][THING]["elements"].append({"id": "Thing.value[x]", "types": types, "min": 1})
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "valueCode": "a"})) == []
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1"})) == ["PRO023 /entry/0/resource"]
+    both = {"valueCode": "a", "valueString": "b"}
+    assert set(judge(facts, bundle({"resourceType": "Thing", "id": "1", **both}))) == {"PRO046 /entry/0/resource"}
+
+
+@pytest.mark.parametrize("least", [0, 1])
+def test_a_type_of_a_choice_that_must_be_there(least: int) -> None:
+    facts = tiny()
+    by_type = {"by": [["type", "$this"]], "rules": "open"}
+    row = {"id": "Thing.value[x]", "types": FEW, "slicing": by_type, "min": least}
+    part = {"id": "Thing.value[x]:valueCode", "slice": "valueCode", "types": ["code"], "min": 1}
+    facts["profiles"][THING]["elements"] += [row, part]
+    missing = "PRO039 /entry/0/resource"
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "valueCode": "a"})) == []
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "valueString": "a"})) == [missing]
+    nothing = judge(facts, bundle({"resourceType": "Thing", "id": "1"}))
+    assert nothing == [*["PRO023 /entry/0/resource"] * least, missing]
+
+
+def test_a_target_whose_type_the_pack_does_not_hold_is_of_an_allowed_type() -> None:
+    facts = tiny()
+    link(facts)["types"] = [{"code": "Reference", "targets": [BASE + "Thing|4", BASE + "Far|4"]}]
+    for target, found in (("Far", ["NCK003 "]), ("Other", ["PRO034 /entry/0/resource/link/0"])):
+        thing = {"resourceType": "Thing", "id": "1", "link": [{"reference": f"{target}/9"}]}
+        assert judge(facts, bundle(thing, {"resourceType": target, "id": "9"})) == found
+
+
+def test_the_longest_text() -> None:
+    most = 1024 * 1024
+    assert right_primitive("x" * most, "string")
+    assert not right_primitive("x" * (most + 1), "string")
 
 
 @pytest.mark.parametrize(("number", "found"), [(1, ["PRO023 /entry/0/resource"]), (2, []), (3, [])])

@@ -65,3 +65,15 @@ def test_an_entry_that_nothing_leads_to_is_an_error(document: dict[str, Any]) ->
         {"reference": "https://example.dk/Basic/1"},
     ]
     assert "PRO051" not in {code for code, _ in found(changed)}
+
+
+def test_what_refers_to_an_entry_of_a_document_belongs_to_it(document: dict[str, Any]) -> None:
+    """References count in either direction; in a message only those of a Provenance do."""
+    changed = copy.deepcopy(document)
+    div = '<div xmlns="http://www.w3.org/1999/xhtml">x</div>'
+    basic = {"resourceType": "Basic", "id": "1", "text": {"status": "generated", "div": div}, "code": {"text": "x"}}
+    subject = next(e["fullUrl"] for e in changed["entry"] if e["resource"]["resourceType"] == "Patient")
+    changed["entry"].append(
+        {"fullUrl": "https://example.dk/Basic/1", "resource": basic | {"subject": {"reference": subject}}}
+    )
+    assert "PRO051" not in {code for code, _ in found(changed)}

@@ -3,12 +3,13 @@
 Every case starts from message.yaml, an invented CareCommunication that breaks no rule. `good` and `bad` are changes:
 `{set: pointer, to: value}`, `{remove: pointer}`, `{swap: [pointer, pointer]}`; `-` at the end of a pointer appends.
 `finds` lists code and pointer of all findings of the twin, in any order; `keys` the invariants among them; `also` are
-changes made to the bad twin as well; `always` are findings of both.
+changes made to the bad twin as well; `always` are findings of both. What the findings say stands in said.txt.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,16 @@ def test_rule(rule: str, case: dict[str, Any], profile: Profile) -> None:
     assert places(found) == sorted(case["finds"]), [(i.code, i.at.path, i.rule, i.message) for i in found]
     for key in case.get("keys", ()):
         assert any(i.rule.endswith(" " + key) for i in found), [i.rule for i in found]
+
+
+def test_what_findings_say(profile: Profile, golden: Callable[[Path, str], None]) -> None:
+    """Severity, rule, message and number of every finding of the bad twins."""
+    said = []
+    for rule, case in CASES:
+        said.append(f"{rule}: {case['name']}")
+        for i in judge(profile, [*case["bad"], *case.get("also", [])]):
+            said.append(f"  {i.code} {i.severity.value} {i.rule}: {i.message} ({i.count})")
+    golden(HERE / "said.txt", "\n".join(said) + "\n")
 
 
 def test_message_breaks_no_rule(profile: Profile) -> None:
