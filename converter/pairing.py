@@ -1,9 +1,10 @@
 """Pairs letters with the letters that hold their objects, across all inputs of one call, in whatever order they come.
 
 All inputs are looked at twice: first for letters with objects, of which only the places are remembered, then to convert
-them. The bytes of an object are read again when the letter that names it is converted, so memory holds one letter with
-its objects at a time. What cannot be read twice is kept: standard input and pipes in memory, as they are while they are
-converted; members of archives, lines and contents of envelopes that hold objects in a temporary file without a name.
+them. The bytes of an object are read again when the letter that names it is converted, unless they are among the last
+that were seen, so memory holds little more than one letter with its objects at a time. What cannot be read twice is
+kept: standard input and pipes in memory, as they are while they are converted; members of archives, lines and contents
+of envelopes that hold objects in a temporary file without a name.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import secrets
 import stat
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -67,6 +69,8 @@ class LetterIds:
         return digest.digest()
 
 
+KEPT = 32 * 1024**2
+"""How many bytes of letters with objects are kept between the two looks, at most."""
 _IDENTITY = ("Sender.EANIdentifier", "Letter.Identifier")
 
 
@@ -84,6 +88,8 @@ class Pairing:
         self._engine, self._paths, self._limits = engine, paths, limits
         self._held: dict[Source, tuple[list[Input], list[Issue]]] = {}
         self._spool: IO[bytes] | None = None
+        self._kept: deque[_Fetch] = deque()
+        self._size = 0
         self.partners: Partners = engine.partners()
         for source in sources(paths, IssueLog()):
             for item in self._first(source):
@@ -113,9 +119,21 @@ class Pairing:
     def _look(self, source: Source, item: Input) -> None:
         """Note the letters with objects in an input, and how to come by its bytes again."""
         again: Callable[[], bytes] | None = None
-        for number, (letter, _) in enumerate(self._engine.holders(item.data, item.display)):
+        for number, found in enumerate(self._engine.holders(item.data, item.display)):
             again = again or self._again(source, item)
-            self.partners.add(letter, item.display, _Fetch(self._engine, again, item.display, number))
+            fetch = _Fetch(self._engine, again, item.display, number)
+            self.partners.add(found[0], item.display, fetch)
+            self._keep(fetch, found, len(item.data))
+
+    def _keep(self, fetch: _Fetch, found: tuple[Letter, bool], size: int) -> None:
+        """Keep a letter for a while: the letter that names its objects is often near, and mostly they are small."""
+        fetch.found, fetch.size = found, size
+        self._kept.append(fetch)
+        self._size += size
+        while self._size > KEPT:
+            oldest = self._kept.popleft()
+            self._size -= oldest.size
+            oldest.found = None
 
     def _again(self, source: Source, item: Input) -> Callable[[], bytes]:
         if source in self._held:
@@ -141,8 +159,12 @@ class _Fetch:
 
     def __init__(self, engine: Engine, again: Callable[[], bytes], name: str, number: int) -> None:
         self._engine, self._again, self._name, self._number = engine, again, name, number
+        self.found: tuple[Letter, bool] | None = None
+        self.size = 0
 
     def __call__(self) -> tuple[Letter, bool] | None:
+        if self.found is not None:
+            return self.found
         found = self._engine.holders(self._again(), self._name)
         return next((pair for number, pair in enumerate(found) if number == self._number), None)
 

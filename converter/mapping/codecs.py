@@ -579,4 +579,6 @@ class FileContent:
 
     @staticmethod
     def back(value: Any) -> str:
-        return "".join(str(value).split())
+        text = str(value)
+        # To look for four characters is nothing; to split a large file costs as much as to encode it.
+        return "".join(text.split()) if any(white in text for white in " \n\r\t") else text
