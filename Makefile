@@ -16,12 +16,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c '$(NEW_ENOUGH)' >/dev/null 2>&1 && echo $$p && break; done)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install
 
-.PHONY: help demo test test-long kill-campaign bench bench-rows bench-million oracle lint lock clean
+.PHONY: help demo test test-long conformance kill-campaign bench bench-rows bench-million oracle lint lock clean
 
 help:
 	@echo "make demo       convert every fixture into out/ and print what became of each message"
 	@echo "make test       format, lint, types, import contracts and tests"
 	@echo "make test-long  the tests that make test leaves out as well"
+	@echo "make conformance CMD='other-converter {in} {out}'  what any converter does with the fixtures, as a table"
 	@echo "make kill-campaign  kill runs of \`batch\` 500 times and compare what they leave with an undisturbed run"
 	@echo "make bench      measure stages, chains, workers, growth and the limit into benchmarks/results.md (half an hour)"
 	@echo "make bench-rows  only time the stages beside pydifact, jinja2 and fhir.resources, and print them"
@@ -64,6 +65,10 @@ $(VENV)/.spark: requirements-spark.lock | $(VENV)/.development
 
 test-long: lint $(VENV)/.spark
 	$(BIN)/pytest -n 2 --dist loadgroup -m ""
+
+CMD ?= $(BIN)/medcom-fhir convert {in} -o {out} --sor {table}
+conformance: $(VENV)/.development
+	@$(BIN)/python -m tests.conformance "$(CMD)" $(if $(ONLY),--only "$(ONLY)") $(if $(JOBS),--jobs $(JOBS))
 
 kill-campaign: $(VENV)/.development
 	$(BIN)/python -m tests.batch.kills $(KILLS)
