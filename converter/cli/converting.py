@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from converter.cli.exits import NAME, describe
+from converter.cli.listing import CONDITIONLIST, condition_lists
 from converter.cli.options import NEW, Settings, ended, engine_for, examples, shared
 
 if TYPE_CHECKING:
@@ -45,11 +46,17 @@ def _sent(of_what: str) -> Callable[[Any], Any]:
         "convert inbox/ -o all.ndjson --ledger l.jsonl     what became of every piece",
         "convert letter.edi --envelope -o envelope.xml     the Bundle in a VANSEnvelope",
         "convert letter.edi receipt.edi --state ids.db    receipts find the messages that they answer",
+        "convert archive/ --to conditionlist --sor organisations.csv --author 5790000121526 -o lists.ndjson",
         "convert letter.edi -o a.json --sidecar kept.json; convert a.json --sidecar kept.json -o back.xml",
     )
 )
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True)
-@click.option("--to", type=click.Choice(("fhir", "oioxml", "edifact")), help="Target; the default follows the input.")
+@click.option(
+    "--to",
+    type=click.Choice(("fhir", "oioxml", "edifact", CONDITIONLIST)),
+    help="Target; the default follows the input. conditionlist: the coded diagnoses of all inputs, a list a patient.",
+)
+@click.option("--author", metavar="GLN", help="Who makes lists of conditions: an organisation of --sor.")
 @click.option("-o", "--output", metavar="PATH", help="FILE.json, .ndjson, .xml or .edi, or a folder (no suffix).")
 @click.option("--letter-version", metavar="V", help="Version of the letters to write, as `doctor` lists them.")
 @click.option("--no-validate", is_flag=True, help="Do not judge the result by its definition or profile.")
@@ -77,6 +84,10 @@ def convert(settings: Settings, inputs: Sequence[str], **wanted: Any) -> int:
     --to or the suffix of -o says otherwise. Findings go to stderr. What could be built is written also if it has
     findings; exit code 1 says that there were errors.
     """
+    if wanted["to"] == CONDITIONLIST:
+        return condition_lists(settings, inputs, wanted)
+    if wanted["author"]:
+        raise click.UsageError("--author: only lists of conditions (--to conditionlist) have one")
     from converter import pairing, runs
     from converter.records import LedgerFile, Sidecar, State
     from converter.sinks import refuse_inside, sink_for

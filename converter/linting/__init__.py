@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TypeVar
 
+from converter import conditions
 from converter.definitions import Definitions, Element
 from converter.errors import ConverterError, MappingError
 from converter.fhir.profiles import Pack
@@ -139,6 +140,9 @@ class _Linter:
             self._loaded(lambda: Routes.load(folder / ROUTES))
         every_leaf = names.leaves_of(definitions) if definitions else None
         rules = self._loaded(lambda: load_rules(folder, every_leaf))
+        if every_leaf is not None and (folder / conditions.FILE).is_file():
+            table = self._loaded(lambda: conditions.Table.load(folder))
+            log.extend(conditions.check(table, every_leaf) if table else [])
         if definitions is not None:
             self._loaded(partial(names.check, folder, definitions, log))
         documents = self._loaded(partial(_documents, folder))
