@@ -68,6 +68,7 @@ def test_commands_and_options_are_those_of_the_contract() -> None:
     wanted = {"convert", "validate", "flows", "route", "lint", "explain", "show", "doctor", "sor check"}
     wanted |= {"test", "cover", "diff", "mutate", "docs", "fmt", "new mapping"}
     wanted |= {"batch run", "batch resume", "batch retry", "batch verify", "batch status"}
+    wanted |= {"pack run", "pack list"}
     wanted |= {"profiles list", "profiles pack", "profiles export"}
     wanted |= {"assess run", "assess report", "assess price", "assess inventory", "assess diff"}
     wanted |= {"pseudonymise"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from converter.sources import Input
 
 CONDITIONLIST = "conditionlist"
-_WITHOUT = ("ledger", "sidecar", "state", "to_document", "envelope", "letter_version", "cross_check")
+_WITHOUT = ("ledger", "sidecar", "state", "to_document", "envelope", "letter_version", "cross_check", "accept_loss")
 
 
 def condition_lists(settings: Settings, inputs: Sequence[str], wanted: dict[str, Any]) -> int:

@@ -37,8 +37,10 @@ def no_target(
     reasons, faults = load(folder / FILE, name=FILE).get("no_target"), []
     if not isinstance(reasons, Map):
         return {}, [fault(BAD_FORM, load(folder / FILE, name=FILE), problem="`no_target` is needed: TYPE: reason")]
+    # Without any definition there is nothing to compare with; that they do not load is told elsewhere.
+    defined = any(leaves(type_) is not None for type_ in (*reasons, *mapped))
     for type_ in reasons:
-        if leaves(type_) is None:
+        if defined and leaves(type_) is None:
             faults.append(fault(UNKNOWN_NAME, type_, what="the letter type", name=str(type_)))
         elif type_ in mapped:
             faults.append(fault(BAD_FORM, type_, problem=f"{type_} has a mapping, {mapped[type_]}"))
