@@ -41,7 +41,7 @@ from tests.cases import FIXTURES
 pytestmark = pytest.mark.xdist_group("pseudonymise")
 
 KEY, OTHER = b"k" * 32, b"l" * 32
-FLOCK = canaries(24)
+FLOCK = canaries(12)
 MESSAGES = sorted(
     path
     for folder in ("letters", "faults", "bundles", "legacy", "flows")
@@ -86,7 +86,7 @@ def differences(engine: Engine, corpus: Corpus, paths: list[Path]) -> Iterator[s
 
 
 def test_fixtures_are_judged_as_before(engine: Engine, corpus: Corpus) -> None:
-    some = MESSAGES[::43]
+    some = MESSAGES[::61]
     assert {path.suffix for path in some} == {".edi", ".xml", ".json"}
     assert list(differences(engine, corpus, some)) == []
 
@@ -121,19 +121,27 @@ def test_published_messages_are_judged_as_before(engine: Engine, corpus: Corpus,
 
 
 @pytest.mark.long
-def test_generated_letters_are_judged_and_joined_as_before(engine: Engine, corpus: Corpus) -> None:
-    from benchmarks.generator import letter
+def test_generated_letters_are_assessed_as_before(tmp_path: Path) -> None:
+    """Volumes, coverage, clusters, classes, points, flows and findings: not one figure of 300 letters differs."""
+    from benchmarks.generator import MIXES, letter
 
-    seen, numbers = Counter[str](), set()
-    for mix in ("correspondence", "referral", "discharge"):
+    (tmp_path / "in").mkdir()
+    for mix in MIXES:
         for number in range(150):
-            before = letter(number, mix)
-            after = shared(corpus, before)
-            assert after is not None
-            assert judged(engine, before) == judged(engine, after)
-            seen["letters"] += 1
-            numbers |= {(o.letter.text("Letter.Identifier"), mix) for o in engine.messages(after) if o.letter}
-    assert len(numbers) == seen["letters"] == 450
+            (tmp_path / "in" / f"{mix}{number}.edi").write_bytes(letter(number, mix))
+    assert run(tmp_path / "in", tmp_path / "out", "--key-file", tmp_path / "key", "--make-key").exit_code == 0
+    for corpus, result in (("in", "before"), ("out", "after")):
+        done = assess("run", tmp_path / corpus, "-o", tmp_path / result, "--jobs", 1)
+        assert done.exit_code == 0, done.output
+    told = json.loads(assess("diff", tmp_path / "before", tmp_path / "after", "--format", "json").output)
+    assert told["changes"] == []
+    (tmp_path / "out" / sorted(p.name for p in (tmp_path / "out").iterdir())[0]).unlink()  # the negative control
+    assess("run", tmp_path / "out", "-o", tmp_path / "less", "--jobs", 1)
+    assert json.loads(assess("diff", tmp_path / "before", tmp_path / "less", "--format", "json").output)["changes"]
+
+
+def assess(*arguments: str | int | Path) -> Result:
+    return CliRunner().invoke(program, ["assess", *map(str, arguments)])
 
 
 def test_both_syntaxes_have_the_same_numbers_and_names(engine: Engine, corpus: Corpus) -> None:
@@ -194,7 +202,7 @@ def hidden(corpus: Corpus, flock: list[tuple[str, bytes]]) -> dict[str, bytes]:
 
 def test_canaries_are_gone(flock: list[tuple[str, bytes]], hidden: dict[str, bytes]) -> None:
     originals = dict(flock)
-    assert len(hidden) > 100
+    assert len(hidden) > 60
     for name, data in hidden.items():
         assert traces(originals[name]), f"{name}: the search finds nothing in the original"
         assert traces(data) == set(), name
@@ -202,7 +210,7 @@ def test_canaries_are_gone(flock: list[tuple[str, bytes]], hidden: dict[str, byt
 
 def test_no_number_could_be_a_persons(hidden: dict[str, bytes]) -> None:
     found = [(name, number) for name, data in hidden.items() for number in numbers(data)]
-    assert len(found) > 500
+    assert len(found) > 300
     for name, number in found:
         assert 9989 <= int(number[6:]) <= 9999, name
         assert not cpr_modulus11(number), name

@@ -119,8 +119,8 @@ def cluster_row(name: str, deviating: bool = True) -> dict[str, Any]:
 def folder(path: Path, lost: int, clusters: list[dict[str, Any]], summary: dict[str, Any] = SUMMARY) -> Path:
     path.mkdir()
     (path / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    (path / "coverage.parquet").write_bytes(tables.write(tables.COVERAGE, coverage_rows(lost)))
-    (path / "clusters.parquet").write_bytes(tables.write(tables.CLUSTERS, clusters))
+    tables.write(tables.COVERAGE, coverage_rows(lost), path / "coverage.parquet")
+    tables.write(tables.CLUSTERS, clusters, path / "clusters.parquet")
     return path
 
 
