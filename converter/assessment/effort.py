@@ -46,10 +46,15 @@ def effort(
     findings: Sequence[Mapping[str, Any]],
     targets: Mapping[str, tuple[bool, int]],
     unmapped: Mapping[str, int],
-    messages: int,
+    systems: Mapping[str, int],
 ) -> dict[str, Any]:
-    """The points of a corpus with these findings. `targets`: whether a type has a mapping, and how many messages."""
+    """The points of a corpus with these findings.
+
+    `targets`: whether a type has a mapping, and how many messages; `systems`: how many systems of the inventory are
+    approved for a type, each of which has to be tested and certified for its successor.
+    """
     points, weights = Points(measures), measures.points
+    messages = sum(number for _, number in targets.values())
     changes = {change.name: change.points for change in measures.changes}
     lists = {code for check in measures.quality for code in check.need.codes if check.name in _LISTS}
     rules: defaultdict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
@@ -57,6 +62,8 @@ def effort(
         kind, targeted = one["kind"], targets.get(one["type"], (False, 0))[0]
         if kind == "volume" and targeted:
             points.add("parser-exists", one, unit=weights["parser-exists"])
+            if number := systems.get(one["type"], 0):
+                points.add("certification", one, unit=weights["certification"], count=number)
         elif kind == "untargeted" and not targeted:
             points.add("new-type", one, unit=weights["new-type"])
             if fields := unmapped.get(one["type"], 0):

@@ -323,6 +323,56 @@ def differences(rows: Iterable[Mapping[str, str]]) -> dict[str, int]:
     return found
 
 
+# -- what an assessment needs of it
+
+
+@dataclass(frozen=True, slots=True)
+class Systems:
+    """What inventory.csv says of letter types: which systems are approved to send and to receive the letter, or to
+    exchange the FHIR message that says the same.
+    """
+
+    systems: int
+    vendors: int
+    by_type: Mapping[str, Mapping[str, frozenset[str]]]
+
+    def as_json(self) -> dict[str, Any]:
+        """For the summary: numbers of systems by letter type."""
+        rows = [
+            {"type": type_, **{way: len(found) for way, found in ways.items()}}
+            for type_, ways in sorted(self.by_type.items())
+        ]
+        return {"systems": self.systems, "vendors": self.vendors, "by_type": rows}
+
+
+def systems(path: Path, letters_of: Mapping[str, Sequence[str]]) -> Systems:
+    """Read inventory.csv. `letters_of`: the letter types that say the same as a FHIR message, by its name.
+
+    Raises `InterchangeError` for a file that `assess inventory` did not write.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error):
+        raise InterchangeError(f"cannot read {path} as an inventory") from None
+    if not set(COLUMNS) <= set(reader.fieldnames or ()):
+        raise InterchangeError(f"{path} is no inventory; `assess inventory` makes one of MedCom's list")
+    found: dict[str, dict[str, set[str]]] = {}
+    for row in rows:
+        if row["approved"] != _told(True):
+            continue
+        name = row["message"].partition("@")[0]
+        for type_ in letters_of.get(name) or (name.removeprefix("X"),) if name else ():
+            ways = found.setdefault(type_, {"sends": set(), "receives": set(), "fhir": set()})
+            for way in ("fhir",) if name in letters_of else ("sends", "receives"):
+                if way == "fhir" or row[way] == _told(True):
+                    ways[way].add(row["system"])
+    by_type = {type_: {way: frozenset(named) for way, named in ways.items()} for type_, ways in found.items()}
+    vendors = {row["vendor"] for row in rows if row["vendor"]}
+    return Systems(len({row["system"] for row in rows}), len(vendors), by_type)
+
+
 # -- writing
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from converter.assessment import tables
 from converter.assessment.assembling import Assembly
 from converter.assessment.collecting import Collecting
+from converter.assessment.inventory import Systems, systems
 from converter.assessment.measures import FILE, Measures
 from converter.assessment.metrics import Questions
 from converter.assessment.summary import Summing
@@ -32,6 +33,7 @@ from converter.batch.protocol import make_folder
 from converter.batch.running import COMPLETE, Bounds, Ended, Progress
 from converter.batch.spark import Cluster
 from converter.directory import Directory
+from converter.engine import Engine
 from converter.errors import InterchangeError
 from converter.issues import IssueLog, import_all_kinds
 from converter.sinks import OutputRefusedError, written
@@ -43,13 +45,17 @@ _MILLION, _HOUR = 1_000_000, 3600
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What an assessment is made of. `key`: empty to have one drawn; `cluster`: None for workers of this machine."""
+    """What an assessment is made of. `key`: empty to have one drawn; `cluster`: None for workers of this machine.
+
+    `inventory`: what `assess inventory` wrote; it is read at the end.
+    """
 
     corpus: tuple[str, ...]
     options: Options
     key: bytes = b""
     jobs: int = 1
     cluster: Cluster | None = None
+    inventory: Path | None = None
 
 
 @dataclass(slots=True)
@@ -63,7 +69,9 @@ class Assessed:
 def begin(folder: Path, wanted: Wanted, log: IssueLog) -> None:
     """Plan an assessment into a new folder. Raises `OutputRefusedError` if there is something in it."""
     tables.require()
-    Measures.load(engine_for(wanted.options).folder)
+    engine = engine_for(wanted.options)
+    Measures.load(engine.folder)
+    _inventory(wanted.inventory, engine)
     if folder.is_dir() and any(folder.iterdir()):
         what = "an assessment that was not finished; --resume goes on" if (folder / WORK).is_dir() else "files already"
         raise OutputRefusedError(f"{folder} holds {what}")
@@ -98,10 +106,14 @@ def go_on(folder: Path, wanted: Wanted, progress: Progress) -> Assessed:
     if ended.how != COMPLETE:
         return Assessed(ended)
     clock.read(ended.totals["in"] - before)
-    summary = _Result(folder, options, key, ended, clock, drawn=drawn).write()
+    summary = _Result(folder, options, key, ended, clock, wanted.inventory, drawn).write()
     shutil.rmtree(work)
     (folder / KEY).unlink(missing_ok=True)
     return Assessed(ended, summary)
+
+
+def _inventory(path: Path | None, engine: Engine) -> Systems | None:
+    return systems(path, {name: row.letters for name, row in engine.routes.fhir.items()}) if path else None
 
 
 def _keep_key(path: Path, key: bytes, *, drawn: bool) -> None:
@@ -161,6 +173,7 @@ class _Result:
     key: bytes
     ended: Ended
     clock: _Clock
+    inventory: Path | None
     drawn: bool
 
     def write(self) -> dict[str, Any]:
@@ -223,7 +236,7 @@ class _Result:
             "unread": totals["dead"] + totals["refused"],
             "skipped": self.ended.figures["skipped"],
             "sample": None,
-            "inventory": None,
+            "inventory": _inventory(self.inventory, engine_for(self.options)),
             "organisations": bool(self.options.sor),
             "key": "drawn" if self.drawn else "given",
         }
@@ -240,6 +253,7 @@ class _Result:
         inputs: list[tuple[str, Any, str]] = [
             ("organisations", bool(self.options.sor), "given" if self.options.sor else "default"),
             ("mappings", bool(self.options.mappings), own),
+            ("inventory", bool(self.inventory), "given" if self.inventory else "default"),
             ("key", summary["privacy"]["key"], "default" if self.drawn else "given"),
         ]
         told = [*inputs, *corpus, *weights, *steps, *late, *kept, *flows]
@@ -256,6 +270,7 @@ class _Result:
             "format": "medcom-fhir assessment 1",
             **before,
             "weights": weights,
+            "inventory": hashlib.sha256(self.inventory.read_bytes()).hexdigest() if self.inventory else "",
             "key": "drawn" if self.drawn else "given",
             "files": files,
         }

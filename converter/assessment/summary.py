@@ -8,6 +8,7 @@ from typing import Any
 from converter.assessment.assembling import Assembly, Finding
 from converter.assessment.collecting import ATTACHMENT, RECEIPT
 from converter.assessment.effort import effort
+from converter.assessment.inventory import Systems
 from converter.assessment.joining import histogram, quantiles
 from converter.assessment.metrics import Questions, of_driver, share
 from converter.assessment.tables import CLASSES, SMALL
@@ -28,6 +29,7 @@ class Summing:
     ) -> None:
         self._assembly, self._ask, self._names, self._given = assembly, questions, names, given
         self._measures = assembly.measures
+        self._inventory: Systems | None = given["inventory"]
         self._corpus = questions.corpus()
         self._n: int = self._corpus["messages"]
         self._findings = self._told_findings()
@@ -35,7 +37,7 @@ class Summing:
     def summary(self) -> dict[str, Any]:
         """The whole."""
         ask = self._ask
-        points = effort(self._measures, self._findings, ask.targets(), ask.unmapped_fields(), self._n)
+        points = effort(self._measures, self._findings, ask.targets(), ask.unmapped_fields(), self._systems())
         coverage, automation = self._coverage(), self._automation()
         receipts = self._timed("receipt")
         return {
@@ -56,7 +58,7 @@ class Summing:
             "drivers": self._drivers(points),
             "findings": self._findings,
             "parties": [{**row, "name": self._names.get(row["party"], "")} for row in ask.parties()],
-            "inventory": self._given.get("inventory"),
+            "inventory": self._inventory.as_json() if self._inventory else None,
             "not_assessed": list(self._measures.not_assessed),
             "missing_inputs": self._missing(),
             "privacy": {
@@ -66,6 +68,11 @@ class Summing:
                 "k_anonymity": ask.anonymity(),
             },
         }
+
+    def _systems(self) -> dict[str, int]:
+        """How many systems are approved to send or receive each type."""
+        by_type = self._inventory.by_type if self._inventory else {}
+        return {type_: len(ways["sends"] | ways["receives"]) for type_, ways in by_type.items()}
 
     # -- findings ------------------------------------------------------------------------------------------------------
 

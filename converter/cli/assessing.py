@@ -12,7 +12,7 @@ import click
 
 from converter.cli.batching import BUSY, absolute, cluster, code_of, processors
 from converter.cli.exits import CLEAN
-from converter.cli.options import FOLDER, NEW, Settings, bilingual, examples
+from converter.cli.options import EXISTING, FOLDER, NEW, Settings, bilingual, examples
 
 if TYPE_CHECKING:
     from converter.assessment.running import Assessed, Wanted
@@ -49,6 +49,12 @@ def assess() -> None:
     help="File with the key for identities: with the same key, the same bytes. Without it, one is drawn and forgotten.",
 )
 @click.option("--make-key", is_flag=True, help="Make the key file, with a new key.")
+@click.option(
+    "--inventory",
+    metavar="CSV",
+    type=EXISTING,
+    help="What `assess inventory` wrote: systems that have to be certified. Name it again with --resume.",
+)
 @click.option("--jobs", metavar="N", type=click.IntRange(1), help="Worker processes (default: one a processor).")
 @click.option("--resume", is_flag=True, help="Go on with an assessment that was stopped, from where it was.")
 @click.option(
@@ -119,6 +125,7 @@ def _asked(settings: Settings, corpus: Sequence[str], wanted: dict[str, Any]) ->
         keyfile.read(wanted["key_file"]) if wanted["key_file"] else b"",
         wanted["jobs"] or processors(),
         cluster(wanted) if spark else None,
+        wanted["inventory"],
     )
 
 

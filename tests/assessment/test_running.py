@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from converter.assessment import running
+from converter.assessment.inventory import COLUMNS
 from converter.assessment.measures import FILE, Measures
 from converter.assessment.report.writing import REPORT
 from converter.assessment.running import ASSUMPTIONS, KEY, MANIFEST, OPERATION, SUMMARY, WORK
@@ -22,7 +23,7 @@ from tests.assessment import conftest, known
 from tests.assessment.conftest import Assessed
 from tests.assessment.schema import breaches
 
-RESULT = sorted([*(table.file for table in TABLES), SUMMARY, ASSUMPTIONS, OPERATION, MANIFEST])
+RESULT = {*(table.file for table in TABLES), SUMMARY, ASSUMPTIONS, OPERATION, MANIFEST}
 TOLD = [REPORT, "types.csv", *(f"{table.name}.csv" for table in TABLES)]
 SCHEMA = Path(running.__file__).with_name("summary.schema.json")
 
@@ -85,7 +86,7 @@ def test_the_summary_is_as_its_schema_has_it(assessed: Assessed, root: Path) -> 
 
 def test_the_manifest_names_every_file_with_its_digest(assessed: Assessed) -> None:
     manifest = json.loads((assessed.folder / MANIFEST).read_bytes())
-    assert {file["name"] for file in manifest["files"]} == {*RESULT} - {OPERATION, MANIFEST}
+    assert {file["name"] for file in manifest["files"]} == RESULT - {OPERATION, MANIFEST}
     for file in manifest["files"]:
         assert file["bytes"] == (assessed.folder / file["name"]).stat().st_size
     assert manifest["key"] == "given"
@@ -207,3 +208,27 @@ def test_a_folder_with_other_files_is_refused(root: Path, tmp_path: Path) -> Non
     done = conftest.run("assess", "run", root / "fixtures/letters/DIS91/plain", "-o", tmp_path)
     assert (done.exit_code, "files already" in done.output) == (2, True), done.output
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+
+@pytest.mark.usefixtures("warm")
+def test_systems_of_an_inventory_have_to_be_certified(root: Path, tmp_path: Path) -> None:
+    rows = [
+        ("A", "V", "", "EDIFACT", "", "DIS91@D9134L", "yes", "no", "yes", ""),
+        ("A", "V", "", "OIOXML", "", "XDIS91@XD9134L", "yes", "yes", "yes", ""),
+        ("B", "W", "", "EDIFACT", "", "DIS91@D9134L", "no", "yes", "yes", ""),
+        ("C", "W", "", "EDIFACT", "", "DIS91@D9134L", "yes", "yes", "no", ""),
+        ("C", "W", "", "FHIR", "", "FDIS91@5.0", "yes", "yes", "yes", ""),
+    ]
+    (tmp_path / "inventory.csv").write_text("\n".join(",".join(row) for row in (COLUMNS, *rows)), encoding="utf-8")
+    words = ("assess", "run", root / "fixtures/letters/DIS91/plain", "-o", tmp_path / "result", "--quiet", "--jobs", 1)
+    done = conftest.run(*words, "--inventory", tmp_path / "inventory.csv")
+    assert done.exit_code == 0, done.output
+    summary = json.loads((tmp_path / "result" / SUMMARY).read_bytes())
+    by_type = [{"type": "DIS91", "sends": 1, "receives": 2, "fhir": 1}]
+    assert summary["inventory"] == {"systems": 3, "vendors": 2, "by_type": by_type}
+    (certified,) = (row for row in summary["effort"]["rows"] if row["kind"] == "certification")
+    assert (certified["count"], certified["points"], certified["finding"]) == (2, 10, "volume::DIS91:")
+    assert "inventory" not in {row["input"] for row in summary["missing_inputs"]}
+    (tmp_path / "inventory.csv").write_text("no,inventory\n", encoding="utf-8")
+    done = conftest.run(*words[:4], tmp_path / "other", "--inventory", tmp_path / "inventory.csv")
+    assert (done.exit_code, "is no inventory" in done.output) == (2, True), done.output
