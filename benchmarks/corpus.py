@@ -11,6 +11,9 @@ LETTERS = ROOT / "fixtures" / "letters"
 TABLE = ROOT / "fixtures" / "organisations.csv"
 _INTERCHANGE = re.compile(rb"UNB\+(?:[^+]*\+){4}(\w+)(?=[+'])")
 _LETTER = re.compile(rb"UNH\+(\w+)\+")
+# The same two ids in OIOXML, for types whose EDIFACT layout is not published.
+_ENVELOPE_XML = re.compile(rb"</Sent><Identifier>(\w+)</Identifier>")
+_LETTER_XML = re.compile(rb"<Letter><Identifier>(\w+)</Identifier>")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,14 @@ def corpus(number: int, type_: str = "DIS91", under: int = 0) -> list[Message]:
     return [_numbered(originals[i % len(originals)], i) for i in range(number)] if originals else []
 
 
+def corpus_of_xml(number: int, type_: str, under: int) -> list[Message]:
+    """The same for a type that has no EDIFACT form; `edifact` is OIOXML too."""
+    files = sorted((LETTERS / type_).glob("*/message.xml"))
+    found = [Message(f.parent.name, f.read_bytes(), f.read_bytes()) for f in files if _sound(f.parent)]
+    originals = [m for m in found if len(m.oioxml) < under and _LETTER_XML.search(m.oioxml)]
+    return [_numbered(originals[i % len(originals)], i) for i in range(number)] if originals else []
+
+
 def types() -> list[str]:
     """The letter types that have fixtures."""
     return sorted(p.name for p in LETTERS.iterdir() if p.is_dir())
@@ -54,8 +65,11 @@ def types() -> list[str]:
 
 def _numbered(message: Message, index: int) -> Message:
     """The message with other ids of letter and interchange, the same in both syntaxes."""
-    found = {b"B%09d" % index: _LETTER, b"K%09d" % index: _INTERCHANGE}
-    fresh = {match[1]: name for name, form in found.items() if (match := form.search(message.edifact))}
+    found = {b"B%09d" % index: (_LETTER, _LETTER_XML), b"K%09d" % index: (_INTERCHANGE, _ENVELOPE_XML)}
+    matches = {
+        name: next(filter(None, (f.search(message.edifact) for f in forms)), None) for name, forms in found.items()
+    }
+    fresh = {match[1]: name for name, match in matches.items() if match}
     ids = re.compile(rb"\b(?:" + b"|".join(map(re.escape, fresh)) + rb")\b")
 
     def other(match: re.Match[bytes]) -> bytes:

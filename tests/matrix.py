@@ -74,7 +74,8 @@ def back_and_there(engine: Engine, data: bytes, name: str) -> Tried:
     tried = Tried("")
     letters = _letters(engine, data, tried, name)
     tried.type = letters[0].type if letters else ""
-    for letter in (o for o in letters if o.output is not None):
+    written = [o for o in letters if o.output is not None]
+    for letter in written if len(written) == 1 else ():  # several belong together: they come back by their joining only
         born = next(iter(engine.convert(letter.output or b"", to="fhir", name="letter.xml")))
         again = list(engine.convert(born.output, to="oioxml", name="bundle.json")) if born.output else []
         same = letter.output in [o.output for o in again]
