@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -100,16 +100,20 @@ class Assembly:
         self._covered: Counter[tuple[str, str, str, str, bool, tuple[Covered, ...]]] = Counter()
         self._newest = {type_: newest(engine, type_) for type_ in engine.definitions.types}
 
-    def facts(self, lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-        """A row of facts a line."""
+    def facts(self, lines: Iterable[bytes], weights: Mapping[int, int] | None = None) -> Iterator[dict[str, Any]]:
+        """A row of facts a line. `weights`: how many messages each chosen one stands for; the others have no row."""
         for line in lines:
-            yield self._row(Told.of(line))
+            told = Told.of(line)
+            n, is_copy = self.joining.add(told)
+            weight = 1 if weights is None else weights.get(n, 0)
+            if weight:
+                yield {"message": n, **self._row(told, weight), "copy": is_copy, "weight": weight}
 
-    def _row(self, told: Told) -> dict[str, Any]:
-        n, is_copy = self.joining.add(told)
-        cluster = self._cluster(told)
-        self._covered[told.type, told.version, told.syntax, told.sender, bool(told.target), tuple(told.covered)] += 1
-        self._find(told, cluster)
+    def _row(self, told: Told, weight: int) -> dict[str, Any]:
+        cluster = self._cluster(told, weight)
+        targeted = bool(told.target)
+        self._covered[told.type, told.version, told.syntax, told.sender, targeted, tuple(told.covered)] += weight
+        self._find(told, cluster, weight)
         counts = Counter[str]()
         for one in told.covered:
             counts[one.state] += one.number
@@ -118,7 +122,6 @@ class Assembly:
             if one.loss:
                 weighty[self.severity(one.loss) != "info"] += one.number
         return {
-            "message": n,
             **{name: getattr(told, name) for name in _SAME},
             "month": month(told.written),
             "bytes": told.size,
@@ -128,32 +131,30 @@ class Assembly:
             "info_losses": weighty[False],
             "cluster": cluster.id,
             "class": told.klass,
-            "copy": is_copy,
-            "weight": 1,
         }
 
     def severity(self, loss: str) -> str:
         """How bad a loss of the catalogue is."""
         return self.engine.mappings.losses[loss].severity if loss in self.engine.mappings.losses else ""
 
-    def _cluster(self, told: Told) -> Cluster:
+    def _cluster(self, told: Told, weight: int) -> Cluster:
         key = cluster_id(told.type, told.version, told.differences)
         cluster = self.clusters.get(key)
         if cluster is None:
             cluster = self.clusters[key] = Cluster(told.type, told.version, tuple(told.differences))
-        cluster.messages += 1
+        cluster.messages += weight
         cluster.senders.add(told.sender)
         cluster.months.add(month(told.written))
         return cluster
 
     # -- findings ------------------------------------------------------------------------------------------------------
 
-    def _find(self, told: Told, cluster: Cluster) -> None:
+    def _find(self, told: Told, cluster: Cluster, weight: int) -> None:
         """What one message shows by itself, but for its fields."""
         measures, type_, sender = self.measures, told.type, told.sender
 
         def found(kind: str, code: str, driver: str, severity: str, *, path: str = "", number: int = 1) -> None:
-            self.findings[Finding(kind, code, driver, severity, type_, path)].add(sender, 1, number)
+            self.findings[Finding(kind, code, driver, severity, type_, path)].add(sender, weight, weight * number)
 
         found("volume", "", "messaging", "info")
         if not told.target:
@@ -171,7 +172,7 @@ class Assembly:
             found("functional", name, "functional", "warning")
         for check in measures.quality:
             if check.name in told.checks:
-                self.failed[check.name] += 1
+                self.failed[check.name] += weight
                 found("quality", check.name, check.driver, "warning")
         if self.is_old(told.type, told.version, told.syntax):
             found("version", "old", "messaging", "warning")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from converter.assessment.measures import Measures
 from converter.assessment.tables import CLASSES, STATES, Keys
-from converter.batch.chunk import Convert
+from converter.batch.chunk import Convert, content_id
 from converter.batch.options import Options, engine_for
 from converter.definitions.layout import Group, Item, Repeat, SegmentTemplate
 from converter.engine import FHIR, SAME_SYNTAX, Outcome
@@ -87,8 +87,13 @@ class Ties(NamedTuple):
 
 
 class Told(NamedTuple):
-    """The line of a message. Identities are keyed digests; `written` and `sent` are minutes since the year 1, or 0."""
+    """The line of a message. Identities are keyed digests; `written` and `sent` are minutes since the year 1, or 0.
 
+    `cid`: that of its bytes; `whole`: it was converted, else it was read and nothing more.
+    """
+
+    cid: str
+    whole: bool
     type: str
     version: str
     syntax: str
@@ -135,18 +140,28 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class Collecting:
-    """Makes what tells of inputs, in every worker. `key` is that of the run."""
+    """Makes what tells of inputs, in every worker. `key` is that of the run.
+
+    `chosen`: the content ids of what is converted, the others are read only; None for all.
+    """
 
     options: Options
     key: bytes
+    chosen: frozenset[str] | None = None
 
     def __call__(self) -> Convert:
         """What makes the lines of an input, one an outcome."""
-        collector = Collector(engine_for(self.options), Keys(self.key))
-        convert = self.options()
+        engine = engine_for(self.options)
+        collector, convert = Collector(engine, Keys(self.key)), self.options()
 
         def told(item: Input) -> Iterator[Outcome]:
-            yield from collector.lines(item, list(convert(item)))
+            if self.chosen is None:
+                yield from collector.lines(item, list(convert(item)))
+                return
+            read = list(engine.letters(item.data, name=item.display))
+            ids = [content_id(item.data, n).hex() for n in range(1, len(read) + 1)]
+            some = self.chosen.intersection(ids)
+            yield from collector.lines(item, list(convert(item)) if some else read, some)
 
         return told
 
@@ -168,7 +183,9 @@ class Collector:
         """The losses that take nothing away."""
         return frozenset(loss.id for loss in self._engine.mappings.losses.values() if loss.severity == "info")
 
-    def lines(self, item: Input, outcomes: Sequence[Outcome]) -> Iterator[Outcome]:
+    def lines(
+        self, item: Input, outcomes: Sequence[Outcome], chosen: Collection[str] | None = None
+    ) -> Iterator[Outcome]:
         """The lines of the messages of an input as outputs; what is no message is handed on as it is, without one."""
         messages = [outcome for outcome in outcomes if outcome.letter is not None or outcome.bundle is not None]
         if not messages:
@@ -176,35 +193,40 @@ class Collector:
             return
         # What is said of an interchange as a whole is counted where it ends.
         whole = [issue for outcome in outcomes if outcome not in messages for issue in outcome.issues]
-        for outcome in messages:
+        for n, outcome in enumerate(messages, 1):
             issues = [*outcome.issues, *(whole if outcome is messages[-1] else ())]
-            line = self.told(outcome, issues, len(item.data) // len(messages), enveloped=item.envelope is not None)
+            cid = content_id(item.data, n).hex()
+            line = self.told(outcome, issues, whole=chosen is None or cid in chosen)
+            size = len(item.data) // len(messages)
+            line = line._replace(cid=cid, size=size, envelope=item.envelope is not None)
             yield Outcome("", line.type, line.version, output=line.line(), suffix=".ndjson", message="message")
 
-    def told(self, outcome: Outcome, issues: Sequence[Issue], size: int, *, enveloped: bool) -> Told:
-        """What is told of a message that was read."""
+    def told(self, outcome: Outcome, issues: Sequence[Issue], *, whole: bool = True) -> Told:
+        """What is told of a message that was read, and, if `whole`, converted."""
         letter = outcome.letter or Letter("", "", FHIR, refused=True)
         identity = {**letter.identity, **letter.values}
         about = _About(letter, outcome)
-        seen = self._seen(about, issues)
-        covered = self._covered(about, seen)
+        seen = self._seen(about, issues) if whole else []
+        covered = self._covered(about, seen) if whole else []
         attachments = self._attachments(letter)
         codes, losses = {one.code for one in seen}, {one.loss for one in covered if one.loss}
         features = [c.name for c in self._measures.changes if c.need.shown(codes, losses, attachments)]
-        trip, causes = self._round_trip(outcome)
+        trip, causes = self._round_trip(outcome) if whole else (NONE, [])
         told = Told(
+            cid="",
+            whole=whole,
             type=self._type(outcome.type),
             version=_shaped(outcome.version, _VERSION),
             syntax=outcome.syntax,
             role=self._role(outcome.type),
-            envelope=enveloped,
+            envelope=False,
             written=_minute(letter, self._measures.written) or _minute(letter, self._measures.sent),
             sent=_minute(letter, self._measures.sent) or _minute(letter, self._measures.written),
             sender=self._keys.party(_text(identity, self._engine.routes.sender)),
             receiver=self._keys.party(_text(identity, self._engine.routes.receiver)),
             patient=self._keys.patient(next(filter(None, (_text(identity, n) for n in self._flows.numbers)), "")),
             content=self._content(letter),
-            size=size,
+            size=0,
             attachments=attachments,
             longest_text=max((len(plain(v)) for v in letter.values.values() if not isinstance(v, str)), default=0),
             target=self._target(outcome),

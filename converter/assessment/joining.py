@@ -210,6 +210,11 @@ class Joining:
         return bool({RECEIPT: self._receipts, ATTACHMENT: self._objects}[role])
 
     @property
+    def copies(self) -> int:
+        """How many messages are copies of earlier ones."""
+        return len(self._copies)
+
+    @property
     def wanting(self) -> int:
         """How many messages ask for a receipt."""
         return len(self._wanting)

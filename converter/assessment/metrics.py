@@ -57,7 +57,7 @@ class Questions:
     def corpus(self) -> dict[str, Any]:
         """How much there is, from how many, and from when to when."""
         return self.one(
-            f"select coalesce({_N}, 0) as messages, count(*) filter (copy) as copies, "
+            f"select coalesce({_N}, 0) as messages, "
             "coalesce(sum(bytes * weight), 0)::bigint as bytes, "
             "count(distinct sender) filter (sender != '') as senders, "
             "count(distinct receiver) filter (receiver != '') as receivers, "

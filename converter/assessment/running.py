@@ -24,6 +24,7 @@ from converter.assessment.collecting import Collecting
 from converter.assessment.inventory import Systems, systems
 from converter.assessment.measures import FILE, Measures
 from converter.assessment.metrics import Questions
+from converter.assessment.sampling import Sample, choose
 from converter.assessment.summary import Summing
 from converter.assessment.tables import CLUSTERS, COVERAGE, FACTS, FINDINGS, PAIRS, Keys, Row, Table
 from converter.batch import running
@@ -38,7 +39,7 @@ from converter.errors import InterchangeError
 from converter.issues import IssueLog, import_all_kinds
 from converter.sinks import OutputRefusedError, written
 
-WORK, KEY = "work", "work.key"
+WORK, READING, KEY, SAMPLE = "work", "reading", "work.key", "work.sample"
 SUMMARY, ASSUMPTIONS, OPERATION, MANIFEST = "summary.json", "assumptions.json", "operation.json", "manifest.json"
 _MILLION, _HOUR = 1_000_000, 3600
 
@@ -47,7 +48,8 @@ _MILLION, _HOUR = 1_000_000, 3600
 class Wanted:
     """What an assessment is made of. `key`: empty to have one drawn; `cluster`: None for workers of this machine.
 
-    `inventory`: what `assess inventory` wrote; it is read at the end.
+    `inventory`: what `assess inventory` wrote; it is read at the end. `sample`: how many messages of each type, version
+    and sender are assessed; 0 for all.
     """
 
     corpus: tuple[str, ...]
@@ -56,6 +58,7 @@ class Wanted:
     jobs: int = 1
     cluster: Cluster | None = None
     inventory: Path | None = None
+    sample: int = 0
 
 
 @dataclass(slots=True)
@@ -76,7 +79,10 @@ def begin(folder: Path, wanted: Wanted, log: IssueLog) -> None:
         what = "an assessment that was not finished; --resume goes on" if (folder / WORK).is_dir() else "files already"
         raise OutputRefusedError(f"{folder} holds {what}")
     make_folder(folder)
-    running.begin(folder / WORK, wanted.corpus, wanted.options, log)
+    if wanted.sample:
+        running.begin(folder / READING, wanted.corpus, wanted.options, log)
+        (folder / SAMPLE).write_text(str(wanted.sample), encoding="ascii")
+    running.begin(folder / WORK, wanted.corpus, wanted.options, IssueLog() if wanted.sample else log)
     _keep_key(folder / KEY, wanted.key or secrets.token_bytes(32), drawn=not wanted.key)
 
 
@@ -95,21 +101,39 @@ def go_on(folder: Path, wanted: Wanted, progress: Progress) -> Assessed:
     with running.opened(work) as (ledger, options):
         before = ledger.totals()["in"]
     engine_for(options).load()  # once, and not in every worker
+    sample = None
+    if (folder / SAMPLE).is_file():
+        ended = _carried_out(folder / READING, wanted, progress, Collecting(options, key, frozenset()))
+        if ended.how != COMPLETE:
+            return Assessed(ended)
+        sample = choose(_lines(folder / READING), Keys(key), int((folder / SAMPLE).read_text(encoding="ascii")))
     clock = _Clock()
-    factory = Collecting(options, key)
-    if wanted.cluster is None:
-        ended = running.resume(work, wanted.jobs, Bounds(), progress, factory=factory)
-    else:
-        from converter.batch import spark
-
-        ended = spark.run(work, wanted.cluster, progress, factory=factory)
+    factory = Collecting(options, key, sample.contents if sample else None)
+    ended = _carried_out(work, wanted, progress, factory)
     if ended.how != COMPLETE:
         return Assessed(ended)
     clock.read(ended.totals["in"] - before)
-    summary = _Result(folder, options, key, ended, clock, wanted.inventory, drawn).write()
-    shutil.rmtree(work)
-    (folder / KEY).unlink(missing_ok=True)
+    summary = _Result(folder, options, key, ended, clock, wanted.inventory, drawn, sample).write()
+    for left in (work, folder / READING):
+        shutil.rmtree(left, ignore_errors=True)
+    for name in (KEY, SAMPLE):
+        (folder / name).unlink(missing_ok=True)
     return Assessed(ended, summary)
+
+
+def _carried_out(work: Path, wanted: Wanted, progress: Progress, factory: Collecting) -> Ended:
+    if wanted.cluster is None:
+        return running.resume(work, wanted.jobs, Bounds(), progress, factory=factory)
+    from converter.batch import spark
+
+    return spark.run(work, wanted.cluster, progress, factory=factory)
+
+
+def _lines(work: Path) -> Iterator[bytes]:
+    """The lines of a run, in the order of the corpus."""
+    for part in json.loads((work / PARTS).read_bytes())["parts"]:
+        with (work / part["name"]).open("rb") as file:
+            yield from file
 
 
 def _inventory(path: Path | None, engine: Engine) -> Systems | None:
@@ -175,6 +199,7 @@ class _Result:
     clock: _Clock
     inventory: Path | None
     drawn: bool
+    sample: Sample | None
 
     def write(self) -> dict[str, Any]:
         """Make them from the lines of the run; returns the summary."""
@@ -182,26 +207,19 @@ class _Result:
         engine = engine_for(self.options)
         measures = Measures.load(engine.folder)
         assembly = Assembly(engine, measures)
-        self._table(FACTS, assembly.facts(self._lines()))
+        weights = self.sample.weights if self.sample else None
+        self._table(FACTS, assembly.facts(_lines(self.folder / WORK), weights))
         self._table(COVERAGE, assembly.coverage())
         self._table(PAIRS, assembly.pairs())
         self._table(CLUSTERS, assembly.rows_of_clusters())
         self._table(FINDINGS, assembly.rows_of_findings())
         with Questions(self.folder) as questions:
-            summary = Summing(assembly, questions, self._names(measures), self._given()).summary()
+            summary = Summing(assembly, questions, self._names(measures), self._given(questions)).summary()
         self._json(SUMMARY, summary)
         self._json(ASSUMPTIONS, self._assumptions(measures, summary))
         self._json(OPERATION, self.clock.as_json(summary["corpus"]["bytes"]))
         self._json(MANIFEST, self._manifest())
         return summary
-
-    def _lines(self) -> Iterator[bytes]:
-        """The lines of the run, in the order of the corpus."""
-        work = self.folder / WORK
-        manifest = json.loads((work / PARTS).read_bytes())
-        for part in manifest["parts"]:
-            with (work / part["name"]).open("rb") as file:
-                yield from file
 
     def _table(self, table: Table, rows: Iterator[Row] | Sequence[Row]) -> None:
         path = self.folder / table.file
@@ -230,12 +248,12 @@ class _Result:
         persons = {row.gln for row in rows if row.id_kind in measures.persons}
         return {keys.party(row.gln): row.name for row in rows if row.gln not in persons}
 
-    def _given(self) -> dict[str, Any]:
+    def _given(self, questions: Questions) -> dict[str, Any]:
         totals = self.ended.totals
         return {
             "unread": totals["dead"] + totals["refused"],
             "skipped": self.ended.figures["skipped"],
-            "sample": None,
+            "sample": self.sample.as_json(questions) if self.sample else None,
             "inventory": _inventory(self.inventory, engine_for(self.options)),
             "organisations": bool(self.options.sor),
             "key": "drawn" if self.drawn else "given",

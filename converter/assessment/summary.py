@@ -30,7 +30,7 @@ class Summing:
         self._assembly, self._ask, self._names, self._given = assembly, questions, names, given
         self._measures = assembly.measures
         self._inventory: Systems | None = given["inventory"]
-        self._corpus = questions.corpus()
+        self._corpus = {**questions.corpus(), "copies": assembly.joining.copies}
         self._n: int = self._corpus["messages"]
         self._findings = self._told_findings()
 

@@ -56,6 +56,14 @@ def assess() -> None:
     help="What `assess inventory` wrote: systems that have to be certified. Name it again with --resume.",
 )
 @click.option("--jobs", metavar="N", type=click.IntRange(1), help="Worker processes (default: one a processor).")
+@click.option(
+    "--sample",
+    type=click.Choice(("stratified",)),
+    help="Read all and assess a part: so many messages of each type, version and sender. The error is told.",
+)
+@click.option(
+    "--sample-size", metavar="N", type=click.IntRange(2), default=200, help="Messages a stratum (default 200)."
+)
 @click.option("--resume", is_flag=True, help="Go on with an assessment that was stopped, from where it was.")
 @click.option(
     "--engine", type=click.Choice(("local", "spark")), default="local", help="Workers here (default), or Spark."
@@ -126,6 +134,7 @@ def _asked(settings: Settings, corpus: Sequence[str], wanted: dict[str, Any]) ->
         wanted["jobs"] or processors(),
         cluster(wanted) if spark else None,
         wanted["inventory"],
+        wanted["sample_size"] if wanted["sample"] else 0,
     )
 
 
