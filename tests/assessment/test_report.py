@@ -14,12 +14,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from converter.assessment import summary
+from converter.assessment.pricing_inputs import COSTS, SCENARIO_RANGES
 from converter.assessment.report.blocks import Drawing
 from converter.assessment.report.charts import Chart, Series, embedded
 from converter.assessment.report.language import LANGUAGES, TEXTS, Language
 from converter.assessment.report.spreadsheets import FORMS, write_csv
 from converter.assessment.report.subject import Subject
 from converter.assessment.report.writing import page, read_subject, sections, write_all
+from converter.assessment.scenarios import TERMS
 from converter.assessment.tables import FACTS, TABLES, arrow
 from converter.cli import program
 from converter.naming import Names
@@ -79,18 +82,23 @@ def test_every_text_is_used() -> None:
     families = (
         {"code", "effort", "term", "priced"}
         | set(re.findall(r'known\(\s*"([a-z]+)"', code))
-        | set(re.findall(r'f"([a-z]+)\.\{', code))
+        | set(re.findall(r"""f['"]([a-z]+)\.\{""", code))
     )
     unused = [k for k in load(TEXTS) if f'"{k}"' not in code and k.partition(".")[0] not in families]
     assert unused == []
 
 
 def test_what_the_measures_name_has_a_text() -> None:
-    """What `mappings/assessment.yaml` names by code is said in the reader's language."""
-    if not (ROOT / "mappings/assessment.yaml").exists():
-        pytest.skip("the measures are not here yet")
+    """What the assessment and its pricing name by code is said in the reader's language."""
     measures, language = load(ROOT / "mappings/assessment.yaml"), Language("da")
     named = [f"code.{one}" for one in (*measures["quality"], *measures["functional"])]
+    named += [f"retention.{one['name']}" for one in measures["retentions"]]
+    for name, hidden in summary._HIDES.items():
+        named += [f"input.{name}", *(f"hides.{one}" for one in hidden)]
+    named += [f"priced.{one}" for one in (*COSTS, *SCENARIO_RANGES)] + [f"term.{one}" for one in TERMS]
+    schema = json.loads((REPORT.parent / "priced.schema.json").read_bytes())["properties"]
+    named += [f"note.{one}" for one in schema["notes"]["items"]["properties"]["note"]["enum"]]
+    named += [f"scenario.{one}" for one in schema["scenarios"]["items"]["properties"]["id"]["enum"]]
     named += [f"effort.{one}" for one in measures["effort"]] + [f"not.{one}" for one in measures["not_assessed"]]
     assert [one for one in named if one not in language] == []
     assert "code.nonsense" not in language
@@ -157,11 +165,11 @@ def test_each_main_number_leads_to_its_finding_with_id_and_count(told: dict[str,
 
 
 def test_however_many_findings_there_are_each_number_leads_to_its_own() -> None:
-    summary = example("summary")
-    (last,) = (one for one in summary["findings"] if one["kind"] == "flow" and one["type"] == "XX01")
+    held = example("summary")
+    (last,) = (one for one in held["findings"] if one["kind"] == "flow" and one["type"] == "XX01")
     more = [{**last, "finding": f"loss:X{n}:XX01:", "kind": "loss", "messages": 900} for n in range(1200)]
-    summary["findings"] += more
-    read = Read(page(Subject(summary, Language("en"), Names(ROOT / "mappings"))))
+    held["findings"] += more
+    read = Read(page(Subject(held, Language("en"), Names(ROOT / "mappings"))))
     assert {link for link in read.links if link.removeprefix("#") not in read.ids} == set()
     assert any(last["finding"] in row[1] for row in read.rows.values() if len(row) == 7)
     assert 500 < sum(name.startswith("F") for name in read.rows) < 600
@@ -209,6 +217,18 @@ def test_without_costs_it_says_what_is_missing_and_what_that_hides() -> None:
     assert "Cost file (costs.toml)" not in priced.words
     hours = {**example("priced"), "currency": None}
     assert "The tool has no built-in prices" in Read(page(subject("en", priced=hours))).words
+
+
+def test_an_inventory_is_told() -> None:
+    by_type = [
+        {"type": "XX91", "sends": 75, "receives": 71, "fhir": 5},
+        {"type": "YY99", "sends": 1, "receives": 1, "fhir": 0},
+    ]
+    held = {**example("summary"), "inventory": {"systems": 176, "vendors": 92, "by_type": by_type}}
+    words = Read(page(Subject(held, Language("da"), Names(ROOT / "mappings")))).words
+    assert "176 systemer fra 92 leverandører" in words
+    assert "75" in words
+    assert "YY99" not in words, "no such message was sent"
 
 
 def test_small_numbers_of_one_sender_are_not_told() -> None:

@@ -164,7 +164,7 @@ def stays(subject: Subject) -> Section:
     section = Section("stays", str(language("stays")), [Words(language("stays.lead", rest=subject.of_all(rest)))])
     section.blocks += [*_coverage(subject), *_losses(subject)]
     section.blocks += _parts(subject, "parties.rest", [one for one in CLASSES if one not in _ALONE])
-    section.blocks += [*_quality(subject), *_old_versions(subject)]
+    section.blocks += [*_systems(subject), *_quality(subject), *_old_versions(subject)]
     return section
 
 
@@ -217,6 +217,24 @@ def _losses(subject: Subject) -> list[Block]:
 def _english(text: str) -> Markup:
     """Words of a catalogue, which speaks English."""
     return Markup('<span lang="en">{}</span>').format(text)
+
+
+def _systems(subject: Subject) -> list[Block]:
+    """How many systems are approved for what, if an inventory was given."""
+    language, held = subject.language, subject.summary["inventory"]
+    if not held:
+        return []
+    types = {row["type"] for row in subject.summary["volume"]["by_type"]}
+    ways = ("sends", "receives", "fhir")
+    heads = [str(language("type")), *(f"#{language(f'approved.{way}')}" for way in ways)]
+    rows = [
+        (subject.type(row["type"]), *(language.number(row[way]) for way in ways))
+        for row in held["by_type"]
+        if row["type"] in types
+    ]
+    says = language("systems.say", systems=language.number(held["systems"]), vendors=language.number(held["vendors"]))
+    heading = Heading(str(language("systems")))
+    return [heading, Words(says), *([grid(str(language("systems")), heads, rows)] if rows else [])]
 
 
 def _quality(subject: Subject) -> list[Block]:
