@@ -219,6 +219,16 @@ def test_without_costs_it_says_what_is_missing_and_what_that_hides() -> None:
     assert "The tool has no built-in prices" in Read(page(subject("en", priced=hours))).words
 
 
+def test_a_sample_and_its_error_are_told() -> None:
+    held = example("summary")
+    error = {"without-loss": 0.0213, "automatic": 0.0181}
+    held["corpus"]["sample"] = {"least": 30, "strata": 12, "assessed": 360, "messages": 1000, "error": error}
+    words = Read(page(Subject(held, Language("da"), Names(ROOT / "mappings")))).words
+    assert "(70,0\u00a0% ± 1,8\u00a0%)" in words
+    assert "(63,0\u00a0% ± 2,1\u00a0%)" in words
+    assert "360 af dem er vurderet" in words
+
+
 def test_an_inventory_is_told() -> None:
     by_type = [
         {"type": "XX91", "sends": 75, "receives": 71, "fhir": 5},

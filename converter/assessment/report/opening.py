@@ -123,9 +123,9 @@ def _moves(told: Answer) -> Markup:
     return subject.language(
         "answer.moves",
         automatic=told.figure("automatic", number(automatic), [_behind(subject, "automatic")], part=automatic),
-        share=subject.of_all(automatic),
+        share=subject.of_all(automatic, "automatic"),
         whole=told.figure("whole", number(whole["messages"]), [whole["finding"]], part=whole["messages"]),
-        whole_share=subject.of_all(whole["messages"]),
+        whole_share=subject.of_all(whole["messages"], "without-loss"),
     )
 
 
@@ -193,11 +193,12 @@ def _timing(told: Answer) -> Markup:
 
 
 def _sample(subject: Subject) -> list[Markup]:
-    sample, language = subject.summary["corpus"]["sample"], subject.language
+    sample, number = subject.summary["corpus"]["sample"], subject.language.number
     if not sample:
         return []
-    how = ", ".join(f"{key}: {value}" for key, value in sample.items() if not isinstance(value, (dict, list)))
-    return [language("sampled", how=how)]
+    counts = {key: number(sample[key]) for key in ("messages", "assessed", "least", "strata")}
+    errors = {key: subject.error(id_) for key, id_ in (("automatic", "automatic"), ("whole", "without-loss"))}
+    return [subject.language("sampled", **counts, **errors)]
 
 
 def _unread(subject: Subject) -> Markup:

@@ -154,9 +154,15 @@ class Subject:
         """A part of all messages as a share of 1; None where the part is withheld, or there are no messages."""
         return None if part is None or not self.messages else part / self.messages
 
-    def of_all(self, part: int | None) -> str:
-        """The same in words."""
-        return self.language.percent(self.share(part))
+    def of_all(self, part: int | None, headline: str = "") -> str:
+        """The same in words, with the error of that headline if only a sample was assessed."""
+        error = self.error(headline)
+        return self.language.percent(self.share(part)) + (f" ± {error}" if error else "")
+
+    def error(self, headline: str) -> str:
+        """How far the share of a headline may be off; empty if every message was assessed."""
+        errors = (self.summary["corpus"]["sample"] or {}).get("error", {})
+        return self.language.percent(errors[headline]) if headline in errors else ""
 
     def effort(self, kind: str) -> Markup:
         """What a kind of work is called."""
