@@ -35,12 +35,13 @@ def options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def all_rows(messages: int) -> list[Row]:
     """Every row, in the order of the table."""
-    from benchmarks import conversion, legacy, reading, types, validation
+    from benchmarks import attachments, conversion, legacy, reading, types, validation
     from benchmarks.conversion import Parts
 
     letters = corpus(messages)
     parts = Parts.load()
-    behind = [*conversion.rows(letters, parts), *types.rows(messages, parts), *validation.rows(messages)]
+    behind = [*conversion.rows(letters, parts), *types.rows(messages, parts), *attachments.rows(parts)]
+    behind += validation.rows(messages)
     return [*reading.rows(letters, parts.plain.definitions), *legacy.rows(letters), *behind]
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SAME_ID = declare(
     "MAP052",
-    "letter-id-of-two-letters",
+    "letter-id-twice",
     Severity.WARNING,
     "has type, sender and letter id of the letter at {place}, and says something else",
     why="A receiver that takes the second for a copy drops it. An error where their FHIR messages have one id too.",

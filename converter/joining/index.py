@@ -16,7 +16,7 @@ from converter.letter import Letter
 
 ALONE = declare(
     "MAP041",
-    "attachment-without-letter",
+    "object-of-no-letter",
     Severity.ERROR,
     "no letter among the inputs names an object of this {type}, so it was not converted",
     why="There is no FHIR message for an object alone; its receiver could not tell what it belongs to.",
@@ -59,6 +59,9 @@ IMPERSONAL = declare(
 )
 
 
+_KEY = secrets.token_bytes(32)
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A letter with objects, where it can be read again: `fetch` gives it, and whether it has errors.
@@ -83,7 +86,6 @@ class Partners:
         self._all: list[Held] = []
         self._named: set[bytes] = set()
         self._joined: set[bytes] = set()
-        self._key = secrets.token_bytes(32)
 
     def add(self, letter: Letter, file: str, fetch: Callable[[], tuple[Letter, bool] | None]) -> None:
         """Take a letter of a file that holds objects; `fetch` gives it again, and whether it has errors."""
@@ -102,9 +104,11 @@ class Partners:
         return self._keyed(letter, self.table.parties)
 
     def _keyed(self, letter: Letter, leaves: Iterable[str]) -> bytes:
-        digest = hashlib.blake2b(key=self._key, digest_size=16)
+        digest = hashlib.blake2b(key=_KEY, digest_size=16)
         for leaf in leaves:
-            digest.update(leaf.encode() + b"\0" + (letter.text(leaf) or "").encode(errors="surrogatepass") + b"\0")
+            digest.update(leaf.encode() + b"\0")
+            digest.update((letter.text(leaf) or "").encode(errors="surrogatepass"))
+            digest.update(b"\0")
         return digest.digest()
 
     def find(self, letter: Letter, log: IssueLog) -> dict[int, tuple[int, Letter]]:

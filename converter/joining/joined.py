@@ -11,7 +11,7 @@ from converter.definitions import Definitions
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.joining.index import Partners
 from converter.joining.table import AttachmentTable, spelled
-from converter.ledger import Ledger, Raw
+from converter.ledger import Ledger, Raw, leaves_of
 from converter.letter import Letter, Value
 
 MISSING = declare(
@@ -141,18 +141,14 @@ class Joined:
                 values[self.table.at(reference, self.table.content)] = self.partners[k - 1].values.get(leaf, "")
                 places[self.table.at(reference, self.table.content)] = (self.partners[k - 1], leaf)
         for k, partner in enumerate(self.partners, 1):
-            places.update({f"{PREFIX}[{k}].{leaf}": (partner, leaf) for leaf in self._leaves(partner)})
+            places.update({f"{PREFIX}[{k}].{leaf}": (partner, leaf) for leaf in leaves_of(partner)})
         return replace(own, values=values, places=places, source=_Sources(own))
-
-    @staticmethod
-    def _leaves(partner: Letter) -> list[str]:
-        return [*partner.values, *(extra.path for extra in partner.extras)]
 
     def leaves(self) -> list[str]:
         """The leaf ids of the letter, and those of its partners behind `Attachment[n]`."""
-        found = [*self.own.values, *(extra.path for extra in self.own.extras)]
+        found = leaves_of(self.own)
         for k, partner in enumerate(self.partners, 1):
-            found += [f"{PREFIX}[{k}].{leaf}" for leaf in self._leaves(partner)]
+            found += [f"{PREFIX}[{k}].{leaf}" for leaf in leaves_of(partner)]
         return found
 
     # -- what speaks against it ----------------------------------------------------------------------------------------
@@ -175,6 +171,9 @@ class Joined:
 
     def tolerated(self, issues: Iterable[Issue], ledger: Ledger) -> Iterator[Issue]:
         """Findings about the message; those that follow from what MedCom orders for it are only information."""
+        if not self._named:
+            yield from issues
+            return
         targets = {raw[0]: raw[3] for raw in ledger.raw if raw[3]}
         known = set()
         for name, references in (("missing", self._incomplete), ("foreign", self._named)):
@@ -192,6 +191,8 @@ class Joined:
 
         A leaf that repeats the letter's shares its fate; the values of those that are kept go to `kept`.
         """
+        if not self.partners:
+            return []
         entries = {raw[0]: raw for raw in ledger.raw}
         contents = {}
         new: list[Raw] = []
@@ -215,7 +216,7 @@ class Joined:
             ]
         ledger.raw += new
         ledger.leaves = len(ledger.raw)
-        if bundle is not None and self.partners:
+        if bundle is not None:
             self._mark(bundle, entries)
         return new
 

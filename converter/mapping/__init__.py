@@ -208,7 +208,8 @@ class Mapping:
         log: IssueLog,
     ) -> None:
         """One issue for each loss among entries that were made beside the rules (letters that were joined)."""
-        self._report(Ledger(len(entries), entries), locate, context, log)
+        if entries:
+            self._report(Ledger(len(entries), entries), locate, context, log)
 
     def _report(
         self, ledger: Ledger, locate: Callable[[str], tuple[Location, ...]], context: Context, log: IssueLog
