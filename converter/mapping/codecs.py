@@ -565,7 +565,7 @@ class DecodedSize:
     def back(value: Any) -> str | None:
         # Counted, not decoded: whether it is base64 is for the definition of the letter to say.
         text = FileContent.back(value)
-        return str(len(text) // 4 * 3 - text[-2:].count("=")) if text and len(text) % 4 == 0 else None
+        return str(len(text) // 4 * 3 - text[-2:].count("=")) if len(text) % 4 == 0 else None
 
 
 @codec("file_content", "iso")
