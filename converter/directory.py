@@ -283,11 +283,6 @@ class Directory:
         found = self._valid(self._by_sor.get(sor, ()), on)
         return found[0] if len(found) == 1 else None
 
-    def valid_on(self, on: str) -> Iterator[Organisation]:
-        """All rows with a GLN that are valid on an ISO date, in the order of their GLNs in the table."""
-        for rows in self._by_gln.values():
-            yield from self._valid(rows, on)
-
     def __len__(self) -> int:
         return self._length
 

@@ -7,7 +7,7 @@ that of the sender × receiver matrix, and no global date is needed. With n of N
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,12 +128,17 @@ def _points(rows: Iterable[Mapping[str, Any]], total: float) -> dict[str, tuple[
     return found
 
 
-Date = Callable[[str, str], int]
-"""The month in which a party moves a letter type."""
+Own = int | None
+"""The month that a party has of its own; None: it moves with the wave."""
+Date = Callable[[Own, str], int]
+"""The month in which a party with such a month moves a letter type."""
 
 
 class Scenarios:
-    """The amounts of each scenario, for one traffic and one timing."""
+    """The amounts of each scenario, for one traffic and one timing.
+
+    Parties with the same month of their own move alike, so a matrix of any size is summed up once, by these months.
+    """
 
     def __init__(self, traffic: Traffic, timing: Timing) -> None:
         self.traffic, self.timing = traffic, timing
@@ -147,7 +152,12 @@ class Scenarios:
         for sender, receiver, kind, _ in self.matrix:
             for party in (sender, receiver):
                 self._types[party].add(kind)
-        self._own = self._dates()
+        self.own = self._dates()
+        self.rows = self._summed()
+        """Month of the sender, month of the receiver, type, messages a month."""
+        self._movers = Counter((kind, self.own.get(party)) for party, kinds in self._types.items() for kind in kinds)
+        self._met = self._meetings()
+        self._alike = Counter((self.own.get(party), frozenset(kinds)) for party, kinds in self._types.items())
 
     @property
     def parties(self) -> list[str]:
@@ -172,11 +182,25 @@ class Scenarios:
                 own[party] = timing.date
         return own
 
+    def _summed(self) -> list[tuple[Own, Own, str, float]]:
+        sums: dict[tuple[Own, Own, str], float] = defaultdict(float)
+        for sender, receiver, kind, messages in self.matrix:
+            sums[self.own.get(sender), self.own.get(receiver), kind] += messages
+        return [(*key, messages) for key, messages in sums.items()]
+
+    def _meetings(self) -> Counter[tuple[Own, frozenset[tuple[str, Own]]]]:
+        """How many parties have a month of their own and exchange these types with parties of these months."""
+        met: dict[str, set[tuple[str, Own]]] = defaultdict(set)
+        for sender, receiver, kind, _ in self.matrix:
+            met[sender].add((kind, self.own.get(receiver)))
+            met[receiver].add((kind, self.own.get(sender)))
+        return Counter((self.own.get(party), frozenset(found)) for party, found in met.items())
+
     def _wave(self, kind: str) -> int:
         return (self._waves.get(kind) or self._waves["*"]).month
 
-    def _with_waves(self, party: str, kind: str) -> int:
-        return max(self._wave(kind), self._own.get(party, 0))
+    def _with_waves(self, own: Own, kind: str) -> int:
+        return max(self._wave(kind), own or 0)
 
     def amounts(self, scenario: str) -> list[Amount]:
         """The amounts of a scenario, S0 to S5."""
@@ -185,13 +209,13 @@ class Scenarios:
 
     def _s0(self) -> Iterator[Amount]:
         """Stay: everything moves in the last month, by force."""
-        end = lambda party, kind: self.timing.horizon  # noqa: E731
+        end = lambda own, kind: self.timing.horizon  # noqa: E731
         yield from self._work(end, "S0.risk")
         yield from self._parties(end)
 
     def _s1(self) -> Iterator[Amount]:
         """Big bang: all parties move a type in the month of its wave, so that nothing runs twice."""
-        wave = lambda party, kind: self._wave(kind)  # noqa: E731
+        wave = lambda own, kind: self._wave(kind)  # noqa: E731
         yield from self._work(wave, "S1.risk")
         yield from self._parties(wave)
 
@@ -203,7 +227,7 @@ class Scenarios:
 
     def _s3(self) -> Iterator[Amount]:
         """A converter stands between those who have moved and those who have not; these move later by the delay."""
-        later = lambda party, kind: self._with_waves(party, kind) + self.timing.delay  # noqa: E731
+        later = lambda own, kind: self._with_waves(own, kind) + self.timing.delay  # noqa: E731
         yield from self._work(later)
         yield from self._parties(later)
         yield from self._converter(later)
@@ -212,8 +236,8 @@ class Scenarios:
         """The format now, the content later: a second project, and losses until then."""
         content = self.timing.content if self.timing.content is not None else self.timing.horizon
 
-        def late(party: str, kind: str) -> int:
-            return max(content, self._with_waves(party, kind))
+        def late(own: Own, kind: str) -> int:
+            return max(content, self._with_waves(own, kind))
 
         yield self._spread(ONE_OFF, WORK, self._with_waves, lambda kind: self.points[kind][1])
         yield self._spread(ONE_OFF, WORK, late, lambda kind: self.points[kind][0])
@@ -221,14 +245,14 @@ class Scenarios:
         yield from self._parties(self._with_waves)
         yield from self._dual(self._with_waves)
         loss = Amount(LOSS, ("loss.message",))
-        for sender, _, kind, messages in self.matrix:
+        for sender, _, kind, messages in self.rows:
             loss.over(self._with_waves(sender, kind), late(sender, kind), messages * self.traffic.lossy.get(kind, 0.0))
         yield loss
 
     def _s5(self) -> Iterator[Amount]:
         """Everything of a party at once, at its own date, or with the last wave."""
         last = max(wave.month for wave in self.timing.waves)
-        date = lambda party, kind: self._own.get(party, last)  # noqa: E731
+        date = lambda own, kind: last if own is None else own  # noqa: E731
         yield from self._work(date)
         yield from self._parties(date)
         yield from self._dual(date)
@@ -244,51 +268,50 @@ class Scenarios:
         """The points of each type, in equal shares of its parties, over the build window before their dates."""
         amount, build = Amount(term, inputs), self.timing.build
         for kind in self.points:
-            parties = [party for party in self.parties if kind in self._types[party]] or [""]
-            for party in parties:
-                moves = date(party, kind)
+            movers = {own: number for (one, own), number in self._movers.items() if one == kind} or {None: 1}
+            each = points(kind) / sum(movers.values()) / build
+            for own, number in movers.items():
+                moves = date(own, kind)
                 for month in range(moves - build, moves):
-                    amount.once[month] += points(kind) / len(parties) / build
+                    amount.once[month] += number * each
         return amount
 
     def _parties(self, date: Date) -> Iterator[Amount]:
         """What each party pays: a test for each of its waves, training, licences; upkeep until it has moved."""
         tests, training = Amount(ONE_OFF, ("certification.each",)), Amount(ONE_OFF, ("training.party",))
         licence, upkeep = Amount(LICENCE, ("licence.month",)), Amount(UPKEEP, ("upkeep.month",), grows=True)
-        for party in self.parties:
-            dates = {kind: date(party, kind) for kind in self._types[party]}
+        for (own, kinds), number in self._alike.items():
+            dates = {kind: date(own, kind) for kind in kinds}
             first, last = min(dates.values()), max(dates.values())
-            waves = {(self._waves.get(kind) or self._waves["*"], month) for kind, month in dates.items()}
-            for _, month in waves:
-                tests.once[month] += 1
-            training.once[first] += 1
-            licence.change[first] += 1
-            upkeep.before += 1
-            upkeep.change[last] -= 1
+            for _, month in {((self._waves.get(kind) or self._waves["*"]), month) for kind, month in dates.items()}:
+                tests.once[month] += number
+            training.once[first] += number
+            licence.change[first] += number
+            upkeep.before += number
+            upkeep.change[last] -= number
         yield from (tests, training, licence, upkeep)
 
-    def mixed(self, date: Date) -> Iterator[tuple[str, str, str, float, int, int]]:
-        """The rows of the matrix whose two ends do not move together, with the months from and to which that is so."""
-        for sender, receiver, kind, messages in self.matrix:
+    def mixed(self, date: Date) -> Iterator[tuple[str, float, int, int]]:
+        """Type and messages a month of the rows whose two ends do not move together, and from and to which month."""
+        for sender, receiver, kind, messages in self.rows:
             ends = date(sender, kind), date(receiver, kind)
             if ends[0] != ends[1]:
-                yield sender, receiver, kind, messages, min(ends), max(ends)
+                yield kind, messages, min(ends), max(ends)
 
     def _dual(self, date: Date) -> Iterator[Amount]:
         """Both formats at every party that has mixed traffic: twice the operation, and support; messages sent twice."""
         operation = Amount(DUAL, ("dual_running.operation",))
         support = Amount(DUAL, ("dual_running.support",))
         sent, kilobytes = Amount(DUAL, ("vans.message",)), Amount(DUAL, ("vans.kilobyte",))
-        spans: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        for sender, receiver, _, messages, first, last in self.mixed(date):
-            spans[sender].append((first, last))
-            spans[receiver].append((first, last))
+        for _, messages, first, last in self.mixed(date):
             sent.over(first, last, messages)
             kilobytes.over(first, last, messages * self.traffic.kilobytes)
-        for party in sorted(spans):
-            for first, last in joined(spans[party]):
-                operation.over(first, last, 2)
-                support.over(first, last, 1)
+        moves = {(kind, own): date(own, kind) for kind, own in self._movers}
+        for (own, met), number in self._met.items():
+            ends = {(moves[kind, own], moves[kind, other]) for kind, other in met}
+            for first, last in joined([(min(pair), max(pair)) for pair in ends if pair[0] != pair[1]]):
+                operation.over(first, last, 2 * number)
+                support.over(first, last, number)
         yield from (operation, support, sent, kilobytes)
 
     def _converter(self, date: Date) -> Iterator[Amount]:
@@ -298,13 +321,13 @@ class Scenarios:
         pairs = Amount(CONVERTER, ("converter.thousand_open_pairs",))
         loss = Amount(LOSS, ("loss.message",))
         rows = list(self.mixed(date))
-        total = sum(messages for *_, messages in self.matrix)
-        for _, _, kind, messages, first, last in rows:
+        total = sum(messages for *_, messages in self.rows)
+        for kind, messages, first, last in rows:
             through.over(first, last, messages / 1000)
             pairs.over(first, last, self.traffic.open_pairs / 1000 * messages / total)
             loss.over(first, last, messages * self.traffic.lossy.get(kind, 0.0))
         if rows:
-            first, last = min(row[4] for row in rows), max(row[5] for row in rows)
+            first, last = min(row[2] for row in rows), max(row[3] for row in rows)
             build.once[first] += 1
             operation.over(first, last, 1)
         yield from (build, operation, through, pairs, loss)

@@ -116,7 +116,8 @@ def inventory(
     if parties is not None:
         directory = settings.directory(reporter)
         day = (on.date() if on else date.today()).isoformat()
-        rows = list(making.parties(found, directory.valid_on(day) if directory else (), system_column.lower()))
+        known = [row for row in directory or () if row.valid(day)]
+        rows = list(making.parties(found, known, system_column.lower()))
         write_file(parties, making.as_csv(making.PARTY_COLUMNS, rows), force=force)
         told = making.differences(rows)
         reporter.note("; ".join(f"{name.replace('_', ' ')}: {number}" for name, number in told.items()))

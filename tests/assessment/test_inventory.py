@@ -137,7 +137,7 @@ def test_ability_and_registration_are_two_columns(tmp_path: Path) -> None:
     table = tmp_path / "organisations.csv"
     table.write_text(TABLE, encoding="utf-8")
     found = held(tmp_path, html([HEAD, *ROWS]))
-    rows = list(parties(found, Directory.load(table, IssueLog()).valid_on("2026-01-01"), "system"))
+    rows = list(parties(found, Directory.load(table, IssueLog()), "system"))
     told = {(r["name"], r["message"]): (r["can_send"], r["can_receive"], r["registered"]) for r in rows}
     assert told == {
         ("Nordfjord Sygehus", "DIS91@D9134L"): ("yes", "yes", "yes"),
