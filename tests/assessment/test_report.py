@@ -244,10 +244,20 @@ def test_an_inventory_is_told() -> None:
 def test_small_numbers_of_one_sender_are_not_told() -> None:
     one = subject()
     assert [one.few(number) for number in (0, 1, 4, 5, None)] == ["0", "<5", "<5", "5", "<5"]
-    rows = [{"party": "a", "messages": 28}, {"party": "b", "messages": None}, {"party": "c", "messages": 9}]
-    assert one.guarded(rows) == {"a": "28", "b": "<5", "c": "≥5"}, "else 28 and 9 off the total would tell b"
-    assert one.guarded([*rows, {"party": "d", "messages": 2}]) == {"a": "28", "b": "<5", "c": "9", "d": "<5"}
-    assert one.guarded(rows[::2]) == {"a": "28", "c": "9"}
+
+    def rows(*numbers: int | None) -> list[dict[str, Any]]:
+        return [{"party": name, "messages": number} for name, number in zip("abcd", numbers, strict=False)]
+
+    def shown(total: int, *numbers: int | None) -> list[str]:
+        return list(one.guarded(rows(*numbers), total).values())
+
+    assert shown(37, 28, 9) == ["28", "9"]
+    assert shown(39, 28, None, 9) == ["28", "·", "·"], "else 28 and 9 off the total would tell it"
+    assert shown(35, 28, None, None) == ["28", "·", "·"], "5 and 2, or 3 and 4"
+    assert shown(33, 28, None, None) == ["28", "<5", "<5"]
+    assert shown(40, 28, None, None, None) == ["28", "<5", "<5", "<5"]
+    assert shown(19, None, None) == ["·", "·"]
+    assert shown(3, None) == ["<5"]
 
 
 def test_where_a_number_comes_from_is_said_in_letters(told: dict[str, Read]) -> None:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from converter.assessment.report.blocks import Block, Heading, Row, Section, Words, drawing, grid
 from converter.assessment.report.charts import Chart, Series
 from converter.assessment.report.language import FEW
-from converter.assessment.report.subject import Subject
+from converter.assessment.report.subject import WITHHELD, Subject
 from converter.assessment.tables import CLASSES, STATES
 
 TOP = 20
@@ -253,7 +253,7 @@ def _quality(subject: Subject) -> list[Block]:
             language.percent(one["share"]),
             Markup(", ").join(
                 Markup("{}: {}").format(subject.party(party), told)
-                for party, told in list(subject.guarded(one["senders"]).items())[:3]
+                for party, told in list(subject.guarded(one["senders"], one["failed"]).items())[:3]
             ),
             subject.refers(one["findings"], 2),
         )
@@ -320,11 +320,11 @@ def _crossed(subject: Subject, found: Sequence[Mapping[str, Any]]) -> list[Block
     senders = [one["party"] for one in largest[:_SENDERS]]
     if not senders or not found:
         return []
-    few = language("few.say", few=FEW, shown=f"<{FEW}")
+    few = language("few.say", few=FEW, shown=f"<{FEW}", withheld=WITHHELD)
     heads = [str(language("finding")), *(Markup("#{}").format(subject.party(one)) for one in senders)]
     rows = []
     for one in found:
-        at = subject.guarded(one["senders"])
+        at = subject.guarded(one["senders"], one["messages"])
         # Where not even the senders are told, a nought would say too much.
         nothing = "0" if at else "–"
         rows.append((subject.refer(one["finding"]), *(at.get(party, nothing) for party in senders)))

@@ -14,6 +14,8 @@ from converter.assessment.report.blocks import linked
 from converter.assessment.report.language import FEW, Language
 from converter.naming import Names
 
+WITHHELD = "·"
+"""Stands for a number that is withheld and may be larger than a small one."""
 _SHORT = 9
 """Characters of a keyed digest that are shown: enough to tell parties apart, and to find the whole in the tables."""
 
@@ -180,19 +182,22 @@ class Subject:
         """A number of messages that may be that of one sender: small ones are not told."""
         return self.language.count(number if self.many(number) else None)
 
-    def guarded(self, senders: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-        """Messages by sender as they may be told.
+    def guarded(self, senders: Sequence[Mapping[str, Any]], total: int) -> dict[str, str]:
+        """Messages by sender as they may be told, of a total that is told.
 
-        Where one alone is withheld, subtracting the others from the total would tell it: then the smallest of the
-        others is only said to be no small number.
+        Where a single number was small, the assessment withholds the next smallest with it, else the total would tell
+        it: then neither is said to be small. A single one that is withheld all the same gets company here.
         """
         told = {one["party"]: one["messages"] for one in senders}
-        shown = {party: self.few(number) for party, number in told.items()}
+        held = [party for party, number in told.items() if not self.many(number)]
         open_ = [party for party, number in told.items() if number and self.many(number)]
-        if open_ and sum(not self.many(number) for number in told.values()) == 1:
-            least = min(open_, key=lambda party: (told[party], party))
-            shown[least] = f"≥{FEW}"
-        return shown
+        if len(held) == 1 and open_:
+            held.append(min(open_, key=lambda party: (told[party], party)))
+        hidden = total - sum(told[party] or 0 for party in told if party not in held)
+        # One small number and one that is not make 6 at the least.
+        small = hidden <= FEW if len(held) == 2 else hidden < FEW * len(held)
+        withheld = f"<{FEW}" if small else WITHHELD
+        return {party: withheld if party in held else self.few(number) for party, number in told.items()}
 
     def period(self) -> str:
         """From the first to the last month."""
