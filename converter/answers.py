@@ -208,7 +208,7 @@ def _merged(receipts: list[Letter], spec: Answers) -> Letter:
     values.update(zip(spec.sent, sent, strict=True))
     if not negative:
         return replace(first, values=values)
-    kind = negative[0]
+    kind = min(negative, key=lambda one: spec.negative.index(one.type))
     values.update({leaf: kind.values[leaf] for leaf in spec.kind if leaf in kind.values})
     for code, text in spec.refusals:
         values.update(_refusal(negative, code, text))

@@ -55,7 +55,7 @@ def check(scope: Scope) -> None:
 class _Checker:
     def __init__(self, scope: Scope) -> None:
         assert scope.shapes is not None
-        self.scope, self.shapes, self.worlds = scope, scope.shapes, Worlds(scope.letters)
+        self.scope, self.shapes, self.worlds = scope, scope.shapes, Worlds(scope.letters, key=scope.document.key)
         self.slices = scope.document.slices
         self.told: set[tuple[str, str]] = set()
         self.group = self.outer = ""

@@ -180,7 +180,8 @@ def _reachable(document: Document, scope: Scope) -> None:
             elif isinstance(one, Derived):
                 continue
     for number, resource in enumerate(document.resources.values()):
-        if number and resource.name not in named and not resource.found_by:
+        outside = any(isinstance(r, Rule) and r.target.endswith(".reference") for r in resource.rules)
+        if number and resource.name not in named and not resource.found_by and not outside:
             scope.add(UNREACHED, resource.at, rule=resource.name, name=resource.name)
 
 
@@ -347,7 +348,7 @@ def _parameters(name: Str, entry: Map, log: IssueLog) -> None:
     for word in sorted(params - used):
         log.add(UNKNOWN_PARAMETER, place(name), name=str(name), problem=f"never uses its parameter {word!r}")
     for word in sorted(used - params):
-        if not word.endswith("_row") and word not in ("index", "row"):
+        if not word.endswith("_row") and word not in ("index", "row", "original"):
             log.add(UNKNOWN_PARAMETER, place(name), name=str(name), problem=f"uses ${word}, which is no parameter")
 
 

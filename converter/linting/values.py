@@ -123,21 +123,27 @@ REPERTOIRE = declare(
 _TIMES = ("date", "time", "seconds")
 # Formatted text in letters, and what each codec reads there; all others read plain values.
 TEXT_CODECS = frozenset(["plain_text", "xhtml", "formatted"])
+# Codecs that read both.
+MIXED = frozenset(["marked"])
 # The FHIR types that a codec can write, where it cannot write any text.
 GIVES = {
     "local_time": frozenset(["dateTime", "instant", "date"]),
+    "local_seconds": frozenset(["dateTime", "instant"]),
+    "instant": frozenset(["dateTime", "instant"]),
+    "marked": frozenset(["string", "markdown"]),
     "xhtml": frozenset(["xhtml", "string"]),
     "formatted": frozenset(["xhtml", "string"]),
     "number": frozenset(["integer", "positiveInt", "unsignedInt", "decimal"]),
     "plain_text": frozenset(["string", "markdown"]),
     "joined_names": frozenset(["string"]),
     "joined_parts": frozenset(["string", "markdown"]),
+    "split_name": frozenset(["string", "markdown"]),
     "name_of_parts": frozenset(["string", "markdown"]),
 }
 # The FHIR types that only some codecs can write.
 NEEDS = {
-    "dateTime": frozenset(["local_time"]),
-    "instant": frozenset(["local_time"]),
+    "dateTime": frozenset(["local_time", "local_seconds", "instant"]),
+    "instant": frozenset(["local_time", "local_seconds", "instant"]),
     "xhtml": frozenset(["xhtml", "formatted"]),
     "integer": frozenset(["number"]),
     "positiveInt": frozenset(["number"]),
@@ -156,9 +162,13 @@ ARGUMENTS = {
     "municipality": ("map",),
     "joined_names": ("length",),
     "joined_parts": ("length",),
+    "split_name": ("length",),
     "matching": ("pattern",),
     "not_matching": ("pattern",),
     "respelt": ("text", "text"),
+    "letter_sized": ("length",),
+    "fhir_id": ("text?",),
+    "marked": ("map", "text?"),
 }
 KINDS = ("xecpr", "decpr", "neither")
 
@@ -324,9 +334,11 @@ class _Values:
 
     def _argument(self, rule: Rule) -> str:
         wanted, given = ARGUMENTS.get(rule.codec.name, ()), rule.arguments
+        if len(given) < len(wanted):  # the last one may be left out where it says so
+            wanted = tuple(kind for kind in wanted if not kind.endswith("?"))
         if len(given) != len(wanted):
             return f"takes {len(wanted)} argument{'s' if len(wanted) != 1 else ''}, and is given {len(given)}"
-        for kind, text in zip(wanted, given, strict=True):
+        for kind, text in zip((kind.removesuffix("?") for kind in wanted), given, strict=True):
             if kind == "length" and not (text.isdigit() and int(text)):
                 return f"takes a length, and {text!r} is none"
             if kind == "map" and text not in self.scope.codes:
@@ -353,18 +365,18 @@ class _Values:
             return
         codec, name = written.rule.codec, written.name
         problem = ""
-        if (element.type == "text") != (codec.name in TEXT_CODECS):
+        if codec.name not in MIXED and (element.type == "text") != (codec.name in TEXT_CODECS):
             problem = (
                 f"cannot carry {'formatted text' if element.type == 'text' else f'a plain value ({element.facets})'}"
             )
-        elif codec.name == "local_time" and element.type not in _TIMES:
+        elif codec.name in ("local_time", "local_seconds") and element.type not in _TIMES:
             problem = f"takes a date and a time, and {path!r} is {element.facets}"
         elif codec.name == "number" and element.type not in ("size", "an"):
             problem = f"takes a number, and {path!r} is {element.facets}"
         if problem:
             self.scope.add(CODEC_TYPE, at, rule=name, letter=path, codec=codec.name, problem=problem)
         elif (
-            codec.name in ("cut", "joined_names", "joined_parts")
+            codec.name in ("cut", "joined_names", "joined_parts", "split_name")
             and element.type == "an"
             and (written.rule.back or back)
         ):
@@ -379,6 +391,8 @@ class _Values:
 
     def _fhir(self, written: Written, found: Place, at: Location) -> None:
         codec, code = written.rule.codec, found.code
+        if not written.rule.sources and written.rule.absent:
+            return  # nothing but the reason why there is no value
         gives = GIVES.get(codec.name)
         if (gives is not None and code not in gives) or codec.name not in NEEDS.get(code, {codec.name}):
             problem = f"cannot write a {code}"

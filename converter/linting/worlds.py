@@ -21,7 +21,7 @@ ANOTHER = "\0another"
 World = dict[str, str | None]
 Test = Callable[[Mapping[str, Any]], bool]
 # Codecs that carry only some values: what the others carry cannot be told from the guards.
-SOME = frozenset(["joined_parts", "name_of_parts", "plus_joined"])  # one of their sources is enough
+SOME = frozenset(["joined_parts", "split_name", "marked", "name_of_parts", "plus_joined"])  # one of their sources is enough
 ALWAYS = "$always present or $always absent"
 CHOOSY = frozenset(["only", "same_as", "other_than", "not_in", "matching", "not_matching", "municipality", "formatted"])
 
@@ -34,10 +34,13 @@ def _test(text: str) -> Test:
 
 
 class Worlds:
-    """The combinations for one letter. `any_absent`: of letters, too, that lack what they must have."""
+    """The combinations for one letter. `any_absent`: of letters, too, that lack what they must have.
 
-    def __init__(self, letters: LetterFacts | None, *, any_absent: bool = False) -> None:
-        self.letters, self.any_absent = letters, any_absent
+    `key` are the elements that ids are built from: a letter that lacks one is not converted at all.
+    """
+
+    def __init__(self, letters: LetterFacts | None, *, any_absent: bool = False, key: Iterable[str] = ()) -> None:
+        self.letters, self.any_absent, self.key = letters, any_absent, frozenset(key)
         self._known: dict[tuple[str, ...], list[World] | None] = {}
 
     def of(self, *texts: str, inside: str = "") -> list[World] | None:
@@ -83,6 +86,8 @@ class Worlds:
         """The group with which an element always comes; "" for one of every letter, None for one that may be absent."""
         if self.letters is None or self.any_absent or path.startswith("$"):
             return None
+        if path in self.key:
+            return ""
         names = path.split(".")
         for end in range(len(names), 0, -1):
             element = self.letters.element(".".join(names[:end]))

@@ -128,6 +128,13 @@ class LocalSeconds:
         return (own, False) if own else local_time.from_instant(str(value), seconds=True)
 
 
+@codec("instant", "iso")
+class Instant(_Unchanged):
+    """A time that FHIR wrote, as it is."""
+
+    there = staticmethod(Copy.there)
+
+
 @codec("prefix", "iso")
 class Prefix:
     """A fixed beginning before the value."""
@@ -357,6 +364,32 @@ class JoinedParts:
             if at:
                 return (first, rest[:at], rest[at + 1 :]), False
         return (text[:limit].rstrip(" ") if len(text) > limit else text, None, None), len(text) > limit
+
+
+@codec("split_name", "lens", lossy="both", sources=3)
+class SplitName:
+    """As `joined_parts`, for messages in which nothing else names the organisation: split at blanks into parts that fit.
+
+    Where the parts met is lost (ALL-06); the words are not, unless they are more than three parts hold.
+    """
+
+    @staticmethod
+    def there(organisation: str | None, department: str | None, unit: str | None, size: str) -> tuple[str | None, bool]:
+        joined = " ".join(part for part in (organisation, department, unit) if part)
+        return joined or None, SplitName.back(joined, size)[0] != (organisation, department, unit)
+
+    @staticmethod
+    def back(value: Any, size: str) -> tuple[tuple[str | None, ...], bool]:
+        rest, limit, parts = str(value), int(size), []
+        while len(rest) > limit and len(parts) < 2:
+            at = rest.rfind(" ", 0, limit + 1)
+            if at <= 0:
+                break
+            parts.append(rest[:at])
+            rest = rest[at + 1 :]
+        lost = len(rest) > limit
+        parts.append(rest[:limit].rstrip(" ") if lost else rest)
+        return tuple([*(part or None for part in parts), None, None][:3]), lost
 
 
 @codec("plus_joined", "lens", lossy="there", sources=2)

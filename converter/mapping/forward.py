@@ -200,7 +200,7 @@ class _Writer:
         if rule.const is not None and not rule.when:
             slot.constant = rule.const
         slot.rules.append(rule)
-        slot.column = column
+        slot.columns[id(rule)] = column
         if rule.default is not None:
             slot.default = rule
             slot.always = True
@@ -290,7 +290,7 @@ class _Writer:
                 put(f"if {row} is None: {row} = {other}")
         put(f"if {row} is not None:")
         self.out.depth += 1
-        put(f"{slot.var} = {row}[{slot.column!r}]")
+        put(f"{slot.var} = {row}[{slot.columns[id(rule)]!r}]")
         if first:
             lossy, whole = self.ledger.claims(rule, True), self.ledger.claims(rule, False)
             put(f"r{slot.var} = {lossy} if 'relation' in {row} else {whole}")

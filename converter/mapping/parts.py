@@ -90,7 +90,7 @@ def _substitute(value: Any, given: Mapping[str, str]) -> Any:
             text = re.sub(rf"\${name}\b", replacement.replace("\\", r"\\"), text)
         return Str(text, value.at)
     if isinstance(value, Map):
-        copy = Map({key: _substitute(item, given) for key, item in value.items()})
+        copy = Map({_substitute(key, given): _substitute(item, given) for key, item in value.items()})
         copy.at = value.at
         return copy
     if isinstance(value, Seq):

@@ -14,7 +14,7 @@ class Slot:
 
     var: str
     rules: list[Rule] = field(default_factory=list)
-    column: str = ""
+    columns: dict[int, str] = field(default_factory=dict)
     constant: Any = None
     always: bool = False
     default: Rule | None = None

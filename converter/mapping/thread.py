@@ -120,14 +120,18 @@ def characters(b: Taking, node: Node, table: Any) -> tuple[str | None, list[Node
 
 @formatter
 def words(b: Taking, node: Node, table: Any) -> tuple[str | None, list[Node]]:
-    """A CodeableConcept as its author would read it: the text, else the display or code of its first coding."""
+    """A CodeableConcept as its author would read it: the text, else the display or code of its first coding.
+
+    With a code map, its display where it has the code.
+    """
     concept = node.value if isinstance(node.value, dict) else {}
     if isinstance(concept.get("text"), str):
         return concept["text"], [Node(f"{node.pointer}/text", concept["text"])]
     codings = concept.get("coding")
     coding = codings[0] if isinstance(codings, list) and codings and isinstance(codings[0], dict) else {}
     key = "display" if coding.get("display") else "code"
-    shown = coding.get(key)
+    row = table.row_of(coding.get("code"), coding.get("system")) if table is not None and key == "code" else None
+    shown = row["display"] if row else coding.get(key)
     return (str(shown), [Node(f"{node.pointer}/coding/0/{key}", shown)]) if shown else (None, [])
 
 
