@@ -8,7 +8,7 @@ has one answer: it is made when all receipts are there, and is positive only if 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,6 +63,9 @@ NO_LETTER = declare(
 )
 
 
+SpecOf = Callable[[str], Answers]
+
+
 @dataclass(slots=True)
 class Answer:
     """A receipt of one letter as it was `read`, what it answers, and the receipt that is to be converted.
@@ -77,9 +80,13 @@ class Answer:
 
 
 def answers(
-    letter: Letter, spec: Answers, store: Store | None, log: IssueLog, *, file: str, strict: bool
+    letter: Letter, spec_of: SpecOf, store: Store | None, log: IssueLog, *, file: str, strict: bool
 ) -> Iterator[Answer]:
-    """The receipts of single letters that a receipt consists of. The findings of the first go into `log`."""
+    """The receipts of single letters that a receipt consists of. The findings of the first go into `log`.
+
+    `spec_of` gives the section `answers` of the mapping of a letter type.
+    """
+    spec = spec_of(letter.type)
     if store is not None:
         store.forget(spec.months)
     parts = _parts(letter, spec)
@@ -94,7 +101,7 @@ def answers(
             unresolved(own, why, _place(part, spec.letter, file), strict=strict)
             yield Answer(part, None, part, own)
         else:
-            yield _together(Answer(part, original, part, own), original, spec, store, file)
+            yield _together(Answer(part, original, part, own), original, spec_of, store, file)
 
 
 def unresolved(log: IssueLog, why: str, at: Location, *, strict: bool) -> None:
@@ -167,8 +174,9 @@ def answered(
 # Several receipts, one answer
 
 
-def _together(answer: Answer, original: Original, spec: Answers, store: Store, file: str) -> Answer:
+def _together(answer: Answer, original: Original, spec_of: SpecOf, store: Store, file: str) -> Answer:
     """Note the receipt; what is to be converted once the receipts of all letters of the FHIR message are there."""
+    spec = spec_of(answer.read.type)
     letter, at = answer.read, _place(answer.read, spec.letter, file)
     told = Received(
         json.dumps([letter.text(leaf) or "" for leaf in spec.receipt]),
@@ -186,7 +194,7 @@ def _together(answer: Answer, original: Original, spec: Answers, store: Store, f
         answer.log.add(WAITING, at, number=waiting)
         answer.letter = None
     elif len(letters) > 1:
-        answer.letter = _merged([_letter(one, letter.syntax) for one in received if one is not None], spec)
+        answer.letter = _merged([_letter(one, letter.syntax) for one in received if one is not None], spec_of)
         answer.original = letters[0]
     return answer
 
@@ -199,9 +207,10 @@ def _letter(receipt: Received, syntax: str) -> Letter:
     return Letter(receipt.type, receipt.version, syntax, values, counts_of(values))
 
 
-def _merged(receipts: list[Letter], spec: Answers) -> Letter:
+def _merged(receipts: list[Letter], spec_of: SpecOf) -> Letter:
     """The receipt of the first letter, negative if any is: then with the refusals of all, in the letters' order."""
     first = receipts[0]
+    spec = spec_of(first.type)
     negative = [one for one in receipts if one.type in spec.negative]
     values = dict(first.values)
     sent = max(tuple(one.text(leaf) or "" for leaf in spec.sent) for one in receipts)
@@ -210,7 +219,7 @@ def _merged(receipts: list[Letter], spec: Answers) -> Letter:
         return replace(first, values=values)
     kind = min(negative, key=lambda one: spec.negative.index(one.type))
     values.update({leaf: kind.values[leaf] for leaf in spec.kind if leaf in kind.values})
-    for code, text in spec.refusals:
+    for code, text in spec_of(kind.type).refusals:
         values.update(_refusal(negative, code, text))
     return Letter(kind.type, kind.version, first.syntax, values, counts_of(values))
 

@@ -387,20 +387,23 @@ class Engine:
         self, outcome: Outcome, letter: Letter, spec: Answers, log: IssueLog
     ) -> Iterator[tuple[Outcome, IssueLog]]:
         """The FHIR answers that a receipt makes: one for each letter that it answers, once its group is complete."""
-        count = 0
-        for one in answers(letter, spec, self.store, log, file=outcome.name, strict=self.strict_receipts):
-            made = replace(outcome, letter=one.read, issues=[], message=f"{outcome.message}{f'.{count}' * bool(count)}")
-            count += 1
-            if one.letter is None:
-                made.ledger = accounted(one.read, one.read, Ledger(), spec)
-                made.ledger.check(leaves_of(one.read), one.log)
-            else:
+
+        def spec_of(type_: str) -> Answers:
+            mapping = self.mappings.for_letter(type_)
+            return (mapping.document.answers if mapping is not None else None) or spec
+
+        made = None
+        for one in answers(letter, spec_of, self.store, log, file=outcome.name, strict=self.strict_receipts):
+            made = replace(outcome, letter=one.read, issues=[])
+            ledger = Ledger()
+            if one.letter is not None:
                 self._letter_to_fhir(made, one.letter, one.log, Partners(self.attachments), one.original)
-            if one.letter is not None and one.letter is not one.read and made.ledger is not None:
-                made.ledger = accounted(one.read, one.letter, made.ledger, spec)
+                ledger = made.ledger or ledger
+            if one.letter is not one.read:
+                made.ledger = accounted(one.read, one.letter or one.read, ledger, spec)
                 made.ledger.check(leaves_of(one.read), one.log)
             yield made, one.log
-        if not count:
+        if made is None:
             yield outcome, log
 
     def _letter_to_fhir(
@@ -425,8 +428,7 @@ class Engine:
         outcome.output = fhir.write_json(bundle)
         if mapping.document.answers is None:  # receipts are not receipted
             outcome.pair = letter, bundle
-            told = (loss for loss in mapping.document.incomplete if loss in ledger.losses())
-            outcome.fault = joined.fault or next(told, "")
+            outcome.fault = joined.fault
         if self.checking:
             found = IssueLog()
             self._check_bundle(bundle, found, outcome.name, mapping.bundle)

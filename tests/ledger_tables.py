@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from converter.definitions import Definitions
+from converter.letter import pattern
 from converter.mapping import Mapping
 from converter.mapping.document import Declared, Document, Rule
 from converter.mapping.guards import guard_paths
@@ -27,7 +28,7 @@ def fates(document: Document) -> dict[str, list[Fate]]:
     """Every field that the mapping speaks of, and what may become of it, the best first."""
     found: dict[str, list[Fate]] = {}
     for path, fate in [*_origin(document), *(f for rule in document.rules() for f in _of_rule(rule))]:
-        found.setdefault(path.replace("[*]", "").removeprefix("/"), []).append(fate)
+        found.setdefault(pattern(path.replace("[*]", "")).removeprefix("/"), []).append(fate)
     for declared in document.declared:
         found.setdefault(declared.leaf, []).append(_declared(declared))
     return {path: list(dict.fromkeys(those)) for path, those in found.items()}

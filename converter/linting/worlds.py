@@ -21,7 +21,9 @@ ANOTHER = "\0another"
 World = dict[str, str | None]
 Test = Callable[[Mapping[str, Any]], bool]
 # Codecs that carry only some values: what the others carry cannot be told from the guards.
-SOME = frozenset(["joined_parts", "split_name", "marked", "name_of_parts", "plus_joined"])  # one of their sources is enough
+SOME = frozenset(
+    ["joined_parts", "split_name", "marked", "name_of_parts", "plus_joined"]
+)  # one of their sources is enough
 ALWAYS = "$always present or $always absent"
 CHOOSY = frozenset(["only", "same_as", "other_than", "not_in", "matching", "not_matching", "municipality", "formatted"])
 

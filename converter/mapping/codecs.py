@@ -368,7 +368,7 @@ class JoinedParts:
 
 @codec("split_name", "lens", lossy="both", sources=3)
 class SplitName:
-    """As `joined_parts`, for messages in which nothing else names the organisation: split at blanks into parts that fit.
+    """As `joined_parts`, where nothing else in the message names the organisation: split at blanks into parts that fit.
 
     Where the parts met is lost (ALL-06); the words are not, unless they are more than three parts hold.
     """
@@ -380,7 +380,8 @@ class SplitName:
 
     @staticmethod
     def back(value: Any, size: str) -> tuple[tuple[str | None, ...], bool]:
-        rest, limit, parts = str(value), int(size), []
+        rest, limit = str(value), int(size)
+        parts: list[str] = []
         while len(rest) > limit and len(parts) < 2:
             at = rest.rfind(" ", 0, limit + 1)
             if at <= 0:
@@ -500,6 +501,7 @@ class LetterSized:
         return (text, False) if len(text) <= int(size) else (short("letter", text)[: int(size)], True)
 
 
+_BLANK = "[ ]"
 _MARK = re.compile(r"\[([A-Za-z_]+)\](?: (.*))?\Z", re.S)
 
 
@@ -507,7 +509,8 @@ _MARK = re.compile(r"\[([A-Za-z_]+)\](?: (.*))?\Z", re.S)
 class Marked:
     """A code in square brackets, and a text after it as plain lines: `[syntaksfejl] The letter …`; one may be absent.
 
-    The first argument is a code map with the codes that are known; a second one begins the text.
+    The first argument is a code map with the codes that are known; a second one begins the text. A text of nothing but
+    blanks without a code is `[ ]`.
     """
 
     @staticmethod
@@ -515,13 +518,15 @@ class Marked:
         code: str | None, text: Text | None, known: Mapping[str, Any], start: str = ""
     ) -> tuple[str | None, bool]:
         words, lost = PlainText.there(text) if text else (None, False)
-        mark = f"[{code}]" if code else ""
+        mark = f"[{code}]" if code else _BLANK if text and not words else ""
         made = start + " ".join(part for part in (mark, words) if part)
         return made or None, lost or Marked.back(made, known, start)[0] != (code, text)
 
     @staticmethod
     def back(value: Any, known: Mapping[str, Any], start: str = "") -> tuple[tuple[str | None, Text | None], bool]:
         text = str(value).removeprefix(start)
+        if text == _BLANK:
+            return (None, (("P00", " \n"),)), False
         match = _MARK.match(text)
         code = match[1] if match is not None and match[1] in known else None
         words = text if match is None or code is None else match[2]

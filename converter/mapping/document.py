@@ -201,7 +201,6 @@ class Document:
     bases: list[str]
     chosen: list[Choice]
     answers: Answers | None = None
-    incomplete: tuple[str, ...] = ()
     lines: dict[int, Location] = field(default_factory=dict)
 
     def rules(self) -> Iterator[Rule]:

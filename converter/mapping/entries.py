@@ -74,7 +74,8 @@ class LedgerSource:
         name = self.names[id(rule)]
         if slot.constant is not None:
             for leaf in rule.claims:
-                entry = f"({self.out.leaf(leaf)}, {MAPPED!r}, {name!r}, {shown(pointer)}, {rule.loss!r})"
+                fate = LOSSY if rule.loss else MAPPED
+                entry = f"({self.out.leaf(leaf)}, {fate!r}, {name!r}, {shown(pointer)}, {rule.loss!r})"
                 self.put(f"if {self.out.get(leaf)}: led.setdefault({self.out.leaf(leaf)}, {entry})")
             if rule.defaulted:
                 self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {shown(pointer)}, {rule.loss!r}))")

@@ -113,7 +113,6 @@ class Reader:
             examples=list(document.get("examples", ())),
             chosen=[choice for text in document.get("chosen", ()) if (choice := self._choice(text))],
             answers=self._answers(document["answers"]) if "answers" in document else None,
-            incomplete=tuple(self.rules.loss(loss) for loss in document.get("incomplete", ())),
             bases=self.bases,
             needed=[str(n) for n in document.get("needed", list(resources)[:3])],
         )
