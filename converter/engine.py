@@ -398,7 +398,7 @@ class Engine:
             ledger = Ledger()
             if one.letter is not None:
                 self._letter_to_fhir(made, one.letter, one.log, Partners(self.attachments), one.original)
-                ledger = made.ledger or ledger
+                ledger, made.letter = made.ledger or ledger, one.read
             if one.letter is not one.read:
                 made.ledger = accounted(one.read, one.letter or one.read, ledger, spec)
                 made.ledger.check(leaves_of(one.read), one.log)
