@@ -180,6 +180,8 @@ def _loss_problem(entry: Map) -> str:
     missing = [k for k in ("severity", "what", "says") if k not in entry]
     if missing:
         return f"{', '.join(missing)} is missing"
+    if unknown := [k for k in entry if k not in ("severity", "what", "says", "reason")]:
+        return f"there is no {unknown[0]!r}; a text with a comma needs quotes"
     if entry["severity"] not in ("block", "warn", "info"):
         return "`severity` is block, warn or info"
     if entry["says"] == "ours" and not entry.get("reason"):
