@@ -55,7 +55,7 @@ CONTRADICTS = declare(
 )
 NO_LETTER = declare(
     "MAP034",
-    "receipt-without-letter",
+    "answer-without-letter",
     Severity.ERROR,
     "not converted: it names no letter, and the state store knows none of the envelope that it answers",
     why="A FHIR answer is the answer to one message.",

@@ -14,6 +14,7 @@ from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, pattern
 from converter.mapping import backward, forward, guards
+from converter.mapping import id_codecs as _ids  # noqa: F401 - registers its codecs
 from converter.mapping.choice import rank
 from converter.mapping.codes import CodeMap, Loss, load_codes, load_losses
 from converter.mapping.coverage import unaccounted
