@@ -19,7 +19,7 @@ from converter.assessment.metrics import Questions
 from converter.assessment.tables import Keys
 
 _SURE = 1.96  # standard errors to either side that hold the true share 95 times of 100
-_SHARES = {"without-loss": "state in ('mapped', 'defaulted')", "automatic": "class in ('A', 'B')"}
+_SHARES = {"without_loss": "state in ('mapped', 'defaulted')", "automatic": "class in ('A', 'B')"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Sample:
     def as_json(self, questions: Questions) -> dict[str, Any]:
         """For the summary: how it was drawn, and how far shares may be off (95 %, stratified)."""
         told = {"least": self.least, "strata": self.strata, "assessed": len(self.weights), "messages": self.messages}
-        return {**told, "error": {name: self._error(questions, of) for name, of in _SHARES.items()}}
+        return {**told, **{f"error_{name}": self._error(questions, of) for name, of in _SHARES.items()}}
 
     def _error(self, questions: Questions, of: str) -> float:
         strata = questions.rows(
