@@ -18,7 +18,11 @@ from converter.errors import ConverterError
 from converter.mapping import Mappings
 
 _NEEDED = ("click", "rich", "lxml", "Jinja2", "pydifact", "fhir.resources", "orjson", "PyYAML", "tzdata")
-_OPTIONAL = {"duckdb": "questions over ledgers"}
+_OPTIONAL = {
+    "duckdb": "assessments",
+    "pyarrow": "assessments, and Parquet of batches",
+    "pyspark": "batches on a cluster",
+}
 _TOOLS = {"java": "the HL7 validator, as a referee", "chromium": "looking at explain pages"}
 
 Row = tuple[str, str, str]

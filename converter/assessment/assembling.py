@@ -288,6 +288,8 @@ class Assembly:
         if finding.kind in ("issue", "flow") and finding.code[3:].isdigit():
             kind = kind_of(finding.code)
             return kind.name, kind.why
+        if finding.kind == "untargeted" and self.table.attachments and finding.type in self.table.attachments.types:
+            return "no-target", _SAID["alone"]
         if finding.kind == "untargeted":
             return "no-target", self.engine.mappings.without.get(finding.type, _SAID["untargeted"])
         loss = self.engine.mappings.losses.get(finding.code)
@@ -310,6 +312,7 @@ _TOLD_AS_PAIRS = ("FLW006", "FLW010", "FLW011")
 _SAID = {
     "volume": "messages of this type",
     "untargeted": "there is no mapping to FHIR",
+    "alone": "no message of its own: its objects travel in the message of the letter that names them",
     "unmapped": "no rule carries the value",
     "cluster": "departs from the definition of its type and version",
     "undeclared": "does not come back as it was, and no loss says so",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from converter.assessment.measures import Measures
 from converter.assessment.tables import CLASSES, STATES, Keys
 from converter.batch.chunk import Convert, content_id
-from converter.batch.options import Options, engine_for
+from converter.batch.options import NOT_ACROSS, Options, engine_for
 from converter.definitions.layout import Group, Item, Repeat, SegmentTemplate
 from converter.engine import FHIR, SAME_SYNTAX, Outcome
 from converter.fhir.bundle import leaves
@@ -27,6 +27,7 @@ from converter.flows.messages import Message, Remembering
 from converter.flows.persons import Persons
 from converter.flows.table import FILE as FLOWS
 from converter.issues import Issue, IssueLog, Severity
+from converter.joining import ALONE, MISSING
 from converter.ledger import Raw
 from converter.letter import Letter, Value, pattern, plain
 from converter.mapping import LOSS, Context
@@ -452,7 +453,8 @@ class Collector:
         return [] if person is None else [*(part.hex() for part in person[:3]), person.replacement]
 
 
-_SAID_ANYWAY = frozenset(kind.code for kind in (LOSS, NO_MAPPING, NO_TARGET, SAME_SYNTAX))
+# What the ledger or the pairs say: pairs are of the whole corpus, and a batch joins attachments in one input only.
+_SAID_ANYWAY = frozenset(kind.code for kind in (LOSS, NO_MAPPING, NO_TARGET, SAME_SYNTAX, ALONE, MISSING, NOT_ACROSS))
 _TABLE = "table"  # stands for the severity of what the organisation table makes go away
 _SERVICE = frozenset(("UNA", "UNB", "UNG", "UNH", "UNT", "UNE", "UNZ", "UNO", "UNP"))
 
