@@ -35,7 +35,7 @@ from converter.issues import IssueLog
 from converter.pseudonymise import Corpus, Pseudonyms, TooManyPersonsError
 from converter.pseudonymise.keyfile import KeyFileError, make, read
 from converter.sources import Input
-from tests.canaries import broken_edifact, broken_json, broken_xml, canaries, edifact_letter, xml_letter
+from tests.canaries import Canary, broken_edifact, broken_json, broken_xml, canaries, edifact_letter, xml_letter
 from tests.cases import FIXTURES
 
 pytestmark = pytest.mark.xdist_group("pseudonymise")
@@ -191,6 +191,35 @@ def flock(engine: Engine) -> list[tuple[str, bytes]]:
 def traces(data: bytes) -> set[str]:
     lowered = data.lower()
     return {canary.name for canary in FLOCK if any(trace.encode() in lowered for trace in canary.traces())}
+
+
+def hidden_corners(canary: Canary) -> dict[str, bytes]:
+    """XML with the canary's name where no value stands."""
+    letter, name = xml_letter(canary, 0), canary.name.encode()
+    space = re.search(rb'xmlns="([^"]*)"', letter)
+    assert space is not None
+    return {
+        "attribute-name": letter.replace(b"<Patient>", b"<Patient " + name + b'="1">'),
+        "element": letter.replace(b"<Patient>", b"<Patient><" + name + b"/>"),
+        "prefix": letter.replace(b"<Emessage ", b"<Emessage xmlns:" + name + b'="' + space[1] + b'" '),
+        "instruction": letter.replace(b"<Emessage ", b"<?" + name + b" " + name + b"?><Emessage "),
+        "comment": letter.replace(b"<Patient>", b"<!-- " + name + b" --><Patient>"),
+        "schema": letter.replace(
+            b"<Emessage ",
+            b'<Emessage xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" '
+            b'xsi:schemaLocation="http://rep.oio.dk/' + name + b" " + name + b'.xsd" ',
+        ),
+    }
+
+
+@pytest.mark.parametrize("corner", hidden_corners(FLOCK[0]))
+def test_names_of_markup_are_no_hiding_place(engine: Engine, corpus: Corpus, corner: str) -> None:
+    before = hidden_corners(FLOCK[0])[corner]
+    after = shared(corpus, before, "a.xml")
+    assert after is not None
+    assert FLOCK[0].name.encode() in before
+    assert traces(after) == set()
+    assert judged(engine, before) == judged(engine, after)
 
 
 @pytest.fixture(scope="module")
@@ -368,6 +397,10 @@ def test_an_envelope_keeps_its_form(engine: Engine, corpus: Corpus) -> None:
     assert (opened[1].format, opened[1].name, opened[1].size) == (opened[0].format, opened[0].name, opened[0].size)
     assert opened[1].id != opened[0].id
     assert len(after) == len(before)
+    name = FLOCK[0].name.encode()
+    spoiled = shared(corpus, before.replace(b"</VANSEnvelope>", b"<" + name + b"/></VANSEnvelope>"), "a.xml")
+    assert spoiled is not None
+    assert name not in spoiled
 
 
 # -- the command

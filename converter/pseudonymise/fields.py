@@ -63,8 +63,9 @@ class Fields:
         self.envelope = {
             str(name): Rule(re.compile(str(form)), TOKEN)
             for name, form in self.content["envelope"].items()
-            if name != "attributes"
+            if name not in ("attributes", "elements")
         }
+        self.envelope_names = frozenset(map(str, self.content["envelope"]["elements"])).union(self.envelope)
         attributes = self.content["envelope"]["attributes"].items()
         self.attributes = {str(name): Rule(re.compile(str(form)), TOKEN) for name, form in attributes}
         self.listed = frozenset(
@@ -98,6 +99,11 @@ class Fields:
             for e in definition.tree.walk()
             for name in (e.name, definition.root)
         )
+
+    @cached_property
+    def namespaces(self) -> frozenset[str]:
+        """The namespaces of all letters."""
+        return frozenset(space for definition in self._definitions for space in definition.namespaces)
 
     @cached_property
     def letter_codes(self) -> frozenset[str]:

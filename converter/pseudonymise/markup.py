@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from converter.definitions import Definition
+from converter.fhir.rules.narrative import ATTRIBUTES
 from converter.oioxml.text import MARKUP
 from converter.pseudonymise.fields import UNKNOWN, Fields, Rule
 from converter.pseudonymise.keyed import Pseudonyms
 from converter.pseudonymise.signs import BASE64, TEXT, TOKEN, Part, Script, replaced
+from converter.vans.envelope import NAMESPACE
 
 _TOKEN = re.compile(
     r"<!--(?P<comment>.*?)-->|<!\[CDATA\[(?P<cdata>.*?)\]\]>|<\?(?P<instruction>.*?)\?>|<!(?P<declaration>[^>]*)>"
@@ -21,13 +23,12 @@ _TOKEN = re.compile(
 _ATTRIBUTE = re.compile(r"([^\s=\"'/]+)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
 _MARK = b"\xef\xbb\xbf"
 _ENCODING = re.compile(rb"""<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
-_STANDARD = (
-    "http://www.w3.org/",
-    "http://rep.oio.dk/",
-    "http://schemas.xmlsoap.org/",
-    "urn:oio:",
-    "http://www.oio.dk/",
+_STANDARD = frozenset(
+    f"http://www.w3.org/{name}"
+    for name in ("2001/XMLSchema-instance", "2001/XMLSchema", "XML/1998/namespace", "1999/xhtml", "2000/09/xmldsig#")
 )
+_PREFIXES = frozenset(["xml", "xmlns", "xsi", "xsd"])
+_USUAL = frozenset(["schemaLocation", "noNamespaceSchemaLocation", "type", "nil", "lang", "space"])
 _PREDEFINED = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'"}
 
 
@@ -61,12 +62,13 @@ SCRIPT = Script(re.compile(rf"{_ESCAPED}|&[^;&<\s]{{1,12}};|.", re.DOTALL), _rea
 class _Walk:
     """The parts of a document: `at` judges the text of an element by its path, `attribute` a value by its name.
 
-    `known` are the names that elements may have; None: all stay.
+    `known` are the names that elements may have, `usual` those of attributes; others are replaced, and so are prefixes.
     """
 
     at: Callable[[Sequence[str]], Rule | None]
     attribute: Callable[[str, str], bool]
-    known: frozenset[str] | None
+    known: frozenset[str]
+    usual: frozenset[str] = _USUAL
     path: list[str] = field(default_factory=list)
 
     def parts(self, document: str, offset: int = 0) -> Iterator[Part]:
@@ -82,20 +84,19 @@ class _Walk:
 
     def _tag(self, match: re.Match[str], offset: int) -> Iterator[Part]:
         whole = match["tag"].lstrip("/")
-        local = whole.rpartition(":")[2]
-        start = offset + match.end("tag") - len(local)
-        if self.known is not None and local not in self.known:
-            yield Part(start, start + len(local), TOKEN)
+        yield from _name(whole, offset + match.end("tag") - len(whole), self.known)
+        at = offset + match.start("attributes")
         for found in _ATTRIBUTE.finditer(match["attributes"]):
+            known = self.usual | _PREFIXES if ":" in found[1] else self.usual | {"xmlns"}
+            yield from _name(found[1], at + found.start(1), known)
             group = 2 if found[2] is not None else 3
             if not self.attribute(found[1], found[group]):
-                at = offset + match.start("attributes")
                 yield Part(at + found.start(group), at + found.end(group), TOKEN)
         if match["tag"].startswith("/"):
             if self.path:
                 self.path.pop()
         elif not match["closed"]:
-            self.path.append(local)
+            self.path.append(whole.rpartition(":")[2])
 
     def _text(self, text: str, start: int) -> Iterator[Part]:
         value = SCRIPT.value(text)
@@ -103,6 +104,15 @@ class _Walk:
         if rule is None or rule.keeps(value.strip()):
             return
         yield Part(start, start + len(text), rule.kind, form=rule.form)
+
+
+def _name(name: str, start: int, known: frozenset[str]) -> Iterator[Part]:
+    """The parts of a name of an element or attribute: a prefix and a local name that are not known."""
+    prefix, _, local = name.rpartition(":")
+    if prefix and prefix not in _PREFIXES:
+        yield Part(start, start + len(prefix), TOKEN)
+    if local not in known:
+        yield Part(start + len(name) - len(local), start + len(name), TOKEN)
 
 
 def codec_of(data: bytes) -> str:
@@ -127,7 +137,7 @@ def letters(data: bytes, definitions: Sequence[Definition], fields: Fields, name
         one = found[0] if len({(rule.kind, rule.form) for rule in found}) == 1 else UNKNOWN
         return Rule(re.compile(kept), one.kind, one.form) if found else UNKNOWN
 
-    return _document(data, _Walk(at, _usual_attribute(definitions), known_names), names)
+    return _document(data, _Walk(at, _usual_attribute(fields), known_names), names)
 
 
 def _rule(definition: Definition, below: list[str], fields: Fields) -> Rule | None:
@@ -136,12 +146,12 @@ def _rule(definition: Definition, below: list[str], fields: Fields) -> Rule | No
     return fields.leaf(leaf) if leaf is not None and leaf.is_leaf else None
 
 
-def _usual_attribute(definitions: Iterable[Definition]) -> Callable[[str, str], bool]:
-    spaces = {space for definition in definitions for space in definition.namespaces}
+def _usual_attribute(fields: Fields) -> Callable[[str, str], bool]:
+    spaces = _STANDARD | fields.namespaces
 
     def stays(name: str, value: str) -> bool:
         if name == "xmlns" or name.startswith("xmlns:") or name.endswith(":schemaLocation"):
-            return all(word in spaces or word.startswith(_STANDARD) or word.endswith(".xsd") for word in value.split())
+            return all(word in spaces for word in value.split())
         return False
 
     return stays
@@ -157,7 +167,7 @@ def envelope(data: bytes, payload: Callable[[bytes], bytes], fields: Fields, nam
 
     def stays(name: str, value: str) -> bool:
         if name == "xmlns" or name.startswith("xmlns:"):
-            return value.startswith(_STANDARD) or value.startswith("urn:")
+            return value == NAMESPACE or value in _STANDARD
         rule = fields.attributes.get(name)
         return rule is not None and rule.keeps(value)
 
@@ -171,16 +181,18 @@ def envelope(data: bytes, payload: Callable[[bytes], bytes], fields: Fields, nam
             made = "".join(sign if sign.isspace() else next(signs) for sign in raw)
             yield Part(part.start, part.end, BASE64, made)
 
-    return _document(data, _Walk(at, stays, None), names, around)
+    return _document(
+        data, _Walk(at, stays, fields.envelope_names, frozenset(fields.attributes) | _USUAL), names, around
+    )
 
 
 def narrative(html: str, elements: frozenset[str], styles: frozenset[str]) -> list[Part]:
     """The parts of a narrative: all its text, attributes but for these styles, and elements that narratives lack."""
 
     def stays(name: str, value: str) -> bool:
-        return value in styles or (name == "xmlns" and value.startswith(_STANDARD))
+        return value in styles or (name == "xmlns" and value in _STANDARD)
 
-    return list(_Walk(lambda path: UNKNOWN, stays, elements).parts(html))
+    return list(_Walk(lambda path: UNKNOWN, stays, elements, ATTRIBUTES).parts(html))
 
 
 def _document(
