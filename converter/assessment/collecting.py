@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from converter.assessment.measures import Measures
@@ -194,25 +195,40 @@ class Collector:
             return
         # What is said of an interchange as a whole is counted where it ends.
         whole = [issue for outcome in outcomes if outcome not in messages for issue in outcome.issues]
-        for n, outcome in enumerate(messages, 1):
-            issues = [*outcome.issues, *(whole if outcome is messages[-1] else ())]
+        together = list(self._together(messages))
+        for n, parts in enumerate(together, 1):
+            issues = [issue for part in parts for issue in part.issues] + (whole if parts is together[-1] else [])
             cid = content_id(item.data, n).hex()
-            line = self.told(outcome, issues, whole=chosen is None or cid in chosen)
-            size = len(item.data) // len(messages)
+            line = self.told(parts, issues, whole=chosen is None or cid in chosen)
+            size = len(item.data) // len(together)
             line = line._replace(cid=cid, size=size, envelope=item.envelope is not None)
             yield Outcome("", line.type, line.version, output=line.line(), suffix=".ndjson", message="message")
 
-    def told(self, outcome: Outcome, issues: Sequence[Issue], *, whole: bool = True) -> Told:
+    def _together(self, outcomes: Iterable[Outcome]) -> Iterator[list[Outcome]]:
+        """The outcomes of each message: a receipt has one for each letter that it answers."""
+        for _, parts in groupby(enumerate(outcomes), lambda one: self._same(*one)):
+            yield [outcome for _, outcome in parts]
+
+    def _same(self, number: int, outcome: Outcome) -> tuple[object, ...]:
+        """What the outcomes of one message have in common."""
+        letter, table = outcome.letter, self._flows.receipts
+        if letter is None or letter.refused or table is None or letter.type not in table.types:
+            return (number,)
+        ids = [letter.text(table.original[name]) for name in ("envelope", "letter", "sender")]
+        return (letter.type, *ids) if all(ids) else (number,)
+
+    def told(self, parts: Sequence[Outcome], issues: Sequence[Issue], *, whole: bool = True) -> Told:
         """What is told of a message that was read, and, if `whole`, converted."""
+        outcome = parts[0]
         letter = outcome.letter or Letter("", "", FHIR, refused=True)
         identity = {**letter.identity, **letter.values}
-        about = _About(letter, outcome)
+        about = _About(letter, outcome, parts[1:])
         seen = self._seen(about, issues) if whole else []
         covered = self._covered(about, seen) if whole else []
         attachments = self._attachments(letter)
         codes, losses = {one.code for one in seen}, {one.loss for one in covered if one.loss}
         features = [c.name for c in self._measures.changes if c.need.shown(codes, losses, attachments)]
-        trip, causes = self._round_trip(outcome) if whole else (NONE, [])
+        trip, causes = self._round_trips(parts) if whole else (NONE, [])
         told = Told(
             cid="",
             whole=whole,
@@ -226,7 +242,7 @@ class Collector:
             sender=self._keys.party(_text(identity, self._engine.routes.sender)),
             receiver=self._keys.party(_text(identity, self._engine.routes.receiver)),
             patient=self._keys.patient(next(filter(None, (_text(identity, n) for n in self._flows.numbers)), "")),
-            content=self._content(letter),
+            content=self._content([part.letter for part in parts if part.letter]),
             size=0,
             attachments=attachments,
             longest_text=max((len(plain(v)) for v in letter.values.values() if not isinstance(v, str)), default=0),
@@ -243,7 +259,7 @@ class Collector:
             checks=[c.name for c in self._measures.quality if c.need.shown(codes, losses, attachments)],
             errors=sum(one.number for one in seen if one.severity == Severity.ERROR),
             warnings=sum(one.number for one in seen if one.severity == Severity.WARNING),
-            ties=self._ties(outcome, letter, identity),
+            ties=self._ties(parts, letter, identity),
         )
         return told._replace(klass=self._class(told, losses))
 
@@ -272,12 +288,17 @@ class Collector:
         forms = {table.holds} if letter.type in table.types else {table.named}
         return sum(pattern(leaf) in forms for leaf in letter.values)
 
-    def _content(self, letter: Letter) -> str:
+    def _content(self, letters: Sequence[Letter]) -> str:
         """What copies of a message have in common: everything but their envelope."""
-        if not letter.values:
+        if not any(letter.values for letter in letters):
             return ""
-        told = sorted((leaf, plain(v)) for leaf, v in letter.values.items() if not leaf.startswith("Envelope."))
-        return self._remembering.digest(f"{letter.type}\0{letter.version}\0{told}").hex()
+        told = [
+            (letter.type, letter.version, leaf, plain(letter.values[leaf]))
+            for letter in letters
+            for leaf in sorted(letter.values)
+            if not leaf.startswith("Envelope.")
+        ]
+        return self._remembering.digest(str(told)).hex()
 
     def _refused(self, outcome: Outcome) -> bool:
         if outcome.syntax == FHIR:
@@ -391,6 +412,12 @@ class Collector:
         tabled = any(one.severity == _TABLE for one in told.issues)
         return by_table if tabled or losses & set(self._measures.table_losses) else automatic
 
+    def _round_trips(self, parts: Sequence[Outcome]) -> tuple[str, list[list[str]]]:
+        """How the worst of the outcomes of a message comes back, and the causes of all."""
+        trips = [self._round_trip(part) for part in parts]
+        worst = max((trip for trip, _ in trips), key=(EQUAL, SAME, NONE, DIFFERENT).index)
+        return worst, [list(one) for one in sorted({tuple(cause) for _, causes in trips for cause in causes})]
+
     def _round_trip(self, outcome: Outcome) -> tuple[str, list[list[str]]]:
         """To FHIR and back, and which fields did not come back, each with the loss that says so."""
         letter = outcome.letter
@@ -420,12 +447,15 @@ class Collector:
 
     # -- what ties it to others ----------------------------------------------------------------------------------------
 
-    def _ties(self, outcome: Outcome, letter: Letter, identity: dict[str, Value]) -> Ties:
+    def _ties(self, parts: Sequence[Outcome], letter: Letter, identity: dict[str, Value]) -> Ties:
+        outcome = parts[0]
+        others = [part.letter for part in parts[1:] if part.letter is not None]
         known = Letter(letter.type, letter.version, letter.syntax, identity, letter.counts)
         receipts, attachments, role = self._flows.receipts, self._flows.attachments, self._role(letter.type)
 
         def of(path: str) -> list[str]:
-            return [one.hex() for one in self._remembering.digests(known, (path,))]
+            told = (one.hex() for part in (known, *others) for one in self._remembering.digests(part, (path,)))
+            return list(dict.fromkeys(told))
 
         original = receipts.original if receipts is not None else {}
         answers = receipts if role == RECEIPT else None
@@ -473,8 +503,8 @@ def _tags(items: Iterable[Item]) -> Iterator[str]:
 class _About:
     """The message that is told of."""
 
-    def __init__(self, letter: Letter, outcome: Outcome) -> None:
-        self._letter, self._outcome = letter, outcome
+    def __init__(self, letter: Letter, outcome: Outcome, others: Sequence[Outcome] = ()) -> None:
+        self._letter, self._outcome, self._others = letter, outcome, others
         self.type, self.version, self.is_fhir = outcome.type, outcome.version, outcome.syntax == FHIR
         self.refused = letter.refused
 
@@ -484,6 +514,9 @@ class _About:
         if ledger is not None:
             yield from ledger.raw
             yield from ledger.raw_defaulted
+            # The other outcomes of a receipt repeat what stands there once, and add a repetition of its group.
+            more = (raw for other in self._others if other.ledger is not None for raw in other.ledger.raw)
+            yield from (raw for raw in more if "[" in raw[0])
         elif not self.is_fhir:
             for leaf in (*self._letter.values, *(extra.path for extra in self._letter.extras)):
                 yield (leaf, "lost", "", "", "")
