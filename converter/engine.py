@@ -416,7 +416,7 @@ class Engine:
         joined = Joined(letter, partners, self.definitions, log, mapping.carried)
         outcome.letter, outcome.partners = joined.own, joined.partners
         context = self._context(outcome.name, "")
-        context.original = original
+        context.original, context.told = original, True
         bundle, ledger = mapping.to_fhir(joined.letter, context, log)
         mapping.report(joined.account(ledger, bundle, context.keeping), joined.letter.locate, context, log)
         ledger.check(joined.leaves(), log)

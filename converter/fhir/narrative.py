@@ -27,9 +27,10 @@ WITHOUT = ("Bundle", "Binary", "Parameters")
 
 _BEFORE = ("resourceType", "id", "meta")
 _BEFORE_IN_SECTIONS = ("title", "code")
-# What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Two ways to find it: bytes are
-# looked through faster than characters, and say when to look closer (surrogates begin with ED, U+FFFE with EF).
-_SUSPECT = bytes(code for code in range(0x20) if code not in b"\t\n\r") + b"\xed\xef"
+# What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Single characters are found faster
+# than any of several, and bytes say when to look closer (surrogates begin with ED, U+FFFE with EF).
+_CONTROLS = [chr(code) for code in range(0x20) if chr(code) not in "\t\n\r"]
+_SUSPECT = (b"\xed", b"\xef")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -117,19 +118,25 @@ def _compiled(environment: Environment, name: str) -> Render:
 
 def _is_xml(text: str) -> bool:
     """Whether XML can hold all of this text; False also for some that it can hold."""
-    seen = text.encode("utf-8", "surrogatepass")
-    return len(seen.translate(None, _SUSPECT)) == len(seen)
+    if any(map(text.__contains__, _CONTROLS)):
+        return False
+    try:
+        text.encode("latin-1")
+    except UnicodeEncodeError:
+        seen = text.encode("utf-8", "surrogatepass")
+        return not any(map(seen.__contains__, _SUSPECT))
+    return True
 
 
 def _place(resource: Resource, text: dict[str, str]) -> None:
     """Set `text`; a resource without one gets it after `meta` (a section after `code`), and all is put in again."""
-    if "text" not in resource:
-        old = resource.copy()
-        resource.clear()
-        for key in _BEFORE if "resourceType" in old else _BEFORE_IN_SECTIONS:
-            if key in old:
-                resource[key] = old[key]
+    if "text" in resource:
         resource["text"] = text
-        resource.update(old)
-    else:
-        resource["text"] = text
+        return
+    old = resource.copy()
+    resource.clear()
+    for key in _BEFORE if "resourceType" in old else _BEFORE_IN_SECTIONS:
+        if key in old:
+            resource[key] = old[key]
+    resource["text"] = text
+    resource.update(old)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as Dict
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -216,25 +216,29 @@ class Mapping:
         self, ledger: Ledger, locate: Callable[[str], tuple[Location, ...]], context: Context, log: IssueLog
     ) -> bool:
         """One issue for each loss that is not mere information. Whether a loss refuses the message."""
-        first: dict[str, list[Any]] = {}
-        mere = self._mere
-        for raw in [raw for raws in (ledger.raw, ledger.raw_defaulted) for raw in raws if raw[4] not in mere]:
-            if raw[4] in first:
-                first[raw[4]][0] += 1
-            else:
-                first[raw[4]] = [1, raw]
-        refused = False
-        for loss_id, (count, raw) in first.items():
-            loss = self.losses[loss_id]
-            if raw[1] == "kept":
+        numbers: dict[str, int] = {}
+        first: list[Raw] = []
+        mere, refused = self._mere, False
+        for raws in (ledger.raw, ledger.raw_defaulted):
+            for raw in raws:
+                loss_id = raw[4]
+                if loss_id in mere:
+                    continue
+                if loss_id in numbers:
+                    numbers[loss_id] += 1
+                else:
+                    numbers[loss_id] = 1
+                    first.append(raw)
+        for leaf, disposition, rule, target, loss_id in first:
+            if disposition == "kept":
                 continue
             kind = LOSS
-            if loss.severity == "block" and loss_id not in context.accept:
+            if self.losses[loss_id].severity == "block" and loss_id not in context.accept:
                 refused, kind = True, REFUSED_BY_LOSS
-            where = _place(locate, raw[0], context.file) if raw[0] else Location(context.file)
-            rule = f"{self.name}.{raw[2]}" if raw[2] else self.name
+            where = partial(_place, locate, leaf, context.file) if leaf else Location(context.file)
+            name = f"{self.name}.{rule}" if rule else self.name
             message = self._messages[kind.code, loss_id]
-            log.issues.append(Issue(kind, where, message, raw[3], rule, None, count, kind.severity))
+            log.issues.append(Issue(kind, where, message, target, name, None, numbers[loss_id], kind.severity))
         return refused
 
     def from_fhir(
@@ -281,14 +285,10 @@ def _holds(guard: str) -> Callable[..., bool]:
     return function
 
 
-def _place(locate: Callable[[str], tuple[Location, ...]], leaf: str, file: str) -> Callable[[], Location]:
-    """The first place of a leaf, found when somebody asks."""
-
-    def find() -> Location:
-        found = locate(leaf)
-        return found[0] if found else Location(file, path=leaf)
-
-    return find
+def _place(locate: Callable[[str], tuple[Location, ...]], leaf: str, file: str) -> Location:
+    """The first place of a leaf; looked for when somebody asks."""
+    found = locate(leaf)
+    return found[0] if found else Location(file, path=leaf)
 
 
 def compiled(source: str, name: str, title: str, known: Dict[str, Any]) -> Callable[..., Any]:

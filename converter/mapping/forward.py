@@ -21,6 +21,8 @@ from converter.mapping.targets import Slot, Tree, has_each, literal, presence, s
 
 ABSENT = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
 FOLDED = "folded-to-text"
+WITHOUT_TEXT = ("Bundle", "Binary", "Parameters")
+"""The types that are no DomainResource and have no place for a narrative."""
 
 
 def generate(document: Document, codes: Mapping[str, CodeMap]) -> Source:
@@ -41,7 +43,7 @@ class _Writer:
 
     def write(self) -> Source:
         put, doc = self.put, self.document
-        put("V = letter.values; g = V.get; count = letter.counts.get; led = {}; dfl = []")
+        put("V = letter.values; g = V.get; count = letter.counts.get; led = {}; dfl = []; told = ctx.told")
         if self.derived:
             put("; ".join(f"d_{d.name} = []" for d in self.derived))
         put(f"m = Minter(({', '.join(self._key(p) for p in doc.key)},)); made = m.made")
@@ -136,6 +138,8 @@ class _Writer:
             put("e = len(entries)")
         meta = f", 'meta': {{'profile': [{resource.profile!r}]}}" if resource.profile else ""
         put(f"{var} = {{'resourceType': {resource.type!r}, 'id': {made_id}{meta}}}")
+        if resource.type not in WITHOUT_TEXT:
+            put(f"if told: {var}['text'] = None")
         tree = self._tree(resource.rules, resource.name)
         self._fill(tree)
         self._object(tree, var, self._place(f"/entry/{self.entry}/resource"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from binascii import hexlify
 from collections.abc import Iterable
 from uuid import NAMESPACE_URL, uuid5
 
@@ -16,6 +17,30 @@ NAMESPACE = uuid5(NAMESPACE_URL, "https://medcom-fhir.org/ids/v1")
 """Fixed for ever: another namespace would give every resent letter new ids."""
 
 _BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+# An id is put together by one look-up a character: `bytes.translate` turns the form of an id, whose bytes are places in
+# a table, into the characters there. The table is the hexadecimal digest (places 0 to 39) with what stands in every id.
+_SIGNS = bytes(range(40, 256))
+
+
+def _form(variant: int, text: str) -> bytes:
+    """The form of an id: `x` is the next digit of the digest, `v` the variant; all else stands for itself.
+
+    The digits of the digest in whose place version and variant stand are left out.
+    """
+    places, digit = bytearray(), 0
+    for sign in text:
+        if sign == "x":
+            places.append(digit)
+        else:
+            places.append(ord("89ab"[variant & 3] if sign == "v" else sign))
+        digit += sign in "xv45"
+    return bytes(places)
+
+
+_FORMS = [_form(byte >> 4, "xxxxxxxx-xxxx-5xxx-vxxx-xxxxxxxxxxxx") for byte in range(256)]
+_URNS = [b"urn:uuid:" + _form(byte >> 4, "xxxxxxxx-xxxx-4xxx-vxxx-xxxxxxxxxxxx") for byte in range(256)]
 
 
 def netstrings(parts: Iterable[str]) -> bytes:
@@ -35,8 +60,8 @@ class Minter:
         """The version-5 UUID of the message key followed by parts that already are netstrings."""
         state = self._state.copy()
         state.update(suffix)
-        h = state.hexdigest()
-        return f"{h[:8]}-{h[8:12]}-5{h[13:16]}-{_VARIANT[h[16]]}{h[17:20]}-{h[20:32]}"
+        digest: bytes = state.digest()
+        return _FORMS[digest[8]].translate(hexlify(digest) + _SIGNS).decode()
 
     def v5(self, *parts: str) -> str:
         """The version-5 UUID of the message key followed by these parts."""
@@ -44,11 +69,10 @@ class Minter:
 
     def urn(self, suffix: bytes) -> str:
         """The bits of `made` stamped as version 4, with `urn:uuid:`, where a profile speaks of version 4."""
-        u = self.made(suffix)
-        return f"urn:uuid:{u[:14]}4{u[15:]}"
-
-
-_VARIANT = {c: "89ab"[int(c, 16) & 3] for c in "0123456789abcdef"}
+        state = self._state.copy()
+        state.update(suffix)
+        digest: bytes = state.digest()
+        return _URNS[digest[8]].translate(hexlify(digest) + _SIGNS).decode()
 
 
 def short(kind: str, header: str) -> str:

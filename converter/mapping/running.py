@@ -44,7 +44,8 @@ GLN_IN_PLACE = declare(
 @dataclass(slots=True)
 class Context:
     """Everything impure that a conversion needs. `kept` came with a sidecar, `keeping` goes into one; `original` is the
-    message that a receipt answers, `letters` how many letters that message has."""
+    message that a receipt answers, `letters` how many letters that message has. `told`: narratives will be added, so
+    each resource gets their place (`text`, None) where it belongs."""
 
     directory: Directory | None = None
     attempt: int = 1
@@ -54,6 +55,7 @@ class Context:
     born: str = ""
     kept: Mapping[str, Value] = field(default_factory=dict)
     sidecar: bool = False
+    told: bool = False
     keeping: dict[str, Any] = field(default_factory=dict)
     log: IssueLog = field(default_factory=IssueLog)
     original: Original | None = None
