@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import yaml
 
 from converter.fhir.elements import Site
 from converter.fhir.profiles import Pack, Profile
+from converter.fhir.rules.bundles import index_entries
 from converter.fhir.rules.narrative import check_narrative, clean_text
 from converter.fhir.run import Run
 from converter.issues import Issue, IssueLog
@@ -86,6 +89,7 @@ def owners(value: Any) -> Iterator[Any]:
 
 def mutants(document: Any) -> Iterator[Any]:
     """Every property and item removed, doubled and replaced, every object with a property more."""
+    text = json.dumps(document)
     for number, original in enumerate(owners(document)):
         keys = list(original) if isinstance(original, dict) else list(range(len(original)))
         changes: list[tuple[str, Any, Any]] = [("remove", k, None) for k in keys]
@@ -97,8 +101,8 @@ def mutants(document: Any) -> Iterator[Any]:
         else:
             changes += [("append", k, original[k]) for k in keys] + [("append", 0, None)]
         for kind, key, value in changes:
-            mutant = copy.deepcopy(document)
-            owner = next(o for i, o in enumerate(owners(mutant)) if i == number)
+            mutant = json.loads(text)
+            owner = next(itertools.islice(owners(mutant), number, None))
             if kind == "remove":
                 del owner[key]
             elif kind == "set":
@@ -123,6 +127,10 @@ def test_sound_message_needs_no_exact_function(pack: Pack, message: Any, monkeyp
     """Negative control: the comparison above compares something."""
     monkeypatch.setattr(Pack, "function", lambda *_: pytest.fail("the exact way was gone"))
     assert not found(pack, message)
+    run = Run(pack, message)
+    index_entries(run)
+    assert run.bare
+    assert run.near
 
 
 def texts(plain: str) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -32,12 +31,14 @@ def test_form_of_codes(system: str, good: list[str], bad: list[str]) -> None:
     assert [c for c in bad if FORMS[system](c)] == []
 
 
-def judge(root: Path, codings: list[dict[str, Any]], codes: dict[str, dict[str, list[str]]]) -> list[str]:
-    """Findings of a message whose reason has these codings, with a table of codes."""
-    message = yaml.safe_load(Path(__file__).with_name("message.yaml").read_text(encoding="utf-8"))
-    message = copy.deepcopy(message)
-    message["entry"][1]["resource"]["reasonCode"] = [{"coding": codings}]
-    profile = Library(root / "mappings/profiles", codes).choose(message)
+MESSAGE = yaml.safe_load(Path(__file__).with_name("message.yaml").read_text(encoding="utf-8"))
+
+
+def judge(library: Library, **coding: str) -> list[str]:
+    """Findings of a message whose reason has this coding."""
+    message = copy.deepcopy(MESSAGE)
+    message["entry"][1]["resource"]["reasonCode"] = [{"coding": [coding]}]
+    profile = library.choose(message)
     assert profile
     log = IssueLog()
     profile.validate(message, log)
@@ -49,13 +50,15 @@ def test_table_of_codes(root: Path, tmp_path: Path) -> None:
     table.write_text(f"system,code,display\n{SKS},DI109,Hypertension\n{SKS},DI110,\n", encoding="utf-8")
     codes = read_codes(table)
     assert codes == {SKS: {"DI109": ["Hypertension"], "DI110": []}}
-    assert judge(root, [{"system": SKS, "code": "DI109", "display": "hypertension"}], codes) == []
-    assert judge(root, [{"system": SKS, "code": "DI110", "display": "anything"}], codes) == []
-    assert judge(root, [{"system": SKS, "code": "DI119"}], codes) == ["PRO057 code"]
-    assert judge(root, [{"system": SKS, "code": "DI109", "display": "Diabetes"}], codes) == ["PRO031 display"]
+    with_table = Library(root / "mappings/profiles", codes)
+    assert judge(with_table, system=SKS, code="DI109", display="hypertension") == []
+    assert judge(with_table, system=SKS, code="DI110", display="anything") == []
+    assert judge(with_table, system=SKS, code="DI119") == ["PRO057 code"]
+    assert judge(with_table, system=SKS, code="DI109", display="Diabetes") == ["PRO031 display"]
     # Without a table only the form can be judged.
-    assert judge(root, [{"system": SKS, "code": "DI119"}], {}) == []
-    assert judge(root, [{"system": SKS, "code": "di119"}], {}) == ["PRO063 code"]
+    without = Library(root / "mappings/profiles", {})
+    assert judge(without, system=SKS, code="DI119") == []
+    assert judge(without, system=SKS, code="di119") == ["PRO063 code"]
 
 
 def test_table_that_is_none(tmp_path: Path) -> None:
