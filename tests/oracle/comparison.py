@@ -1,6 +1,7 @@
 """When an error of ours and one of the official validator are the same, and which errors of theirs are only echoes.
 
-An error is found if the other side has one at the same element, its parent or grandparent, or its child or grandchild.
+An error is found if the other side has one at the same element, its parent or grandparent, or its child or grandchild;
+one that says that something is there too often, or a code not at all, only by one that says the like (`SAYING`).
 Everything that bends this is listed here, with its exact condition and the reason; nothing else is left out:
 
 - *place*: the official validator names another element than the one at fault (`place_of`);
@@ -41,6 +42,12 @@ IDENTITY = re.compile(r"(/entry/\d+)(?:/fullUrl|/resource|/resource/id|/resource
 # What stands at a resource and says nothing about its identity: rules of its profile, what it lacks.
 NOT_IDENTITY = re.compile(r"http|Validation_|Extension_|PRO0(?:23|24|25|39|40|41|42|51)")
 UNREAD = re.compile("PRO02[01] ")
+# Codes of ours, and what of theirs says the same: anything else nearby is another fault.
+SAYING = {
+    "PRO024": re.compile(r"Validation_VAL_Profile_(Maximum|NotAllowed)|Terminology_TX_Coding_Count"),
+    "PRO030": re.compile(r"Terminology_TX_.*|UNABLE_TO_INFER_CODESYSTEM|Validation_VAL_Profile_Minimum|PRO030.*"),
+}
+TOO_OFTEN = re.compile(r"PRO0(24|25|40|41).*")
 ENTRY = re.compile(r"/entry/\d+")
 
 
@@ -73,6 +80,16 @@ def near(one: str, other: str) -> bool:
     """
     short, long = sorted((one.split("/"), other.split("/")), key=len)
     return len(long) - len(short) <= 2 and all(_same_step(a, b) for a, b in zip(short, long, strict=False))
+
+
+def same(theirs: Leaf, mine: Leaf) -> bool:
+    """Whether an error of theirs and one of ours are the same."""
+    saying = SAYING.get(mine.what[:6])
+    if saying and not saying.fullmatch(theirs.what):
+        return False
+    if theirs.what == "Validation_VAL_Profile_Maximum" and not TOO_OFTEN.match(mine.what):
+        return False
+    return near(theirs.place, mine.place)
 
 
 def _same_step(one: str, other: str) -> bool:
@@ -116,11 +133,11 @@ class Case:
 
     def missed(self) -> list[Leaf]:
         """Errors of theirs that we do not have."""
-        return [t for t in self.theirs if not any(near(t.place, m.place) for m in self.mine)]
+        return [t for t in self.theirs if not any(same(t, m) for m in self.mine)]
 
     def alarms(self) -> list[Leaf]:
         """Errors of ours that they do not have, not even as an echo."""
-        return [m for m in self.mine if not any(near(t.place, m.place) for t in self._told)]
+        return [m for m in self.mine if not any(same(t, m) for t in self._told)]
 
     def _counted(self, leaf: Leaf) -> Leaf:
         """Entries that are no objects are left out by their parser, and not counted in what it did not find itself."""
