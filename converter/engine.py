@@ -242,7 +242,7 @@ class Engine:
 
     def partners(self, inputs: Iterable[tuple[bytes, str]] = ()) -> Partners:
         """The letters with objects in some bytes with their names, to be joined by `convert`."""
-        found = Partners(self.attachments)
+        found = Partners(self.attachments, self.limits.joined)
         for data, name in inputs:
             for letter, broken in self.holders(data, name):
                 found.add(letter, name, lambda letter=letter, broken=broken: (letter, broken))  # type: ignore[misc]
@@ -397,7 +397,7 @@ class Engine:
             made = replace(outcome, letter=one.read, issues=[])
             ledger = Ledger()
             if one.letter is not None:
-                self._letter_to_fhir(made, one.letter, one.log, Partners(self.attachments), one.original)
+                self._letter_to_fhir(made, one.letter, one.log, self.partners(), one.original)
                 ledger, made.letter = made.ledger or ledger, one.read
             if one.letter is not one.read:
                 made.ledger = accounted(one.read, one.letter or one.read, ledger, spec)

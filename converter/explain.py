@@ -355,7 +355,7 @@ def text(found: Explanation, *, show_values: bool = False) -> str:
         lines.append(f"  {neutral(leaf.key)}{_value(leaf, show_values)}")
         lines += _origin_lines(found.origins[leaf.key], places, found)
     if not found.fates:
-        lines += ["", f"In the message, which was not converted: {len(found.source)} values"]
+        lines += ["", f"In the message, which has no FHIR message of its own: {len(found.source)} values"]
         lines += [f"  {neutral(leaf.key)}{_where(leaf.at)}{_value(leaf, show_values)}" for leaf in found.source]
         return "\n".join(lines) + "\n"
     homeless = list(found.homeless())

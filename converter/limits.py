@@ -24,6 +24,7 @@ class Limits:
     attachment: int = 100 * 1024**2
     segment: int = 1024**2
     message: int = 150 * 1024**2
+    joined: int = 600 * 1024**2  # base64 characters of all attachments of one letter
     constituents: int = 500_000  # segments, elements and components of one EDIFACT message
     xml_depth: int = 100
     xml_elements: int = 100_000

@@ -25,6 +25,7 @@ from click.testing import CliRunner, Result
 from converter.cli import program
 from converter.engine import Engine, Outcome
 from converter.letter import Value
+from converter.limits import Limits
 from converter.rehearsal.golden import declared, losses_by_leaf
 from tests.cases import FIXTURES, canonical, on_one_line
 
@@ -52,7 +53,7 @@ def of(folder: Path, suffix: str = "xml") -> tuple[bytes, ...]:
 
 def codes(outcome: Outcome) -> set[str]:
     """The codes of what was found about joining."""
-    return {issue.code for issue in outcome.issues if "MAP040" <= issue.code <= "MAP052"}
+    return {issue.code for issue in outcome.issues if "MAP040" <= issue.code <= "MAP053"}
 
 
 def attachments(outcome: Outcome) -> list[dict[str, Any]]:
@@ -301,6 +302,14 @@ def test_what_speaks_against_an_attachment_is_told(engine: Engine, name: str) ->
     assert sum("data" in p["contentAttachment"] for p in attachments(outcome)) == contents
     assert ("MAP040" in codes(outcome)) == (contents < 2)
     assert not codes(joined(engine, letter, files)), "the set without the fault has none"
+
+
+def test_attachments_beyond_the_limit_are_left_out(organisations: Any) -> None:
+    letter, *files = of(OF_TWO)
+    small = Engine(directory=organisations, limits=Limits(joined=300))
+    outcome = joined(small, letter, *files)
+    assert {"MAP053", "MAP040"} <= codes(outcome)
+    assert 0 < sum("data" in p["contentAttachment"] for p in attachments(outcome)) < 3
 
 
 def test_two_files_with_one_object_id_are_both_left_out(engine: Engine) -> None:

@@ -381,7 +381,7 @@ def test_messages_without_a_definition_are_shown_by_their_segments(tmp_path: Pat
     text = head + body.format(n=1) + body.format(n=2) + "UNZ+2+K1'"
     path.write_text(text)
     lines = run("explain", path).stdout.splitlines()
-    assert lines.count("In the message, which was not converted: 15 values") == 2
+    assert lines.count("In the message, which has no FHIR message of its own: 15 values") == 2
     column = text.index("hemmeligt 1") + 1
     assert f"  FTX 4.1 at 1:{column}, segment 4 FTX, element 4 component 1" in lines
     assert not any("hemmeligt" in line for line in lines)

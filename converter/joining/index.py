@@ -62,6 +62,17 @@ IMPERSONAL = declare(
 _KEY = secrets.token_bytes(32)
 
 
+TOO_LARGE = declare(
+    "MAP053",
+    "attachments-too-large",
+    Severity.ERROR,
+    "with the {type} that holds the object of {leaf}, the attachments of this letter exceed the limit `joined`",
+    why="The receiver gets the message without the file.",
+    help="Raise the limit (`--limit joined=SIZE`) if there is memory for it, about three times as much.",
+    source="MedCom conversion service UC 3.1.0, S1.A2",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """A letter with objects, where it can be read again: `fetch` gives it, and whether it has errors.
@@ -80,8 +91,8 @@ class Held:
 class Partners:
     """The letters with objects among some inputs. `add` them all, then `find` for each letter that names objects."""
 
-    def __init__(self, table: AttachmentTable) -> None:
-        self.table = table
+    def __init__(self, table: AttachmentTable, limit: int) -> None:
+        self.table, self._limit = table, limit
         self._held: dict[str, list[Held]] = {}
         self._all: list[Held] = []
         self._named: set[bytes] = set()
@@ -117,6 +128,7 @@ class Partners:
         References without one are left out; whatever speaks against one is added to `log`.
         """
         fetched: dict[bytes, Letter | None] = {}
+        size = 0
         found: dict[int, tuple[int, Letter]] = {}
         for reference, identifier in self.table.named(letter).items():
             leaf = self.table.at(reference, self.table.key)
@@ -124,7 +136,11 @@ class Partners:
             if held is None:
                 continue
             if held.digest not in fetched:
-                fetched[held.digest] = self._checked(held, letter, leaf, log)
+                fetched[held.digest] = partner = self._checked(held, letter, leaf, log)
+                size += self._size(partner)
+                if partner is not None and size > self._limit:
+                    log.add(TOO_LARGE, *letter.locate(leaf)[:1], target=leaf, leaf=leaf, type=held.type)
+                    fetched[held.digest] = None
             partner = fetched[held.digest]
             numbers = [n for n, one in self.table.held(partner).items() if one == identifier] if partner else []
             if partner is None:
@@ -137,6 +153,11 @@ class Partners:
                 found[reference] = (numbers[0], partner)
                 self._joined.add(held.digest)
         return found
+
+    def _size(self, partner: Letter | None) -> int:
+        """How many characters the contents have that a letter holds."""
+        values = partner.values.items() if partner is not None else ()
+        return sum(len(value) for leaf, value in values if leaf.endswith(f".{self.table.content}"))
 
     def _only(self, identifier: str, letter: Letter, leaf: str, log: IssueLog) -> Held | None:
         """The one letter that holds an object, copies aside; of several the one between the same parties."""
