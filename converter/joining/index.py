@@ -137,8 +137,9 @@ class Partners:
                 continue
             if held.digest not in fetched:
                 fetched[held.digest] = partner = self._checked(held, letter, leaf, log)
-                size += self._size(partner)
+                size += (own := self._size(partner))
                 if partner is not None and size > self._limit:
+                    size -= own
                     log.add(TOO_LARGE, *letter.locate(leaf)[:1], target=leaf, leaf=leaf, type=held.type)
                     fetched[held.digest] = None
             partner = fetched[held.digest]
