@@ -473,7 +473,7 @@ class Collector:
             holds=of(attachments.holds) if attachments and role == ATTACHMENT else [],
             names=of(attachments.named) if attachments and role == LETTER else [],
             person=self._person(outcome),
-            flow=_flow(self._remembering.message(outcome, "", 0)),
+            flow=_flow(self._remembering.message(outcome)),
         )
 
     def _person(self, outcome: Outcome) -> list[Any]:

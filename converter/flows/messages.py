@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from converter.flows.table import FlowTable, LetterRow
-from converter.issues import Location
+from converter.issues import NOWHERE, Location
 
 if TYPE_CHECKING:
     from converter.engine import Outcome
@@ -78,8 +78,11 @@ class Remembering:
         self._table = table
         self._key = key or secrets.token_bytes(32)
 
-    def message(self, outcome: Outcome, display: str, line: int) -> Message | None:
-        """What to remember of a message, which starts in that line of its input; None if its type is in no flow."""
+    def message(self, outcome: Outcome, display: str = "", line: int = 0) -> Message | None:
+        """What to remember of a message, which starts in that line of its input; None if its type is in no flow.
+
+        Without a line its places are not looked for, which takes longer than all the rest.
+        """
         letter = outcome.letter
         row = self._table.rows.get(letter.type) if letter is not None and not letter.refused else None
         if letter is None or row is None:
@@ -89,8 +92,8 @@ class Remembering:
         joins = () if row.is_referral else (*roles.get("referral", ()), *roles.get("episode", ()))
         return Message(
             row,
-            place_of(outcome, (*joins, *roles["letter"]), display, line),
-            place_of(outcome, patient, display, line),
+            place_of(outcome, (*joins, *roles["letter"]), display, line) if line else NOWHERE,
+            place_of(outcome, patient, display, line) if line else NOWHERE,
             letter=one(letter, roles["letter"]),
             status=one(letter, roles.get("status", ())),
             episodes=tuple(self.digests(letter, roles.get("episode", ()))),

@@ -119,22 +119,32 @@ def test_what_was_not_given_is_said_with_what_that_hides(assessed: Assessed) -> 
 
 
 @pytest.mark.usefixtures("warm")
-def test_organisations_are_named_but_practices_of_one_person_are_not(
-    root: Path, key_file: Path, tmp_path: Path
-) -> None:
+def test_parties_are_named_and_systems_certified_by_what_is_given(root: Path, key_file: Path, tmp_path: Path) -> None:
+    rows = [
+        ("A", "V", "", "EDIFACT", "", "DIS91@D9134L", "yes", "no", "yes", ""),
+        ("A", "V", "", "OIOXML", "", "XDIS91@XD9134L", "yes", "yes", "yes", ""),
+        ("B", "W", "", "EDIFACT", "", "DIS91@D9134L", "no", "yes", "yes", ""),
+        ("C", "W", "", "EDIFACT", "", "DIS91@D9134L", "yes", "yes", "no", ""),
+        ("C", "W", "", "FHIR", "", "FDIS91@5.0", "yes", "yes", "yes", ""),
+    ]
+    (tmp_path / "inventory.csv").write_text("\n".join(",".join(row) for row in (COLUMNS, *rows)), encoding="utf-8")
     corpus, table = root / "fixtures/letters/DIS91/plain", root / "fixtures/organisations.csv"
     words = ("assess", "run", corpus, "-o", tmp_path / "result", "--sor", table, "--key-file", key_file, "--quiet")
-    done = conftest.run(*words, "--jobs", 1)
+    done = conftest.run(*words, "--jobs", 1, "--inventory", tmp_path / "inventory.csv")
     assert done.exit_code == 0, done.output
     summary = json.loads((tmp_path / "result" / SUMMARY).read_bytes())
     keys = Keys(key_file.read_bytes())
     names = {row["party"]: row["name"] for row in summary["parties"]}
     assert names[keys.party("5790000120314")] == "Nordfjord Sygehus, Medicinsk Afdeling"
     assert names[keys.party("5790000121526")] == ""
-    assert {row["input"] for row in summary["missing_inputs"]} == {"costs", "inventory", "receipts", "attachments"}
+    assert {row["input"] for row in summary["missing_inputs"]} == {"costs", "receipts", "attachments"}
     assert summary["messaging"]["receipts"]["missing"] == 0, "without any receipt nobody can say which are missing"
     # Both syntaxes are one letter that came twice; its Bundle, which comes first, lacks what was lost on the way.
     assert [row["copy"] for row in read(tmp_path / "result" / FACTS.file, FACTS)] == [False, False, True]
+    by_type = [{"type": "DIS91", "sends": 1, "receives": 2, "fhir": 1}]
+    assert summary["inventory"] == {"systems": 3, "vendors": 2, "by_type": by_type}
+    (certified,) = (row for row in summary["effort"]["rows"] if row["kind"] == "certification")
+    assert (certified["count"], certified["points"], certified["finding"]) == (2, 10, "volume::DIS91:")
 
 
 @pytest.mark.parametrize(
@@ -210,25 +220,8 @@ def test_a_folder_with_other_files_is_refused(root: Path, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
 
 
-@pytest.mark.usefixtures("warm")
-def test_systems_of_an_inventory_have_to_be_certified(root: Path, tmp_path: Path) -> None:
-    rows = [
-        ("A", "V", "", "EDIFACT", "", "DIS91@D9134L", "yes", "no", "yes", ""),
-        ("A", "V", "", "OIOXML", "", "XDIS91@XD9134L", "yes", "yes", "yes", ""),
-        ("B", "W", "", "EDIFACT", "", "DIS91@D9134L", "no", "yes", "yes", ""),
-        ("C", "W", "", "EDIFACT", "", "DIS91@D9134L", "yes", "yes", "no", ""),
-        ("C", "W", "", "FHIR", "", "FDIS91@5.0", "yes", "yes", "yes", ""),
-    ]
-    (tmp_path / "inventory.csv").write_text("\n".join(",".join(row) for row in (COLUMNS, *rows)), encoding="utf-8")
-    words = ("assess", "run", root / "fixtures/letters/DIS91/plain", "-o", tmp_path / "result", "--quiet", "--jobs", 1)
-    done = conftest.run(*words, "--inventory", tmp_path / "inventory.csv")
-    assert done.exit_code == 0, done.output
-    summary = json.loads((tmp_path / "result" / SUMMARY).read_bytes())
-    by_type = [{"type": "DIS91", "sends": 1, "receives": 2, "fhir": 1}]
-    assert summary["inventory"] == {"systems": 3, "vendors": 2, "by_type": by_type}
-    (certified,) = (row for row in summary["effort"]["rows"] if row["kind"] == "certification")
-    assert (certified["count"], certified["points"], certified["finding"]) == (2, 10, "volume::DIS91:")
-    assert "inventory" not in {row["input"] for row in summary["missing_inputs"]}
+def test_a_file_that_is_no_inventory_is_refused(root: Path, tmp_path: Path) -> None:
     (tmp_path / "inventory.csv").write_text("no,inventory\n", encoding="utf-8")
-    done = conftest.run(*words[:4], tmp_path / "other", "--inventory", tmp_path / "inventory.csv")
+    words = ("assess", "run", root / "fixtures/letters/DIS91/plain", "-o", tmp_path / "result")
+    done = conftest.run(*words, "--inventory", tmp_path / "inventory.csv")
     assert (done.exit_code, "is no inventory" in done.output) == (2, True), done.output
