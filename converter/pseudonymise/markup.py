@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from converter.definitions import Definition
-from converter.fhir.rules.narrative import ATTRIBUTES
+from converter.fhir.rules.narrative import ATTRIBUTES, OWN
 from converter.oioxml.text import MARKUP
 from converter.pseudonymise.fields import UNKNOWN, Fields, Rule
 from converter.pseudonymise.keyed import Pseudonyms
@@ -29,6 +29,7 @@ _STANDARD = frozenset(
 )
 _PREFIXES = frozenset(["xml", "xmlns", "xsi", "xsd"])
 _USUAL = frozenset(["schemaLocation", "noNamespaceSchemaLocation", "type", "nil", "lang", "space"])
+_OF_NARRATIVES = ATTRIBUTES.union(*(names.split() for names in OWN.values()))
 _PREDEFINED = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&apos;": "'"}
 
 
@@ -192,7 +193,7 @@ def narrative(html: str, elements: frozenset[str], styles: frozenset[str]) -> li
     def stays(name: str, value: str) -> bool:
         return value in styles or (name == "xmlns" and value in _STANDARD)
 
-    return list(_Walk(lambda path: UNKNOWN, stays, elements, ATTRIBUTES).parts(html))
+    return list(_Walk(lambda path: UNKNOWN, stays, elements, _OF_NARRATIVES).parts(html))
 
 
 def _document(
