@@ -5,7 +5,7 @@ Ids, version codes, parties, times and codes only, nothing of a patient.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Protocol
 
@@ -86,6 +86,38 @@ class Store(Protocol):
     def received(self, original: Original) -> Received | None:
         """The receipt of a letter that was noted last."""
         ...
+
+
+class Remembered:
+    """A store of messages that are given, for examples: nothing is too old, and no receipt came before."""
+
+    def __init__(self, originals: Iterable[Original]) -> None:
+        self._originals = list(originals)
+        self._received: dict[Original, Received] = {}
+
+    def forget(self, months: int) -> None:
+        """Nothing."""
+
+    def letters(self, header: str) -> list[Original]:
+        """The letters of a FHIR message."""
+        return [one for one in self._originals if one.message_header_id == header]
+
+    def named(self, letter: str, sender: str) -> list[Original]:
+        """The letters with an id, of a sender."""
+        return [one for one in self._originals if (one.letter_id, one.sender) == (letter, sender)]
+
+    def in_envelope(self, envelope: str, sender: str) -> list[Original]:
+        """The letters of an interchange of a sender."""
+        return [one for one in self._originals if (one.envelope_id, one.sender) == (envelope, sender)]
+
+    def receive(self, original: Original, receipt: Received) -> Received | None:
+        """Note a receipt; none came before."""
+        self._received[original] = receipt
+        return None
+
+    def received(self, original: Original) -> Received | None:
+        """The receipt of a letter that was noted last."""
+        return self._received.get(original)
 
 
 def facts(letter: Letter, bundle: Mapping[str, Any], fault: str) -> dict[str, str]:

@@ -13,8 +13,10 @@ from converter.directory import Directory
 from converter.engine import FHIR, OIOXML, Engine, Outcome
 from converter.issues import Issue, IssueKind, IssueLog, Location, Severity, declare
 from converter.limits import Limits
+from converter.originals import Original, Remembered
 from converter.rehearsal import differences, golden, variants
 from converter.rehearsal.examples import Example, attachments, examples
+from converter.yamlfile import load
 
 DIFFERS = declare(
     "LNT503",
@@ -76,16 +78,31 @@ class Tally:
     written: list[str] = field(default_factory=list)
 
 
+ORIGINALS = "originals.yaml"
+"""Beside a message: the messages that were converted before and that it may answer, by the columns of a state store."""
+
+
 class Engines:
     """Engines for the organisation tables that examples name; all else is the same in each run: no clock, no chance."""
 
     def __init__(self, folder: Path, table: Path | None, limits: Limits | None = None, *, validate: bool = True):
         self.folder, self.table, self.limits, self.checking = folder, table, limits, validate
         self.of_table = cache(self._made)
+        self._answering = cache(self._with_store)
 
     def of(self, example: Example) -> Engine:
         """The engine for an example; a table that was given stands in for the one that the example names."""
+        original = example.inputs[0].with_name(ORIGINALS)
+        if original.is_file():
+            return self._answering(self.table or example.organisations, original)
         return self.of_table(self.table or example.organisations)
+
+    def _with_store(self, table: Path | None, original: Path) -> Engine:
+        """An engine that knows the messages which the receipts of an example answer."""
+        engine = self._made(table)
+        rows = load(original)["originals"]
+        engine.store = Remembered(Original(**{str(k): str(v) for k, v in row.items()}) for row in rows)
+        return engine
 
     def _made(self, table: Path | None) -> Engine:
         directory = Directory.load(table, IssueLog()) if table else None
