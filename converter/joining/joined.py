@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from converter.definitions import Definitions
-from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.issues import NOWHERE, Issue, IssueLog, Location, Severity, declare
 from converter.joining.index import Partners
 from converter.joining.table import AttachmentTable, spelled
 from converter.ledger import Ledger, Raw, leaves_of
@@ -78,6 +79,11 @@ MANY = declare(
 PREFIX = "Attachment"
 
 
+def _at(letter: Letter, leaf: str) -> Location:
+    """The first place of a leaf; looked for when somebody asks, since most letters name objects that came before."""
+    return next(iter(letter.locate(leaf)), NOWHERE)
+
+
 class Joined:
     """A letter with its partners. `letter` is what a mapping sees, `own` the letter alone, which can locate all leaves.
     `leaves` are those of all letters together."""
@@ -97,10 +103,10 @@ class Joined:
         for reference, identifier in named.items():
             leaf = self.table.at(reference, self.table.key)
             if identifier in seen:
-                log.add(NAMED_TWICE, *letter.locate(leaf)[:1], target=leaf, leaf=leaf)
+                log.add(NAMED_TWICE, partial(_at, letter, leaf), target=leaf, leaf=leaf)
                 found.pop(reference, None)
             elif reference not in found:
-                log.add(MISSING, *letter.locate(leaf)[:1], target=leaf, leaf=leaf)
+                log.add(MISSING, partial(_at, letter, leaf), target=leaf, leaf=leaf)
             seen.add(identifier)
         self._incomplete = [reference for reference in named if reference not in found]
         for reference, (number, partner) in found.items():
@@ -108,7 +114,7 @@ class Joined:
         if len(named) > self.table.most:
             log.add(
                 MANY,
-                *letter.locate(self.table.at(max(named), self.table.key))[:1],
+                partial(_at, letter, self.table.at(max(named), self.table.key)),
                 number=len(named),
                 most=self.table.most,
             )
