@@ -63,7 +63,7 @@ class Ledger:
     leaves: int = 0
     raw: list[Raw] = field(default_factory=list)
     raw_defaulted: list[Raw] = field(default_factory=list)
-    in_order: Callable[[Iterable[str]], list[str]] | None = None
+    in_order: Callable[[Iterable[str]], list[str]] | None = field(default=None, compare=False)
 
     @property
     def entries(self) -> list[Entry]:

@@ -17,7 +17,7 @@ CASES = ("plain", "outpatient", "priority-high", "references", "deceased")
 def copied(top: Path, cases: tuple[str, ...] = CASES) -> Path:
     """A folder with the mapping of correspondence letters and some of its cases; gives its mapping folder."""
     folder = top / "mappings"
-    shutil.copytree(ROOT / "mappings", folder, ignore=shutil.ignore_patterns("DIS0*-*", "REF*-*"))
+    shutil.copytree(ROOT / "mappings", folder, ignore=_other_mappings)
     # Without variants and messages written in FHIR, which would take most of the time.
     edit(
         folder / f"fhir/{MAPPING}.yaml",
@@ -29,6 +29,13 @@ def copied(top: Path, cases: tuple[str, ...] = CASES) -> Path:
         shutil.copytree(ROOT / "fixtures/letters/DIS91" / case, here, ignore=shutil.ignore_patterns("variants.*"))
     shutil.copy(ROOT / "fixtures/organisations.csv", top / "fixtures")
     return folder
+
+
+def _other_mappings(folder: str, names: list[str]) -> set[str]:
+    """The other mappings, whose examples are not copied; shared parts, codes and all else stay."""
+    if Path(folder).name != "fhir":
+        return set()
+    return {name for name in names if name.endswith(".yaml") and name != f"{MAPPING}.yaml"}
 
 
 def edit(file: Path, old: str, new: str) -> None:

@@ -20,6 +20,9 @@ from converter.rehearsal.testing import Engines, Tally, _Run
 from converter.yamlfile import loads
 from tests.rehearsal.folders import CASES, MAPPING, copied, edit, run
 
+KINDS = ("letters", "bundles", "answers")
+"""Kinds of example folders: letters, messages written in FHIR, receipts of messages that a store knows."""
+
 
 def findings(folder: Path, *more: str) -> list[dict[str, object]]:
     found: list[dict[str, object]] = json.loads(run("test", folder, "--format", "json", *more).stdout)
@@ -30,7 +33,7 @@ def test_our_mappings_name_all_their_cases(root: Path, engine: Engine) -> None:
     log = IssueLog()
     named = [e for m in engine.mappings.mappings for e in examples(m.document, root, log)]
     assert not list(log)
-    folders = {p.parent for kind in ("letters", "bundles") for p in (root / "fixtures" / kind).glob("*/*/message.*")}
+    folders = {p.parent for kind in KINDS for p in (root / "fixtures" / kind).glob("*/*/message.*")}
     assert {e.inputs[0].parent for e in named} == folders
     assert all(e.organisations is not None for e in named)
 
