@@ -56,6 +56,8 @@ class _Writer:
         return self.out
 
     def _resource(self, resource: Resource) -> None:
+        if not resource.found:
+            return  # forward alone makes it
         name = resource.name
         self.put(f"# resource {name} ({resource.at.file}:{resource.at.line})")
         self.put(f"if (r := b.resources[{name!r}]) is not None:")
@@ -197,6 +199,8 @@ class _Writer:
             return f"b.line({scope}, {kept}, {name})"
         if rule.claims_fhir and not rule.target:
             return f"b.give_up({kept}, {name})"
+        if rule.absent and not rule.sources:
+            return ""  # the letter has no field for it: what stands there is one of `not_carried`
         return f"b.take({scope}, {kept}, {name}, {prefix}, {group!r})"
 
     def _letter_guard(self, text: str, group: str) -> str:

@@ -10,7 +10,7 @@ import ast
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from converter.mapping import Mapping as Compiled
@@ -130,7 +130,7 @@ class _WatchedMapping(Compiled):
     def _probed(self, source: str, name: str, title: str, known: Mapping[str, Any]) -> Callable[..., Any]:
         there = name == "to_fhir"
         probes = (_Forth if there else _Back)(source, self.document, self.watch)
-        tree = ast.fix_missing_locations(probes.visit(ast.parse(source)))
+        tree = probes.visit(ast.parse(source))
         function = compiled(ast.unparse(tree), name, title, {**known, "W": self.watch, "MADE": self.made.append})
         if not there:
             return function
@@ -164,7 +164,7 @@ def _is(value: Any, const: Any) -> bool:
 
 
 def _unwatched(document: Document, watch: Watch, found: set[Key]) -> Iterator[tuple[Key, str, AnyPath]]:
-    """The rules that write a constant, an id, a reference or a list, with where it stands in their resource."""
+    """The rules that write a constant, an id, a reference, a list or a reason, with where it stands."""
     lists: dict[str, str] = {}
     for name, rule in named(document):
         scope = name.split(".")[0]
@@ -182,6 +182,9 @@ def _unwatched(document: Document, watch: Watch, found: set[Key]) -> Iterator[tu
             continue
         for target in targets:
             steps = paths.parse(f"{above}.{target}" if above else target, document.slices)
+            if isinstance(rule, Rule) and rule.absent and not rule.sources:
+                # A reason stands beside the element of a primitive type that is absent: `_start` beside `start`.
+                steps = (*steps[:-1], replace(steps[-1], name=f"_{steps[-1].name}"))
             yield key, scope, (steps, rule.const if isinstance(rule, Rule) else None)
 
 

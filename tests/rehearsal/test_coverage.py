@@ -68,6 +68,20 @@ def test_a_rule_that_cannot_fire_is_not_covered(tmp_path: Path) -> None:
     assert found["guards", "communication.topic (forth): the guard holds"] is False
 
 
+def test_a_rule_that_only_gives_a_reason_fires_where_the_reason_stands(tmp_path: Path) -> None:
+    folder = copied(tmp_path, ("minimal",))
+    edit(
+        folder / f"fhir/{MAPPING}.yaml",
+        "    rules:\n      status:\n        map: episode-status",
+        "    rules:\n      start: {to: period.start, absent: HN-03}\n      status:\n        map: episode-status",
+    )
+    few, many = items(folder), items(folder, "--corpus", ROOT / "fixtures/letters/DIS91/outpatient")
+    assert few["rules", "encounter.start (forth)"] is False, "a letter without an episode has no Encounter"
+    assert many["rules", "encounter.start (forth)"] is True
+    assert ("rules", "encounter.start (back)") not in many, "the letter has no field for it"
+    assert ("rules", "communication.topic (back)") in many
+
+
 def test_fail_under_and_page(tmp_path: Path) -> None:
     folder = copied(tmp_path, ("plain",))
     assert run("cover", folder, "--fail-under", "10").exit_code == 0
