@@ -20,6 +20,7 @@ from converter.records import State
 from tests.cases import FIXTURES, only
 from tests.made_receipts import (
     DIRECTORY,
+    DOCTOR,
     HEADER,
     HOSPITAL,
     NEGATIVE,
@@ -100,6 +101,16 @@ def test_without_the_store_a_receipt_says_what_it_says_itself(desk: Callable[...
         assert resources(done.bundle, "MessageHeader")[0]["response"]["identifier"] == "BREV1"
         assert done.ledger is not None
         assert {e.loss for e in done.ledger.defaulted} == {"ACK-04"}
+
+
+def test_a_party_that_is_not_named_has_no_line_in_the_ledger() -> None:
+    """Nothing differs from the parties of the receipt where nothing stands: ACK-06 tells of a value, not of a gap."""
+    data = receipt(POSITIVE, "1", letters="BREV1 BREV2").replace(f"+{DOCTOR}:14+7'".encode(), b"'")
+    for done in Engine(directory=DIRECTORY).convert(data, name="message"):
+        assert "SYS001" not in codes(done)
+        assert done.ledger is not None
+        assert done.letter is not None
+        assert sorted(entry.leaf for entry in done.ledger.entries) == sorted(done.letter.values)
 
 
 def test_two_letters_with_one_id_are_no_silent_choice(desk: Callable[..., Desk]) -> None:

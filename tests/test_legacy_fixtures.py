@@ -1,4 +1,7 @@
-"""Letters without a form in FHIR: each folder under fixtures/legacy is one letter in both syntaxes, exact both ways."""
+"""Each folder under fixtures/legacy is one letter in both syntaxes, exact both ways.
+
+They are letters without a form in FHIR, and receipts of several letters, which become several FHIR messages.
+"""
 
 from __future__ import annotations
 
@@ -33,3 +36,11 @@ def test_every_letter_with_an_edifact_form_has_two_fixtures() -> None:
     number = Counter(case.folder.parent.name for case in CASES)
     mapped = {path.name for path in FIXTURES.glob("letters/*")}
     assert {type_ for type_ in {d.type for d in ENGINE.definitions if d.edifact} - mapped if number[type_] < 2} == set()
+
+
+def test_what_becomes_one_fhir_message_stands_elsewhere() -> None:
+    """Under fixtures/letters, where its FHIR message and its ledger stand beside it."""
+    mapped = [case for case in CASES if ENGINE.mappings.for_letter(case.folder.parent.name)]
+    made = {case.name: len(list(ENGINE.convert(case.messages[0].read_bytes(), to="fhir"))) for case in mapped}
+    assert made
+    assert {name for name, number in made.items() if number == 1} == set()

@@ -28,7 +28,9 @@ class LedgerSource:
         """A leaf that travels in the identifier of the Bundle."""
         for when, leaf, loss in self.origin_lossy:
             if leaf == path:
-                self.put(f"if {self.out.guard(when)}:")
+                # A guard may hold where the leaf is absent, as `not (A same B)` does: what is not there has no line.
+                self.put(f"if not g({path!r}): pass")
+                self.put(f"elif {self.out.guard(when)}:")
                 self.put(f"    led[{path!r}] = ({path!r}, {LOSSY!r}, {rule!r}, {pointer}, {loss!r})")
                 self.put("else:")
                 self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")

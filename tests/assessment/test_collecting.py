@@ -14,7 +14,7 @@ from converter.sources import Input
 from tests.assessment.answers import KEY
 
 CASES = (
-    ("legacy/CTL03/one-letter/message.edi", RECEIPT, 1),
+    ("letters/CTL03/positive/message.edi", RECEIPT, 1),
     ("legacy/CTL03/two-letters/message.edi", RECEIPT, 2),
     ("legacy/CTL02/two-letters/message.xml", RECEIPT, 2),
     ("legacy/BIN01/admitted/message.edi", "attachment", 0),

@@ -15,6 +15,9 @@ from converter.cli import program
 from converter.docs.facts import Facts
 from converter.docs.writing import INDEX, pages
 from converter.engine import Engine
+from converter.mapping import Mapping
+from converter.mapping.backward import compile_back
+from converter.mapping.codes import CodeMap
 from converter.naming import Names
 from converter.rehearsal.rules import named
 from converter.rehearsal.testing import Engines
@@ -106,12 +109,34 @@ def test_a_page_says_what_the_mapping_says(read: dict[str, Page], engine: Engine
         for declared in mapping.document.declared:
             assert f"field-{declared.leaf}" in page.ids or declared.leaf not in _leaves(engine, mapping.letter)
         facts = Facts(engine, Names(engine.folder), engine.definitions.get(mapping.letter, mapping.document.version))  # type: ignore[arg-type]
-        assert {codes.name for codes in facts.codes} >= {"letter-status"} or mapping.letter.endswith("91")
+        assert {codes.name for codes in facts.codes} == _asked_for(mapping, engine), mapping.letter
         for loss in facts.losses:
             assert loss.reason in page.words
             assert loss.what in page.words
         for codes in facts.codes:
             assert all(row[column] in page.words for row in codes.rows for column in codes.columns)
+
+
+class Watched(dict[str, CodeMap]):
+    """Code maps that note which of them are asked for."""
+
+    def __init__(self, codes: dict[str, CodeMap]) -> None:
+        super().__init__(codes)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> CodeMap:
+        self.asked.add(name)
+        return super().__getitem__(name)
+
+
+def _asked_for(mapping: Mapping, engine: Engine) -> set[str]:
+    """The code maps that the converter needs to compile a mapping, there and back."""
+    watched = Watched(engine.mappings.codes)
+    anew = Mapping(mapping.document, watched, engine.mappings.losses)
+    assert anew.source_forward
+    assert anew.source_backward
+    assert compile_back(mapping.document, watched)
+    return watched.asked
 
 
 def _leaves(engine: Engine, type_: str) -> set[str]:
