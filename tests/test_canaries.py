@@ -1,7 +1,8 @@
 """No command tells a value of a message to anything but the converted output and the sidecar.
 
-Twenty letters carry canaries in every field, whole and with faults laid around them; everything that the commands print
-or write is searched. With `--show-values` the same search must find them, else it would prove nothing.
+Letters carry canaries in every field, whole and with faults laid around them; everything that the commands print or
+write is searched. With `--show-values` the same search must find them, else it would prove nothing. Five letters meet
+every kind of fault once; the long tests take twenty.
 """
 
 from __future__ import annotations
@@ -67,11 +68,17 @@ def _bytes(place: bytes | str | Path) -> bytes:
     return place.encode() if isinstance(place, str) else place
 
 
+@pytest.fixture(scope="module", params=[5, pytest.param(len(FLOCK), marks=pytest.mark.long)], ids=["short", "long"])
+def flock(request: pytest.FixtureRequest) -> list[Canary]:
+    """The canaries that have letters; whatever is written is searched for all of them."""
+    return FLOCK[: request.param]
+
+
 @pytest.fixture(scope="module")
-def letters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def letters(flock: list[Canary], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with whole and broken letters in both syntaxes."""
     folder = tmp_path_factory.mktemp("letters")
-    for index, canary in enumerate(FLOCK):
+    for index, canary in enumerate(flock):
         edi, xml = edifact_letter(canary, index), xml_letter(canary, index)
         (folder / f"{index}.edi").write_bytes(edi)
         (folder / f"{index}.xml").write_bytes(xml)
@@ -88,12 +95,12 @@ def _some(faults: dict[str, bytes], index: int) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def bundles(letters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundles(flock: list[Canary], letters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the Bundles of the whole letters, and broken copies of them."""
     whole, folder = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("bundles")
-    sources = [letters / f"{index}.edi" for index in range(len(FLOCK))]
+    sources = [letters / f"{index}.edi" for index in range(len(flock))]
     run("convert", *sources, "-o", whole / "out", "--sor", TABLE, cwd=whole)
-    for index, canary in enumerate(FLOCK):
+    for index, canary in enumerate(flock):
         bundle = (whole / "out" / f"{index}.edi.json").read_bytes()
         assert canary.number.encode() in bundle
         (folder / f"{index}.json").write_bytes(bundle)
@@ -103,7 +110,7 @@ def bundles(letters: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("to", ["fhir", "oioxml", "edifact"])
-def test_convert(to: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
+def test_convert(to: str, flock: list[Canary], letters: Path, bundles: Path, tmp_path: Path) -> None:
     source = bundles if to == "oioxml" else letters
     files = {name: tmp_path / name for name in ("ledger.ndjson", "sidecar.json", "state.db")}
     done = run(
@@ -112,7 +119,7 @@ def test_convert(to: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
         cwd=tmp_path,
     )
     written = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
-    assert len(written) > len(FLOCK)
+    assert len(written) > len(flock)
     told = [files["ledger.ndjson"], files["state.db"], tmp_path / "out" / "summary.json"]
     assert leaks(done.stdout, done.stderr, *(p for p in told if p.exists()), "\n".join(map(str, written))) == []
     assert leaks(*(p for p in written if p.name != "summary.json")), "the converted output should hold the values"
@@ -120,33 +127,44 @@ def test_convert(to: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_formats(form: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
+def test_formats_of_validate(form: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
     judged = run("validate", letters, bundles, "--format", form, cwd=tmp_path)
     assert judged.stdout
     assert leaks(judged.stdout, judged.stderr) == []
+
+
+# The findings of both commands go through one writer, and `test_convert` shows them as text.
+@pytest.mark.parametrize("form", ["json", *(pytest.param(f, marks=pytest.mark.long) for f in FORMATS if f != "json")])
+def test_formats_of_convert(form: str, letters: Path, tmp_path: Path) -> None:
     some = sorted(letters.iterdir())[FORMATS.index(form) :: len(FORMATS)]
     converted = run("convert", *some, "--format", form, "--sor", TABLE, "-o", tmp_path / "out", cwd=tmp_path)
     assert converted.stderr
     assert leaks(converted.stdout, converted.stderr) == []
 
 
-def test_single_messages_and_standard_input(letters: Path, bundles: Path, tmp_path: Path) -> None:
-    for path in (letters / "3.edi", letters / "4.xml", bundles / "5.json"):
-        done = run("convert", "-", "--cross-check", "--verbose", "--sor", TABLE, cwd=tmp_path, stdin=path.read_bytes())
-        assert leaks(done.stdout)
-        assert leaks(done.stderr) == []
+@pytest.mark.parametrize(
+    "name", ["3.edi", pytest.param("4.xml", marks=pytest.mark.long), pytest.param("1.json", marks=pytest.mark.long)]
+)
+def test_single_messages_and_standard_input(name: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
+    """The second reader of `--cross-check` reads EDIFACT only."""
+    data = ((bundles if name.endswith(".json") else letters) / name).read_bytes()
+    done = run("convert", "-", "--cross-check", "--verbose", "--sor", TABLE, cwd=tmp_path, stdin=data)
+    assert leaks(done.stdout)
+    assert leaks(done.stderr) == []
 
 
-def test_explain(letters: Path, bundles: Path, tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    for path in (letters / "0.edi", letters / "1.xml", bundles / "2.json"):
-        drawn = run("explain", path, "-o", page, cwd=tmp_path)
-        assert leaks(drawn.stdout, drawn.stderr, page) == []
-        page.unlink()
-    broken = [next(letters.glob("*-number-as-tag.edi")), next(letters.glob("*-stray-text.xml"))]
-    for path in (letters / "0.edi", bundles / "2.json", *broken):
-        done = run("explain", path, cwd=tmp_path)
-        assert leaks(done.stdout, done.stderr) == []
+SHOWN = ["page 0.edi", "page 2.json", "terminal *-number-as-tag.edi", "terminal *-stray-text.xml"]
+SHOWN_TOO = ["page 1.xml", "terminal 0.edi", "terminal 2.json"]
+
+
+@pytest.mark.parametrize("what", [*SHOWN, *(pytest.param(what, marks=pytest.mark.long) for what in SHOWN_TOO)])
+def test_explain(what: str, letters: Path, bundles: Path, tmp_path: Path) -> None:
+    where, kind = what.split()
+    page = where == "page"
+    path = next((bundles if kind.endswith(".json") else letters).glob(kind))
+    drawn = tmp_path / "page.html"
+    done = run("explain", path, *(("-o", drawn) if page else ()), cwd=tmp_path)
+    assert leaks(done.stdout, done.stderr, *([drawn] if page else [])) == []
 
 
 def test_values_are_shown_on_request(letters: Path, tmp_path: Path) -> None:

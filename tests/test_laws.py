@@ -101,7 +101,7 @@ def undeclared(letter: Letter, ledger: Any, again: Letter) -> list[str]:
     )
 
 
-@pytest.mark.parametrize("examples", [15, pytest.param(300, marks=pytest.mark.long)], ids=["short", "long"])
+@pytest.mark.parametrize("examples", [7, pytest.param(300, marks=pytest.mark.long)], ids=["short", "long"])
 @pytest.mark.parametrize("version", ["D9134L", "D9133L", "D9135L"])
 def test_letter_born(version: str, examples: int) -> None:
     definition = ENGINE.definitions.get("DIS91", version)
@@ -178,7 +178,7 @@ def holds(mapping: Mapping, letter: Letter) -> None:
     assert again.version == letter.version
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(300, marks=pytest.mark.long)], ids=["short", "long"])
+@pytest.mark.parametrize("examples", [4, pytest.param(300, marks=pytest.mark.long)], ids=["short", "long"])
 @pytest.mark.parametrize(("mapping", "version"), OTHERS)
 def test_letter_born_of_any_type(mapping: Mapping, version: str, examples: int) -> None:
     definition = ENGINE.definitions.get(mapping.letter, version)

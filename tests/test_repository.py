@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,12 @@ def modules(root: Path) -> list[Path]:
     return [p for p in repository_files(root) if p.suffix == ".py"]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a module, parsed once for all rules."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def last_word(name: str) -> str:
     """The last word of a CamelCase or snake_case name, in lower case."""
     words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)
@@ -44,7 +51,7 @@ def test_modules_are_not_long(root: Path) -> None:
 def test_modules_and_classes_say_what_they_are(root: Path) -> None:
     for path in modules(root):
         assert path.stem not in EMPTY_WORDS, path
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.ClassDef):
                 assert last_word(node.name) not in EMPTY_WORDS, f"{path}: {node.name}"
 
@@ -68,7 +75,7 @@ def test_nothing_speaks_of_places_outside_the_repository(root: Path) -> None:
 
 def test_every_module_tells_its_purpose(root: Path) -> None:
     for path in modules(root):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
         assert not tree.body or ast.get_docstring(tree), f"{path}: no docstring"
 
 

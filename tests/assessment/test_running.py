@@ -48,6 +48,7 @@ class Stopping:
         pass
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("warm")
 def test_stopped_and_gone_on_with_other_workers_it_gives_the_same_bytes(key_file: Path, tmp_path: Path) -> None:
     corpus, folder = tmp_path / "corpus", tmp_path / "result"

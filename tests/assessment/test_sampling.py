@@ -39,6 +39,7 @@ def sampled(assessed: Assessed, key_file: Path, folder: Path, least: int) -> dic
     return summary
 
 
+@pytest.mark.long
 def test_a_sample_tells_volumes_and_pairs_of_all_messages(assessed: Assessed, key_file: Path, tmp_path: Path) -> None:
     summary = sampled(assessed, key_file, tmp_path / "result", LEAST)
     numbers = found(assessed.known, summary)
