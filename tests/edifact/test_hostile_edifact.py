@@ -479,7 +479,7 @@ def test_a_reader_without_a_check_is_caught(check: str, monkeypatch: pytest.Monk
     assert silently_accepted(data, 400, seed=4)
 
 
-@pytest.mark.parametrize("name", ["plain", "binary"])
+@pytest.mark.parametrize("name", ["plain", pytest.param("binary", marks=pytest.mark.long)])
 def test_every_byte_deleted_or_replaced(name: str) -> None:
     data = ALL[name]
     for at in range(len(data)):
