@@ -131,7 +131,12 @@ FINDINGS = Table(
         _TYPE,
         Column("path", _TEXT, "path in the letter without indices; empty: the message as a whole"),
         Column("sender", _TEXT, "keyed digest; empty: all senders"),
-        Column("messages", _INT, f"in how many messages; null: fewer than {SMALL}", nullable=True),
+        Column(
+            "messages",
+            _INT,
+            f"in how many messages; null: withheld, as fewer than {SMALL} or to protect such a number",
+            nullable=True,
+        ),
         Column("occurrences", _INT, "how often; null like `messages`", nullable=True),
     ),
 )
