@@ -14,7 +14,7 @@ import random
 import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -446,7 +446,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     wanted = parser.parse_args(arguments)
     known = write(wanted.folder, wanted.messages, wanted.seed)
     beside = wanted.folder.with_name(wanted.folder.name + ".known.json")
-    beside.write_text(json.dumps(asdict(known), indent=1, ensure_ascii=False), encoding="utf-8")
+    beside.write_text(json.dumps(vars(known), indent=1, ensure_ascii=False), encoding="utf-8")
 
 
 if __name__ == "__main__":
