@@ -122,3 +122,19 @@ def _entry(raw: Raw) -> Entry:
 def leaves_of(letter: Letter) -> list[str]:
     """All leaf ids of a letter, those without a place in its definition included."""
     return [*letter.values, *(e.path for e in letter.extras)]
+
+
+def losses_by_leaf(forward: Ledger, back: Ledger) -> dict[str, str]:
+    """The loss id that the ledgers of both ways name for a leaf of the letter.
+
+    A leaf is the source of an entry on the way forward, the target of one on the way back, or was made on the way back
+    from a value that stands in the Bundle under a loss id.
+    """
+    found: dict[str, str] = {}
+    pointers = {e.target: e.loss for e in (*forward.entries, *forward.defaulted) if e.loss}
+    for entry in (*forward.entries, *back.entries, *back.defaulted):
+        loss = entry.loss or pointers.get(entry.leaf, "")
+        if loss:
+            found.setdefault(entry.leaf, loss)
+            found.setdefault(entry.target, loss)
+    return found

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from converter.ledger import losses_by_leaf
 from converter.rehearsal.examples import attachments
-from converter.rehearsal.golden import declared, differences, issue_lines, ledger_lines, losses_by_leaf
+from converter.rehearsal.golden import declared, differences, issue_lines, ledger_lines
 
 if TYPE_CHECKING:
     from converter.engine import Engine, Outcome

@@ -15,7 +15,8 @@ from pathlib import Path
 from converter.directory import Directory
 from converter.engine import Engine, Outcome
 from converter.issues import IssueLog
-from converter.rehearsal.golden import declared, losses_by_leaf
+from converter.ledger import losses_by_leaf
+from converter.rehearsal.golden import declared
 from tests.cases import FIXTURES
 
 COLUMNS = (

@@ -24,9 +24,10 @@ from click.testing import CliRunner, Result
 
 from converter.cli import program
 from converter.engine import Engine, Outcome
+from converter.ledger import losses_by_leaf
 from converter.letter import Value
 from converter.limits import Limits
-from converter.rehearsal.golden import declared, losses_by_leaf
+from converter.rehearsal.golden import declared
 from tests.cases import FIXTURES, canonical, on_one_line
 
 FILES, OF_TWO, FOREIGN = (

@@ -29,7 +29,7 @@ from converter.flows.persons import Persons
 from converter.flows.table import FILE as FLOWS
 from converter.issues import Issue, IssueLog, Severity
 from converter.joining import ALONE, MISSING
-from converter.ledger import Raw
+from converter.ledger import Ledger, Raw, losses_by_leaf
 from converter.letter import Letter, Value, pattern, plain
 from converter.mapping import LOSS, Context
 from converter.mapping.without import NO_MAPPING, NO_TARGET
@@ -423,12 +423,12 @@ class Collector:
         letter = outcome.letter
         if letter is None or outcome.syntax == FHIR or outcome.pair is None or outcome.ledger is None:
             return NONE, []
-        back = self._returned(outcome)
+        back, its_ledger = self._returned(outcome)
         if back is None:
             return DIFFERENT, [["", ""]]
         if back.values == letter.values:
             return EQUAL, []
-        losses = {raw[0]: raw[4] for raw in outcome.ledger.raw}
+        losses = losses_by_leaf(outcome.ledger, its_ledger)
         known, causes = self._fields(letter.type), set[tuple[str, str]]()
         for leaf in back.values.keys() | letter.values.keys():
             if _alike(back.values.get(leaf), letter.values.get(leaf)) or losses.get(leaf) in self._info:
@@ -437,13 +437,13 @@ class Collector:
             causes.add((path if path in known else UNKNOWN, losses.get(leaf, "")))
         return (DIFFERENT if causes else SAME), sorted([list(cause) for cause in causes])
 
-    def _returned(self, outcome: Outcome) -> Letter | None:
-        """The letter that comes back from the Bundle of a letter, whatever is lost on the way; None if none does."""
+    def _returned(self, outcome: Outcome) -> tuple[Letter | None, Ledger]:
+        """The letter that comes back from a letter's Bundle, whatever is lost on the way; and the ledger of it."""
         mapping, bundle = self._engine.mappings.for_letter(outcome.type), outcome.bundle
         if mapping is None or bundle is None:
-            return None
+            return None, Ledger()
         context = Context(directory=self._engine.directory, accept=frozenset(self._engine.mappings.losses))
-        return mapping.from_fhir(bundle, context, IssueLog(), lambda: iter(leaves(bundle)))[0]
+        return mapping.from_fhir(bundle, context, IssueLog(), lambda: iter(leaves(bundle)))
 
     # -- what ties it to others ----------------------------------------------------------------------------------------
 

@@ -48,22 +48,6 @@ def differences(before: Mapping[str, Value], after: Mapping[str, Value]) -> dict
     return found
 
 
-def losses_by_leaf(forward: Ledger, back: Ledger) -> dict[str, str]:
-    """The loss id that the ledgers of both ways name for a leaf of the letter.
-
-    A leaf is the source of an entry on the way forward, the target of one on the way back, or was made on the way back
-    from a value that stands in the Bundle under a loss id.
-    """
-    found: dict[str, str] = {}
-    pointers = {e.target: e.loss for e in (*forward.entries, *forward.defaulted) if e.loss}
-    for entry in (*forward.entries, *back.entries, *back.defaulted):
-        loss = entry.loss or pointers.get(entry.leaf, "")
-        if loss:
-            found.setdefault(entry.leaf, loss)
-            found.setdefault(entry.target, loss)
-    return found
-
-
 def declared(
     before: Mapping[str, Value], after: Mapping[str, Value], losses: Mapping[str, str]
 ) -> tuple[str, list[str]]:

@@ -14,6 +14,7 @@ from converter.engine import Engine, Outcome
 from converter.fhir import bundle as fhir
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.joining import Joined
+from converter.ledger import losses_by_leaf
 from converter.letter import Letter
 from converter.mapping import Context, Mapping
 from converter.rehearsal import explained, golden
@@ -192,7 +193,7 @@ def _observed(mapping: Mapping, trial: Trial, rules: set[str] | None = None) -> 
     back, its_ledger = _back(mapping, bundle, Context(directory=directory), IssueLog())
     if back is None:
         return (*told, None)
-    losses = golden.losses_by_leaf(ledger, its_ledger)
+    losses = losses_by_leaf(ledger, its_ledger)
     return (*told, golden.declared(trial.letter.values, back.values, losses))
 
 

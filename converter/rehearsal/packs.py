@@ -31,8 +31,9 @@ from xml.sax.saxutils import quoteattr
 
 from converter.errors import MappingError
 from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.ledger import losses_by_leaf
 from converter.letter import Letter, plain
-from converter.rehearsal.golden import declared, losses_by_leaf
+from converter.rehearsal.golden import declared
 from converter.renderings import neutral, text
 from converter.yamlfile import Map, Seq, Str, fault, load, place
 

@@ -12,6 +12,7 @@ from typing import Any
 from converter.directory import Directory
 from converter.engine import FHIR, OIOXML, Engine, Outcome
 from converter.issues import Issue, IssueKind, IssueLog, Location, Severity, declare
+from converter.ledger import losses_by_leaf
 from converter.limits import Limits
 from converter.originals import Original, Remembered
 from converter.rehearsal import differences, golden, variants
@@ -162,7 +163,7 @@ def _round_trip(engine: Engine, forward: Outcome, texts: dict[str, bytes | None]
     back, *_ = engine.convert(forward.output, to=OIOXML, name="bundle.json")
     if back.letter is None or back.ledger is None:
         return ["the letter"]
-    losses = golden.losses_by_leaf(forward.ledger, back.ledger)
+    losses = losses_by_leaf(forward.ledger, back.ledger)
     lines, undeclared = golden.declared(forward.letter.values, back.letter.values, losses)
     texts["back"] = lines.encode() or None
     return undeclared
