@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from converter.batch.options import not_across
 from converter.cli import program
 from converter.engine import Engine, Outcome
 from converter.ledger import losses_by_leaf
@@ -260,6 +261,14 @@ def test_a_batch_joins_what_stands_in_one_input_and_says_so(tmp_path: Path) -> N
     assert summary["issues"]["MAP041"] == 1
     lines = [json.loads(line) for p in sorted((tmp_path / "run/parts").iterdir()) for line in p.open()]
     assert [sum("data" in str(p) for p in line["entry"]) > 0 for line in lines] == [True, False]
+
+
+def test_what_a_batch_missed_may_stand_in_another_input(engine: Engine) -> None:
+    letter, files = of(FILES, "edi")
+    (alone,) = engine.convert(letter, name="letter")
+    joined, *_ = engine.convert(letter + files, name="both")
+    assert [issue.code for issue in not_across(alone)] == ["BAT060"]
+    assert not not_across(joined)
 
 
 # -- bad input: each an issue of its own -------------------------------------------------------------------------------
