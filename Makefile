@@ -26,7 +26,7 @@ help:
 	@echo "make kill-campaign  kill runs of \`batch\` 500 times and compare what they leave with an undisturbed run"
 	@echo "make bench      measure stages, chains, workers, growth and the limit into benchmarks/results.md (half an hour)"
 	@echo "make bench-rows  only time the stages beside pydifact, jinja2 and fhir.resources, and print them"
-	@echo "make bench-million  a run over 1,000,000 letters, into the same report (hours)"
+	@echo "make bench-million  a run over 1,000,000 letters, into the same report (half an hour)"
 	@echo "make oracle     compare the FHIR validator with HL7's official one (Java 17 and Maven)"
 	@echo "make lock       resolve the dependencies anew into the lock files"
 	@echo "make clean      remove .venv, out/ and caches"
