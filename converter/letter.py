@@ -38,6 +38,14 @@ def plain(value: Value) -> str:
     return value if isinstance(value, str) else "".join(text for _, text in value)
 
 
+def unspaced(text: str) -> str:
+    """The base64 content of a file without white space, where there is any.
+
+    To look for four characters is nothing; to split a large file costs as much as to encode it.
+    """
+    return "".join(text.split()) if any(white in text for white in " \n\r\t") else text
+
+
 class Source(Protocol):
     """What a letter was read from: turns the places that a reader noted into locations."""
 

@@ -173,11 +173,12 @@ def usual(data: bytes) -> tuple[int, int]:
     That is one short interchange with the standard separators, without objects, that ends with its only UNZ.
     """
     start = 9 if data.startswith(_USUAL) else 10 if data.startswith(_USUAL_LINED) else 0
-    at, end = data.find(b"UNZ"), data.rfind(b"'") + 1
+    end = data.rfind(b"'") + 1
+    if not start or end > _BLOCK:  # before anything is looked for: large files are attachments
+        return 0, 0
+    at = data.find(b"UNZ")
     if (
-        start
-        and start < at
-        and end <= _BLOCK
+        start < at
         and data.find(b"'", at) == end - 1
         and b"?" not in data[at - 4 :]
         and data[at - 4 : at].rstrip(b"\r\n").endswith(b"'")

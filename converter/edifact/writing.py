@@ -14,7 +14,7 @@ from converter.edifact.rows import COMPONENT, ELEMENT, Row, field
 from converter.edifact.substitutes import carried, substituted
 from converter.edifact.text import write_lines, write_text
 from converter.issues import IssueKind, IssueLog, Location, Severity, declare
-from converter.letter import Letter, Text, Value, pattern, plain
+from converter.letter import Letter, Text, Value, pattern, plain, unspaced
 
 SUBSTITUTED = declare(
     "LTR050",
@@ -165,13 +165,14 @@ class Known(NamedTuple):
     """What a layout does with a leaf: its element, if there is a place for it; the wire's filler for an absent one.
 
     `indices` are the repeating elements around it, by their ids without the last index. `usual`: a plain value goes to
-    the wire as it is.
+    the wire as it is; `file`: as the bytes behind it, so that its characters never stand there.
     """
 
     element: Element | None
     filler: str | None
     indices: tuple[tuple[str, int], ...]
     usual: bool
+    file: bool
 
 
 class Leaves(dict[str, Known]):
@@ -199,7 +200,7 @@ class Leaves(dict[str, Known]):
         filler = self._fillers.get(element.path) if element else None
         indices = tuple((leaf[: match.start()], int(match[1])) for match in _INDEX.finditer(leaf))
         usual = element is not None and element.const is None and element.type != "text" and filler is None
-        known = Known(element, filler, indices, usual)
+        known = Known(element, filler, indices, usual, element is not None and element.type == "base64")
         if len(self) < MAX_KNOWN:
             self[leaf] = known
         return known
@@ -225,10 +226,10 @@ class Writing:
         values: Mapping[str, Value] = letter.values
         for alias in definition.aliases:
             values = alias.write(values)
-        clean = carried("".join([value for value in values.values() if isinstance(value, str)]))
-        for leaf, value in values.items():
-            known = leaves[leaf]
-            if clean and value and known.usual and isinstance(value, str):
+        plan = [(leaf, value, leaves[leaf]) for leaf, value in values.items()]
+        clean = carried("".join([value for _, value, known in plan if isinstance(value, str) and not known.file]))
+        for leaf, value, known in plan:
+            if (clean or known.file) and value and known.usual and isinstance(value, str):
                 self.values[leaf] = value
             else:
                 self._take(leaf, value, known)
@@ -325,7 +326,7 @@ class Writing:
     def object(self, rows: list[Row], leaf: str) -> None:
         """Add the bytes of an object behind the segment that announces its size."""
         try:
-            content = b64decode("".join(plain(self.values.get(leaf, "")).split()), validate=True)
+            content = b64decode(unspaced(plain(self.values.get(leaf, ""))), validate=True)
         except ValueError:
             self.refuse(NO_FORM, leaf, form="base64")
             return

@@ -24,7 +24,7 @@ Leaf = tuple[str, object, bool]
 MAX_DEPTH = 250
 """What orjson can write again, so the most that a limit can be raised to."""
 
-# Beyond this, mostly attachments: two more copies of the bytes cost more than reading them again.
+# Beyond this, mostly attachments: each look at the bytes costs more than reading the rest of the message with care.
 _LARGE = 1_000_000
 _INDENT = orjson.OPT_INDENT_2
 _BLANKS = b" \t\r\n"
@@ -75,7 +75,13 @@ def _integer(text: str) -> int | Number:
     return whole if -(2**63) <= whole < 2**64 else Number(text)
 
 
-_careful = json.JSONDecoder(object_pairs_hook=_unique, parse_float=Number, parse_int=_integer)
+def _no_number(text: str) -> float:
+    raise _RefusedError(text)
+
+
+_careful = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_float=Number, parse_int=_integer, parse_constant=_no_number
+)
 
 
 def read_json(data: bytes, log: IssueLog, *, file: str = "", limits: Limits = Limits()) -> Resource | None:  # noqa: B008
@@ -106,10 +112,12 @@ def _read(data: bytes, depth: int) -> object:
     orjson keeps the last of two equal keys and reads 1.10 as 1.1. It is certain where writing what was read gives the
     same bytes but for white space, and there are no numbers.
     """
-    read = orjson.loads(data)
     if len(data) > _LARGE:
-        _check_depth(read, depth)
-        return cast(object, _careful.decode(data.decode()))
+        large = _careful.decode(data.decode())
+        _check_depth(large, depth)
+        _check_characters(large)
+        return cast(object, large)
+    read = orjson.loads(data)
     try:
         written = orjson.dumps(read, option=_INDENT)
     except TypeError:  # deeper than orjson writes
@@ -130,6 +138,16 @@ def _check_depth(value: object, left: int) -> None:
             raise _RefusedError
         for item in value.values() if isinstance(value, dict) else value:
             _check_depth(item, left - 1)
+
+
+def _check_characters(value: object) -> None:
+    """Refuse half characters, which `json` reads and orjson does not; ASCII needs no look."""
+    if isinstance(value, str):
+        if not value.isascii():
+            value.encode()
+    elif isinstance(value, dict | list):
+        for item in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_characters(item)
 
 
 def _oversized(read: Resource, log: IssueLog, file: str, limits: Limits) -> bool:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from converter.identifiers import ecpr_kind
-from converter.letter import Text, plain
+from converter.letter import Text, plain, unspaced
 from converter.mapping import local_time
 
 
@@ -516,6 +516,4 @@ class FileContent:
 
     @staticmethod
     def back(value: Any) -> str:
-        text = str(value)
-        # To look for four characters is nothing; to split a large file costs as much as to encode it.
-        return "".join(text.split()) if any(white in text for white in " \n\r\t") else text
+        return unspaced(str(value))

@@ -274,6 +274,14 @@ def test_large_input_is_read_with_the_same_rules() -> None:
     assert found["a"].text == "1.10"
     assert [i.code for i in read("{" + filler + ',"a":1,"a":1}')[1]] == ["PRO005"]
     assert [i.code for i in read("{" + filler + ',"a":' + "[" * 150 + "]" * 150 + "}")[1]] == ["PRO007"]
+    # It is read by another reader than small input; faults that a reader may miss are the same.
+    filler = " " * 1_100_000
+    for name, data, code, *_ in FAULTS:
+        if code > "PRO004":
+            assert [i.code for i in read(filler.encode() + data)[1]] == [code], name
+    found, issues = read(filler + '{"a":"\\ud83d\\ude00 æ","æ":{"c":[-0.50]}}')
+    assert not issues
+    assert write_ndjson(found).decode() == '{"a":"😀 æ","æ":{"c":[-0.50]}}\n'
 
 
 # Writing
