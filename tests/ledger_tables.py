@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from converter.definitions import Definitions
+from converter.joining import PREFIX, AttachmentTable
 from converter.letter import pattern
 from converter.mapping import Mapping
 from converter.mapping.document import Declared, Document, Rule
@@ -68,12 +69,50 @@ def fields(definitions: Definitions, type_: str) -> list[str]:
     return list(found)
 
 
+def attached(own: dict[str, list[Fate]], table: AttachmentTable, definitions: Definitions) -> dict[str, list[Fate]]:
+    """What may become of each field of the letters with objects that are joined to a letter with these fates."""
+    if f"{table.reference}.{table.within}.{table.content}" not in own:
+        return {}
+    paths = dict.fromkeys(path for type_ in table.letters for path in fields(definitions, type_))
+    found = {path: _of_attachment(path, own, table) for path in paths if path not in table.impersonal}
+    return {f"{PREFIX}.{path}": list(dict.fromkeys(those)) for path, those in found.items()}
+
+
+def _of_attachment(path: str, own: dict[str, list[Fate]], table: AttachmentTable) -> list[Fate]:
+    differs: Fate = ("ignored", table.losses["differs"])
+    if path in table.ids:
+        return [("mapped", "")]
+    if path.startswith(f"{table.object}."):
+        last = path.rpartition(".")[2]
+        fates = own.get(f"{table.reference}.{table.within}.{last}", [])
+        told: list[Fate] = [("mapped-lossy", table.losses["spelling"])] if last == table.key else []
+        told += [differs] if last in table.alike else []
+        return [*fates, *told, ("lost", table.losses["unnamed"])]
+    checked: list[Fate] = [("constant-checked", "")] if path in table.fixed else []
+    return [*own.get(path, []), *checked, *([] if path in table.patient else [differs])]
+
+
 def section(mapping: Mapping, definitions: Definitions) -> str:
     """The table of one type as Markdown that opens on a click. Neighbours with the same fates share a row."""
     known = fates(mapping.document)
-    rows = [(path, tuple(known[path])) for path in fields(definitions, mapping.letter) if path in known]
+    own = [path for path in fields(definitions, mapping.letter) if path in known]
+    return _table(f"{mapping.letter} by {mapping.name}", own, known)
+
+
+def attached_sections(mappings: Iterable[Mapping], definitions: Definitions, table: AttachmentTable) -> str:
+    """The tables of the letters with objects, by the types that they are joined to; types with one table share it."""
+    sharing: dict[str, list[str]] = {}
+    for mapping in mappings:
+        if known := attached(fates(mapping.document), table, definitions):
+            sharing.setdefault(_table("{}", [*known], known), []).append(mapping.letter)
+    kinds = " or ".join(table.letters)
+    return "".join(text.replace("{}", f"{kinds} joined to {', '.join(to)}", 1) for text, to in sharing.items())
+
+
+def _table(title: str, paths: list[str], known: dict[str, list[Fate]]) -> str:
+    rows = [(path, tuple(known[path])) for path in paths]
     lines = [f"| {_named(group)} | {_dispositions(those)} | {_losses(those)} |" for those, group in _grouped(rows)]
-    head = f"<details><summary>{mapping.letter} by {mapping.name}: {len(rows)} fields</summary>"
+    head = f"<details><summary>{title}: {len(rows)} fields</summary>"
     return "\n".join([head, "", "| field | disposition | loss |", "|---|---|---|", *lines, "", "</details>", ""])
 
 

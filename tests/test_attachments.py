@@ -26,9 +26,10 @@ from converter.batch.options import not_across
 from converter.cli import program
 from converter.engine import Engine, Outcome
 from converter.ledger import losses_by_leaf
-from converter.letter import Value
+from converter.letter import Value, pattern
 from converter.limits import Limits
 from converter.rehearsal.golden import declared
+from tests import ledger_tables
 from tests.cases import FIXTURES, canonical, on_one_line
 
 FILES, OF_TWO, FOREIGN = (
@@ -312,6 +313,15 @@ def test_what_speaks_against_an_attachment_is_told(engine: Engine, name: str) ->
     assert sum("data" in p["contentAttachment"] for p in attachments(outcome)) == contents
     assert ("MAP040" in codes(outcome)) == (contents < 2)
     assert not codes(joined(engine, letter, files)), "the set without the fault has none"
+    mapping = engine.mappings.for_letter(outcome.type)
+    assert mapping is not None
+    assert outcome.ledger is not None
+    table = ledger_tables.fates(mapping.document)
+    table |= ledger_tables.attached(table, engine.attachments, engine.definitions)
+    for entry in outcome.ledger.entries:  # README's table knows what became of it
+        assert (entry.disposition, entry.loss) in ledger_tables.allowed(table, pattern(entry.leaf), sidecar=False), (
+            entry
+        )
 
 
 def test_attachments_beyond_the_limit_are_left_out(organisations: Any) -> None:

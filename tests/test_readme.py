@@ -228,6 +228,7 @@ def test_ledger_tables_are_those_of_the_mappings(
     assert LEDGERS.search(readme)
     mappings = sorted(engine.mappings.mappings, key=lambda mapping: mapping.letter)
     tables = "".join(ledger_tables.section(mapping, engine.definitions) for mapping in mappings)
+    tables += ledger_tables.attached_sections(mappings, engine.definitions, engine.attachments)
     now = (root / "README.md").read_text(encoding="utf-8")
     golden(root / "README.md", LEDGERS.sub(lambda m: m[1] + tables + m[3], now))
 
@@ -244,17 +245,19 @@ def test_ledgers_of_the_fixtures_agree_with_the_tables(sidecar: bool, organisati
     tables = {mapping.letter: ledger_tables.fates(mapping.document) for mapping in engine.mappings.mappings}
     for type_, table in tables.items():
         assert [path for path in ledger_tables.fields(engine.definitions, type_) if path not in table] == []
-    strays, leaves = set(), 0
+    for table in tables.values():
+        table |= ledger_tables.attached(table, engine.attachments, engine.definitions)
+    strays, leaves, attached = set(), 0, 0
     for case in letter_cases():
         for path in case.messages:
             outcome = convert(engine, path, "fhir")
             for entry in outcome.ledger.entries if outcome.ledger else ():
                 leaves += 1
-                if entry.leaf.startswith("Attachment["):  # by mappings/attachments.yaml, whatever the type
-                    assert not sidecar or entry.disposition != "lost", entry
-                    continue
+                attached += entry.leaf.startswith("Attachment[")
+                assert not sidecar or entry.disposition != "lost", entry
                 allowed = ledger_tables.allowed(tables[outcome.type], pattern(entry.leaf), sidecar=sidecar)
                 if (str(entry.disposition), entry.loss) not in allowed:
                     strays.add((outcome.type, pattern(entry.leaf), str(entry.disposition), entry.loss))
     assert strays == set()
     assert leaves > 1000
+    assert attached > 200

@@ -6,7 +6,7 @@ carry it by their rules. What the letters of the objects say besides is accounte
 """
 
 from converter.joining.index import ALONE, Held, Partners
-from converter.joining.joined import MISSING, Joined, check_object, in_order
+from converter.joining.joined import MISSING, PREFIX, Joined, check_object, in_order
 from converter.joining.splitting import Splitting, without_partners
 from converter.joining.table import FILE, NOTHING_JOINED, AttachmentTable, load_table
 
@@ -15,6 +15,7 @@ __all__ = [
     "FILE",
     "MISSING",
     "NOTHING_JOINED",
+    "PREFIX",
     "AttachmentTable",
     "Held",
     "Joined",
