@@ -168,28 +168,45 @@ _TIMES = {
 }
 _SIZE = re.compile(r"\+?0*[1-9]\d*\Z", re.ASCII)
 _INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
-_FORMAT = re.compile(r"[PF][0FUK][0HM]\Z")
+_PLAIN = frozenset(["P00"])
+_FORMATS = frozenset(font + style + place for font in "PF" for style in "0FUK" for place in "0HM")
 
 MAX_KNOWN = 4096
 """Leaves with indices that are remembered for one definition."""
 
-Test = Callable[[Value], bool]
-"""Whether a value is beyond doubt; if not, `_faults` says what is wrong with it."""
+MAX_SHAPES = 512
+"""Shapes that are remembered for one definition. Systems write letters of few shapes again and again."""
+
+MAX_SHAPE = 500
+"""Leaves of a shape that is remembered."""
+
+Test = tuple[int, int, Callable[[Value], bool] | None]
+"""Whether a value is beyond doubt: a text of so many characters at least and at most, or what the function says.
+
+If it is not, `_faults` says what is wrong with it."""
 
 Indices = tuple[tuple[str, int], ...]
 """The indices in the id of a leaf, each with the id of its element without it."""
 
 
 @lru_cache(maxsize=4096)
-def is_day(text: str) -> bool:
-    """Whether the text is a day that exists, as `2023-11-20`."""
-    if not _DATE.match(text):
+def is_day(text: Value) -> bool:
+    """Whether the value is a day that exists, as `2023-11-20`."""
+    if not isinstance(text, str) or not _DATE.match(text):
         return False
     try:
         date.fromisoformat(text)
     except ValueError:
         return False
     return True
+
+
+def _time_test(form: re.Pattern[str]) -> Callable[[Value], bool]:
+    """Whether a value is a time of that form; there are few times of day, so answers are kept."""
+    return lru_cache(maxsize=4096)(lambda value: isinstance(value, str) and form.match(value) is not None)
+
+
+_is_time = {name: _time_test(form) for name, (form, _) in _TIMES.items()}
 
 
 @dataclass(slots=True)
@@ -232,7 +249,11 @@ def _bound(elements: Iterable[Element]) -> tuple[_Bound, ...]:
 
 @dataclass(slots=True)
 class Checker:
-    """The checks of one definition, prepared once; `name` is its type and version."""
+    """The checks of one definition, prepared once; `name` is its type and version.
+
+    `shapes`: the leaves that stand in letters whose structure is right, with the tests of their values. Which elements
+    stand, and how often, is a matter of the leaves alone, so that a letter of a known shape is judged by its values.
+    """
 
     name: str
     tree: Element
@@ -243,11 +264,12 @@ class Checker:
     conditional: tuple[_Bound, ...]
     whole: _Bound
     known: dict[str, tuple[Test, Indices]]
+    shapes: dict[tuple[str, ...], tuple[Test, ...]]
 
     @classmethod
     def of(cls, name: str, tree: Element, find: Callable[[str], Element | None]) -> Checker:
         """Prepare the checks of a tree; `find` finds a leaf by its id."""
-        checker = cls(name, tree, find, {}, frozenset(), [], (), _Bound.of(tree), {})
+        checker = cls(name, tree, find, {}, frozenset(), [], (), _Bound.of(tree), {}, {})
         required: set[str] = set()
         conditional: list[Element] = []
         checker._prepare(tree, required, conditional)
@@ -276,16 +298,42 @@ class Checker:
         if letter.refused:
             return
         values = letter.values
-        report = Report(letter, log)
-        indexed: list[str] = []
-        tests = self.tests
-        for leaf, value in values.items():
-            test = tests.get(leaf)
+        shape = (*values,)
+        known = self.shapes.get(shape)
+        tests = known or tuple([self.tests.get(leaf) or self._learn(leaf)[0] for leaf in shape])
+        doubtful = []
+        for leaf, value, (low, high, test) in zip(shape, values.values(), tests, strict=True):
             if test is None:
-                indexed.append(leaf)
+                if type(value) is not str or not low <= len(value) <= high:
+                    doubtful.append(leaf)
             elif not test(value):
-                self._judge(leaf, value, report)
-        indices = self._indexed(indexed, report, values)
+                doubtful.append(leaf)
+        if doubtful or known is None:
+            report = Report(letter, log)
+            doubtful.sort(key=self._repeated)
+            for leaf in doubtful:
+                self._judge(leaf, values[leaf], report)
+            if known is None and self._structure(values, report):
+                self._remember(shape, tests)
+            report.close()
+
+    def _remember(self, shape: tuple[str, ...], tests: tuple[Test, ...]) -> None:
+        if len(shape) <= MAX_SHAPE and _NO_LEAF not in tests:
+            if len(self.shapes) >= MAX_SHAPES:
+                self.shapes.clear()  # what still comes is soon known again
+            self.shapes[shape] = tests
+
+    def _repeated(self, leaf: str) -> bool:
+        """Whether a leaf stands below a repeating element, or nowhere: those are judged after the others."""
+        return leaf not in self.tests
+
+    def _structure(self, values: dict[str, Value], report: Report) -> bool:
+        """Check which elements stand, and how often; whether nothing is wrong with it."""
+        indices: dict[str, set[int]] = {}
+        for leaf in values:
+            if leaf not in self.tests:
+                for key, number in self._learn(leaf)[1]:
+                    indices.setdefault(key, set()).add(number)
         whole = values.keys() >= self.required and all(  # the usual case, without a look at every element
             sum([not values.keys().isdisjoint(member) for member in choice]) == 1 for choice in self.choices
         )
@@ -294,27 +342,15 @@ class Checker:
             structure.children(self.conditional, "")
         else:
             structure.group(self.whole, "")
-        report.close()
-
-    def _indexed(self, leaves: list[str], report: Report, values: dict[str, Value]) -> dict[str, set[int]]:
-        """Judge leaves below repeating elements; the indices in use of each, by its id without the last index."""
-        indices: dict[str, set[int]] = {}
-        for leaf in leaves:
-            known = self.known.get(leaf)
-            test, places = self._learn(leaf) if known is None else known
-            if not test(values[leaf]):
-                self._judge(leaf, values[leaf], report)
-            for key, number in places:
-                if key in indices:
-                    indices[key].add(number)
-                else:
-                    indices[key] = {number}
-        return indices
+        return not structure.found
 
     def _learn(self, leaf: str) -> tuple[Test, Indices]:
         """How to test a leaf with indices, and which they are; remembered for so many as an honest letter has."""
+        known = self.known.get(leaf)
+        if known is not None:
+            return known
         element = self.find(leaf)
-        test = _unsure if element is None else _test(element)
+        test = _NO_LEAF if element is None else _test(element)
         learnt = test, tuple((leaf[: match.start()], int(match[1])) for match in _INDEX.finditer(leaf))
         if element is not None and len(self.known) < MAX_KNOWN:
             self.known[leaf] = learnt
@@ -374,6 +410,11 @@ class _Structure:
     def __init__(self, values: dict[str, Value], indices: dict[str, set[int]], report: Report) -> None:
         self._values, self._indices, self._report = values, indices, report
         self._above: set[str] | None = None
+        self.found = False
+
+    def _absent(self, kind: IssueKind, path: str, parent: str, **facts: Any) -> None:
+        self.found = True
+        self._report.absent(kind, path, parent, **facts)
 
     def group(self, bound: _Bound, prefix: str) -> None:
         """Check an element that is there; `prefix` is the id of its children up to their names."""
@@ -390,20 +431,20 @@ class _Structure:
                 self._repeated(bound, path, prefix)
             elif child.is_leaf:
                 if child.min and path not in self._values:
-                    self._report.absent(MISSING, path, prefix, element=child.path)
+                    self._absent(MISSING, path, prefix, element=child.path)
             elif self._present(bound, path):
                 self.group(bound, f"{path}.")
             elif child.min:
-                self._report.absent(MISSING, path, prefix, element=child.path)
+                self._absent(MISSING, path, prefix, element=child.path)
 
     def _repeated(self, bound: _Bound, path: str, prefix: str) -> None:
         child = bound.element
         found = sorted(self._indices.get(path, ()))
         if len(found) < child.min:
-            self._report.absent(MISSING, path, prefix, element=child.path)
+            self._absent(MISSING, path, prefix, element=child.path)
         if child.max is not None and len(found) > child.max:
             facts = {"found": len(found), "limit": child.max, "element": child.path}
-            self._report.absent(TOO_MANY, path, f"{path}[{found[child.max]}]", **facts)
+            self._absent(TOO_MANY, path, f"{path}[{found[child.max]}]", **facts)
         if bound.children or bound.choices:
             for index in found:
                 self.group(bound, f"{path}[{index}].")
@@ -413,9 +454,9 @@ class _Structure:
         standing = [name for name, bound in zip(names, members, strict=True) if self._present(bound, prefix + name)]
         path, facts = prefix.rstrip("."), {"names": ", ".join(choice.names)}
         if len(standing) > 1:
-            self._report.absent(CHOICE_TWICE, path, prefix + standing[1], found=len(standing), **facts)
+            self._absent(CHOICE_TWICE, path, prefix + standing[1], found=len(standing), **facts)
         elif not standing and choice.required:
-            self._report.absent(NO_CHOICE, path, prefix, **facts)
+            self._absent(NO_CHOICE, path, prefix, **facts)
 
     def _present(self, bound: _Bound, path: str) -> bool:
         values = self._values
@@ -439,33 +480,29 @@ def _plain(element: Element) -> list[Element]:
 
 
 def _test(element: Element) -> Test:
-    if element.const is not None:
-        return frozenset([element.const]).__contains__
-    if element.check or element.pattern or element.type in _TIMES:
-        return lambda value: isinstance(value, str) and not _wrong(element, value)
-    if element.codes is not None:
-        return frozenset(element.codes.values).__contains__
-    if element.type == "an":
-        low, high = element.length
-        return lambda value: type(value) is str and low <= len(value) <= high
-    if element.type == "date":
-        return lambda value: type(value) is str and is_day(value)
-    if element.type == "text":
-        return lambda value: type(value) is tuple and all(_FORMAT.match(form) for form, _ in value)
-    return _unsure
-
-
-def _unsure(value: Value) -> bool:
-    return False  # judged in full
-
-
-def _wrong(element: Element, value: str) -> bool:
-    if element.pattern:
-        return re.fullmatch(element.pattern, value) is None
-    if element.type in _TIMES:
-        return _TIMES[element.type][0].match(value) is None
     low, high = element.length
-    return not low <= len(value) <= high
+    if element.const is not None:
+        return 0, 0, frozenset([element.const]).__contains__
+    if element.type == "text":
+        formats = _PLAIN if element.check == "plain" else _FORMATS
+        return 0, 0, lambda value: type(value) is tuple and formats.issuperset([form for form, _ in value])
+    if element.pattern:
+        matches = re.compile(element.pattern).fullmatch
+        return 0, 0, lambda value: type(value) is str and matches(value) is not None
+    if element.type in _TIMES:
+        return 0, 0, _is_time[element.type]
+    if element.codes is not None:
+        return 0, 0, frozenset(element.codes.values).__contains__
+    if element.type == "an":
+        return low, high, None
+    if element.type == "date":
+        return 0, 0, is_day
+    if element.type == "size":
+        return 0, 0, lambda value: type(value) is str and _SIZE.match(value) is not None
+    return 0, 0, lambda value: type(value) is str
+
+
+_NO_LEAF: Test = (0, 0, lambda _: False)
 
 
 def _faults(element: Element, leaf: str, value: Value, report: Report) -> None:
@@ -473,7 +510,7 @@ def _faults(element: Element, leaf: str, value: Value, report: Report) -> None:
     if element.type == "text":
         if isinstance(value, str):
             report.add(KIND, leaf, found="a plain value", wanted="formatted text")
-        elif not all(_FORMAT.match(form) for form, _ in value):
+        elif not _FORMATS.issuperset([form for form, _ in value]):
             report.add(KIND, leaf, found="an unknown format", wanted="one of MedCom's format codes")
         elif element.check == "plain" and any(form != "P00" for form, _ in value):
             report.add(KIND, leaf, found="formatted text", wanted="lines without formatting")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from converter.definitions import check
 from converter.definitions.check import is_day
 from converter.engine import Engine
 from converter.issues import IssueLog, Location
@@ -131,6 +132,31 @@ def test_ten_repetitions_and_no_more() -> None:
     assert found({"ClinicalInformation[1].Text01": None}) == []
     references = {f"Reference[{n}].{leaf}": "true" for n in range(2, 12) for leaf in ("RefDescription", "SUP")}
     assert found(references) == [("LTR011", "error", "Reference")]
+
+
+def test_what_is_remembered_of_a_shape_says_nothing_of_values_or_of_faults_of_structure() -> None:
+    assert found({}) == found({}) == []  # the second letter is of a known shape
+    assert [code for code, _, _ in found({"Letter.Authorisation.Date": "2023-02-29"})] == ["LTR014"]
+    for _ in range(2):
+        assert [code for code, _, _ in found({"Sender.Identifier": None})] == ["LTR010"]
+    eleven = {f"ClinicalInformation[{n}].Text01": (("P00", "a"),) for n in range(1, 12)}
+    assert [code for code, _, _ in found(eleven)] == [code for code, _, _ in found(eleven)] == ["LTR011"]
+
+
+def test_few_shapes_are_remembered_and_none_that_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert DEFINITION is not None
+    shapes = DEFINITION._checker.shapes
+    shapes.clear()
+    monkeypatch.setattr(check, "MAX_SHAPES", 2)
+    monkeypatch.setattr(check, "MAX_SHAPE", len(VALUES))
+    leaves = ("Sender.UnitName", "Receiver.UnitName")
+    assert found(dict.fromkeys(leaves, "Skadestuen")) == []
+    assert [code for code, _, _ in found({"Patient.Hat": "red", "Sender.OrganisationName": None})][:1] == ["LTR022"]
+    assert not shapes  # two leaves more than are remembered, and one that no definition knows
+    for absent in ("Sender.OrganisationName", "Patient.EpisodeOfCareStatusCode", "Reference[1].RefDescription"):
+        assert {code for code, _, _ in found({absent: None})} <= {"LTR010"}
+        found({})
+    assert 0 < len(shapes) <= 2
 
 
 def test_huge_indices_cost_nothing() -> None:
