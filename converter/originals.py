@@ -18,9 +18,9 @@ _SOR = "urn:oid:1.2.208.176.1.1"
 class Original:
     """One letter and the FHIR message that it became, or that it was made from.
 
-    `occurred`, `recorded` and `activity` are those of the message's latest Provenance; `fault` is the id of a loss that
-    made the FHIR message knowingly incomplete; `converted` the time of the conversion (UTC, ISO 8601). Letters of one
-    FHIR message have one `message_header_id`.
+    `occurred`, `recorded` and `activity` are those of the message's latest Provenance; `fault` is the id of a loss, or
+    the code of a finding, for which the receiver will refuse the FHIR message, knowingly; `converted` the time of the
+    conversion (UTC, ISO 8601). Letters of one FHIR message have one `message_header_id`.
     """
 
     type: str = ""

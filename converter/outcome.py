@@ -20,10 +20,10 @@ class Outcome:
     """What became of one message. Plain data.
 
     `message` is an id without patient data: MessageHeader.id where there is one. `output` is None when nothing could
-    be built. `kept` is for the sidecar; `ids` are the ids of both sides, for a state store; `fault` is the loss that
-    makes the Bundle knowingly incomplete. `partners` are the letters with objects that were joined to this one, or
-    split off; `is_partner` says that it is such a letter itself, `joined` that its objects went with another letter, so
-    that it has no output of its own.
+    be built. `kept` is for the sidecar; `ids` are the ids of both sides, for a state store; `fault` is the loss, or the
+    code of the finding, for which the receiver will refuse the Bundle, knowingly. `partners` are the letters with
+    objects that were joined to this one, or split off; `is_partner` says that it is such a letter itself, `joined` that
+    its objects went with another letter, so that it has no output of its own.
     """
 
     name: str

@@ -28,9 +28,11 @@ from converter.engine import Engine, Outcome
 from converter.ledger import losses_by_leaf
 from converter.letter import Value, pattern
 from converter.limits import Limits
+from converter.records import State
 from converter.rehearsal.golden import declared
 from tests import ledger_tables
 from tests.cases import FIXTURES, canonical, on_one_line
+from tests.made_receipts import DIRECTORY, NOW, SENTENCE
 
 FILES, OF_TWO, FOREIGN = (
     FIXTURES / "letters/DIS91" / n for n in ("files", "files-of-two-letters", "file-of-other-kind")
@@ -56,7 +58,7 @@ def of(folder: Path, suffix: str = "xml") -> tuple[bytes, ...]:
 
 def codes(outcome: Outcome) -> set[str]:
     """The codes of what was found about joining."""
-    return {issue.code for issue in outcome.issues if "MAP040" <= issue.code <= "MAP053"}
+    return {issue.code for issue in outcome.issues if "MAP040" <= issue.code <= "MAP054"}
 
 
 def attachments(outcome: Outcome) -> list[dict[str, Any]]:
@@ -485,6 +487,57 @@ def test_step_3_2_6_3_and_8_a_kind_outside_the_six_is_carried_and_told(engine: E
     assert [str(i.severity) for i in outcome.issues if i.code == "PRO029"] == ["info"]
 
 
+def refusal(header: str, text: str) -> bytes:
+    """An Acknowledgement that refuses the message with this MessageHeader."""
+    bundle = json.loads((FIXTURES / "bundles/CTL02/code-of-medcom/message.json").read_text())
+    by_type = {e["resource"]["resourceType"]: e["resource"] for e in bundle["entry"]}
+    by_type["MessageHeader"]["response"]["identifier"] = header
+    by_type["OperationOutcome"]["issue"][0]["details"] = {"text": text}
+    return json.dumps(bundle).encode()
+
+
+def refused(folder: Path, letters: tuple[bytes, ...], text: str) -> list[Outcome]:
+    """The receipts of a letter and its attachments whose Bundle was refused with a text, by a state store."""
+    with State(folder / "state.db", NOW) as state:
+        engine = Engine(directory=DIRECTORY, store=state)
+        sent = joined(engine, *letters)
+        state.add(sent)
+        return list(engine.convert(refusal(sent.message, text), to="oioxml", name="refusal"))
+
+
+def test_step_s1_a4_a_refusal_for_a_foreign_kind_gets_the_sentence_on_both_receipts(tmp_path: Path) -> None:
+    """UC table 5, P6 / S1.A4: the receiver's text and the sentence, on the receipts of the letter and of its file."""
+    receipts = refused(tmp_path, of(FOREIGN), "Filtypen kan ikke vises.")
+    assert [o.type for o in receipts] == ["CTL02", "CTL02"]
+    named = [o.letter.text("OriginalEmessage.OriginalLetter[1].OriginalVersionCode") for o in receipts if o.letter]
+    assert named == ["XD9134L", "XB0131X"]
+    for outcome in receipts:
+        assert outcome.letter is not None
+        text = outcome.letter.text("OriginalEmessage.RefuseText") or ""
+        assert text.startswith("Filtypen kan ikke vises.")
+        assert text.count(SENTENCE) == 1
+
+
+def test_a_refusal_of_a_message_with_permitted_files_gets_no_sentence(tmp_path: Path) -> None:
+    """UC table 3, line 2: nothing is added to an ordinary refusal."""
+    receipts = refused(tmp_path, of(FILES), "Modtager kendes ikke.")
+    texts = [o.letter.text("OriginalEmessage.RefuseText") or "" for o in receipts if o.letter]
+    assert [text.strip() for text in texts] == ["Modtager kendes ikke."] * 2
+
+
+def test_step_3_2_6_2_a_kind_that_is_not_permitted_is_noticed_with_or_without_validation(
+    engine: Engine, organisations: Any
+) -> None:
+    for one in (engine, Engine(directory=organisations, validate=False)):
+        assert codes(joined(one, *of(FOREIGN))) == {"MAP054"}
+        assert joined(one, *of(FOREIGN)).fault == "MAP054"
+        assert joined(one, *of(FILES)).fault == ""
+    # MedCom's list is that of its CareCommunication; a referral is a draft of ours, which has none.
+    referral = [data.replace(b">pdf<", b">txt<") for data in of(FIXTURES / "letters/REF01/files")]
+    assert all(b">txt<" in data for data in referral)
+    assert "MAP054" not in codes(joined(engine, *referral))
+
+
 CC_03 = "samples/conversion-service/ConSer_CC_03_attachment.json"
 
 
@@ -528,6 +581,28 @@ def test_step_3_2_8_18_eleven_files_make_two_letters_with_objects(shared: Path, 
     assert [o.letter.counts["BinaryObject"] for o in files if o.letter] == [10, 1]
     assert len({o.letter.values["Letter.Identifier"] for o in files if o.letter}) == 2
     assert "MAP051" in codes(letter)
+
+
+@pytest.mark.parametrize("to", ["oioxml", "edifact"])
+def test_step_3_2_8_19_eleven_references_are_one_error_and_nothing_is_left_out(
+    shared: Path, engine: Engine, tmp_path: Path, to: str
+) -> None:
+    """The schema has at most ten; all eleven are written, read, joined and written again (SC-8, AT-5)."""
+    path = shared / "samples/conversion-service/ConSer_CC_05_TooManyAttachments.json"
+    whole = list(engine.convert(path.read_bytes(), to=to, name="cc"))
+    assert [[i.code for i in o.issues if i.severity == "error"] for o in whole] == [["LTR011"], [], []]
+    written = [outcome.output or b"" for outcome in whole]
+    for number, data in enumerate(written):
+        (tmp_path / f"{number}.{to}").write_bytes(data)
+        done = run("validate", tmp_path / f"{number}.{to}", "--format", "json")
+        errors = [(f["code"], f["path"]) for f in json.loads(done.stdout) if f["severity"] == "error"]
+        assert (done.exit_code, errors) == ((0, []) if number else (1, [("LTR011", "Reference")]))
+    assert whole[0].letter is not None
+    assert whole[0].letter.counts["Reference"] == 11
+    forward = joined(engine, *written)
+    assert [i.code for i in forward.issues if i.severity == "error"] == ["LTR011"]
+    assert sum("data" in p["contentAttachment"] for p in attachments(forward)) == 11
+    assert [o.output for o in engine.convert(forward.output or b"", to=to, name="cc")] == written
 
 
 def test_step_3_2_9_12_a_file_without_content_is_a_line_and_no_letter(shared: Path, engine: Engine) -> None:

@@ -76,6 +76,16 @@ MANY = declare(
     source="MedCom conversion service UC 3.1.0, precondition 5",
 )
 
+FOREIGN = declare(
+    "MAP054",
+    "file-of-foreign-kind",
+    Severity.INFO,
+    "{leaf} names a kind of file that MedCom does not permit in the FHIR message; the file was carried as it is",
+    why="Its receiver may refuse the message; what it then answers gets MedCom's sentence that conversion has failed.",
+    help="Ask the sender for one of the kinds that are permitted (`permitted` in mappings/attachments.yaml).",
+    source="MedCom conversion service UC 3.1.0, precondition 6, S1.A4 and table 5",
+)
+
 PREFIX = "Attachment"
 
 
@@ -95,6 +105,7 @@ class Joined:
         self.table, self.own, self.definitions, self.carried = partners.table, letter, definitions, carried
         self._references: dict[tuple[int, int], int] = {}
         self._incomplete: list[int] = []
+        self._foreign: list[int] = []
         self._named: list[int] = []
         self.partners: list[Letter] = []
         found = partners.find(letter, log)
@@ -109,6 +120,7 @@ class Joined:
                 log.add(MISSING, partial(_at, letter, leaf), target=leaf, leaf=leaf)
             seen.add(identifier)
         self._incomplete = [reference for reference in named if reference not in found]
+        self._foreign = list(self._not_permitted(log))
         for reference, (number, partner) in found.items():
             self._references[self._place(partner), number] = reference
         if len(named) > self.table.most:
@@ -123,6 +135,18 @@ class Joined:
             self.own = replace(letter, places=self.letter.places, source=self.letter.source)
         for k, n, wanted in self._objects():
             self._compare(k, n, wanted, log)
+
+    def _not_permitted(self, log: IssueLog) -> Iterator[int]:
+        """The references to files of kinds that MedCom does not permit for this type of letter."""
+        permitted = self.table.permitted.get(self.own.type)
+        if permitted is None:
+            return
+        for reference in self._named:
+            leaf = self.table.at(reference, self.table.extension)
+            kind = self.own.text(leaf)
+            if kind and kind not in permitted:
+                log.add(FOREIGN, partial(_at, self.own, leaf), target=leaf, leaf=leaf)
+                yield reference
 
     def _place(self, partner: Letter) -> int:
         """The number of a partner, counted from 1 in the order in which the letter names their objects."""
@@ -172,8 +196,13 @@ class Joined:
 
     @property
     def fault(self) -> str:
-        """The loss that makes the message knowingly incomplete; empty where every file is there."""
-        return self.table.losses["missing"] if self._incomplete else ""
+        """Why the message is knowingly one that its receiver will refuse; empty where nothing is known against it.
+
+        The loss, where a file is missing; the code of the finding, where one is of a kind that is not permitted.
+        """
+        if self._incomplete:
+            return self.table.losses["missing"]
+        return FOREIGN.code if self._foreign else ""
 
     def tolerated(self, issues: Iterable[Issue], ledger: Ledger) -> Iterator[Issue]:
         """Findings about the message; those that follow from what MedCom orders for it are only information."""
@@ -182,7 +211,7 @@ class Joined:
             return
         targets = {raw[0]: raw[3] for raw in ledger.raw if raw[3]}
         known = set()
-        for name, references in (("missing", self._incomplete), ("foreign", self._named)):
+        for name, references in (("missing", self._incomplete), ("foreign", self._foreign)):
             rule = self.table.tolerated.get(name)
             found = (targets.get(self.table.at(n, rule.leaf)) for n in references) if rule is not None else ()
             known |= {(rule.finding, rule.pointer(target)) for target in found if target and rule is not None}

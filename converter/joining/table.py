@@ -42,7 +42,7 @@ UNACCOUNTED = declare(
 FILE = "attachments.yaml"
 _TEXTS = ("object", "key", "content", "size", "extension", "reference", "within", "most")
 _LISTS = ("letters", "alike", "patient", "parties", "impersonal", "ids", "shared", "harmless")
-_MAPS = ("fixed", "losses", "written", "signatures", "tolerated")
+_MAPS = ("fixed", "losses", "written", "signatures", "tolerated", "permitted")
 _SCENARIOS = ("missing", "foreign")
 _LOSSES = ("differs", "spelling", "unnamed", "empty", "extra", "missing")
 
@@ -87,6 +87,7 @@ class AttachmentTable:
     written: Mapping[str, str]
     signatures: Mapping[str, tuple[bytes, ...]]
     tolerated: Mapping[str, Tolerance]
+    permitted: Mapping[str, frozenset[str]]
 
     def leaves(self, known: Leaves) -> Leaves:
         """The leaves of letter types with the content of objects as a leaf of the letters that name objects."""
@@ -131,7 +132,7 @@ class AttachmentTable:
 
 
 NOTHING_JOINED = AttachmentTable(
-    (), "", "", "", "", "", (), "", "", (), (), (), (), (), (), {}, dict.fromkeys(_LOSSES, ""), 1, {"": "@"}, {}, {}
+    (), "", "", "", "", "", (), "", "", (), (), (), (), (), (), {}, dict.fromkeys(_LOSSES, ""), 1, {"": "@"}, {}, {}, {}
 )
 """The table of a mapping folder that has none."""
 
@@ -172,6 +173,9 @@ def _faults(document: Mapping[str, Any]) -> list[Issue]:
     found += [
         fault(SHAPE, document["losses"], what=f"`losses` has no {n}") for n in _LOSSES if n not in document["losses"]
     ]
+    for type_, kinds in document["permitted"].items():
+        if not isinstance(kinds, list):
+            found.append(fault(SHAPE, type_, what="`permitted` holds a list of extensions for a letter type"))
     if "" not in document["written"]:
         found.append(fault(SHAPE, document["written"], what='`written` has no line for "", all other letters'))
     found += [
@@ -193,13 +197,15 @@ def _made(document: Mapping[str, Any]) -> AttachmentTable:
     maps = {
         key: {str(k): str(v) for k, v in document[key].items()}
         for key in _MAPS
-        if key not in ("signatures", "tolerated")
+        if key not in ("signatures", "tolerated", "permitted")
     }
     signatures = {str(k): tuple(bytes.fromhex(v) for v in values) for k, values in document["signatures"].items()}
     tolerated = {
         str(k): Tolerance(str(v["finding"]), str(v["leaf"]), int(v["above"])) for k, v in document["tolerated"].items()
     }
-    return AttachmentTable(**texts, **lists, **maps, signatures=signatures, tolerated=tolerated)  # type: ignore[arg-type]
+    permitted = {str(k): frozenset(str(v) for v in kinds) for k, kinds in document["permitted"].items()}
+    more: dict[str, Any] = {"signatures": signatures, "tolerated": tolerated, "permitted": permitted}
+    return AttachmentTable(**texts, **lists, **maps, **more)  # type: ignore[arg-type]
 
 
 def _unknown(document: Mapping[str, Any], table: AttachmentTable, leaves: Leaves) -> list[Issue]:
@@ -207,6 +213,9 @@ def _unknown(document: Mapping[str, Any], table: AttachmentTable, leaves: Leaves
     faults, every = [], set[str]()
     objects = {f"{table.object}.{leaf}" for leaf in (table.key, table.content, *table.alike)}
     known = {*table.ids, *table.shared, *table.fixed, *table.impersonal, *objects}
+    for type_ in document["permitted"]:
+        if leaves(type_) is None:
+            faults.append(fault(UNKNOWN, type_, what=f"letter type {type_}"))
     for type_ in document["letters"]:
         found = leaves(type_)
         if found is None:
