@@ -31,8 +31,9 @@ from xml.sax.saxutils import quoteattr
 
 from converter.errors import MappingError
 from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.joining import PREFIX
 from converter.ledger import losses_by_leaf
-from converter.letter import Letter, plain
+from converter.letter import Letter, Value, plain
 from converter.rehearsal.golden import declared
 from converter.renderings import neutral, text
 from converter.yamlfile import Map, Seq, Str, fault, load, place
@@ -312,20 +313,25 @@ def _back(trial: _Trial, wanted: Any) -> Iterator[str]:
         yield "`back` can be `declared`, for letters that become FHIR"
         return
     for there in trial.written:
-        back = [o for o in trial.engine.convert(there.output or b"", to="oioxml", name="bundle.json") if o.letter]
+        found = trial.engine.convert(there.output or b"", to="oioxml", name="bundle.json")
+        back = [o for o in found if o.letter and not o.is_partner]
         changed = [_undeclared(there, one) for one in back]
         if all(changed):
             yield "the way back changes more than the ledgers name"
 
 
 def _undeclared(there: Outcome, back: Outcome) -> set[str]:
-    """The leaves that differ although no ledger names a loss."""
-    assert there.letter is not None
-    assert back.letter is not None
+    """The leaves that differ although no ledger names a loss, those of the letters with its files included."""
     assert there.ledger is not None
     assert back.ledger is not None
     losses = losses_by_leaf(there.ledger, back.ledger)
-    return set(declared(there.letter.values, back.letter.values, losses)[1])
+    return set(declared(_whole(there), _whole(back), losses)[1])
+
+
+def _whole(outcome: Outcome) -> dict[str, Value]:
+    assert outcome.letter is not None
+    files = enumerate(outcome.partners, 1)
+    return outcome.letter.values | {f"{PREFIX}[{k}].{leaf}": v for k, one in files for leaf, v in one.values.items()}
 
 
 def _narratives(trial: _Trial, wanted: Any) -> Iterator[str]:

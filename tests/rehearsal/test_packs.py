@@ -23,7 +23,7 @@ STEPS = [pytest.param(f, step.id, id=f"{f.name} {step.id}") for f in FOLDERS for
 # Steps of the test protocol for which MedCom's file is among the samples.
 WITH_FILE = [
     *("3.2.7.3", "3.2.7.4", "3.2.7.5", "3.2.9.4", "3.2.9.5", "3.2.9.12", "3.2.9.16", "3.2.9.17"),
-    *("3.3.1.5", "3.3.1.6", "3.3.1.10"),
+    *("3.2.8.4", "3.2.8.6", "3.2.8.7", "3.2.8.8", "3.3.1.5", "3.3.1.6", "3.3.1.9", "3.3.1.10"),
 ]
 LETTER = FIXTURES / "letters/DIS91/admitted/message.xml"
 
