@@ -40,11 +40,22 @@ class Content:
     @cached_property
     def attachments(self) -> AttachmentTable:
         path = self.folder / ATTACHMENTS
-        return load_attachments(path, self.definitions.leaves) if path.is_file() else NOTHING_JOINED
+        return load_attachments(path) if path.is_file() else NOTHING_JOINED
+
+    def check_attachments(self) -> None:
+        """Compare the table of attachments with the letters that it names, once. Raises `MappingError`."""
+        _ = self._checked_attachments
+
+    @cached_property
+    def _checked_attachments(self) -> None:
+        # Its letters are defined by files that no other letter needs, so that most runs need not build them.
+        if self.attachments is not NOTHING_JOINED:
+            load_attachments(self.folder / ATTACHMENTS, self.definitions.leaves)
 
     @cached_property
     def mappings(self) -> Mappings:
-        return Mappings.load(self.folder, self.attachments.leaves(self.definitions.leaves))
+        leaves = self.attachments.leaves(self.definitions.leaves)
+        return Mappings.load(self.folder, leaves, known=self.definitions.types)
 
     @cached_property
     def narratives(self) -> Narratives:

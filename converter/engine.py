@@ -190,7 +190,8 @@ class Engine:
     def load(self) -> None:
         """Load and compile everything now. Raises `MappingError` with all faults of all files."""
         faults: list[Issue] = []
-        for part in (lambda: list(self.definitions), lambda: self.mappings):
+        content = self._content
+        for part in (lambda: list(self.definitions), content.check_attachments, lambda: self.mappings.mappings):
             try:
                 part()
             except MappingError as error:
@@ -258,6 +259,7 @@ class Engine:
         for outcome, log in self._read(data, name):
             letter = outcome.letter
             if letter is not None and letter.type in self.attachments.letters and not letter.refused:
+                self._content.check_attachments()
                 if self.checking:
                     self._check_letter(letter, log)
                 errors = [issue.code for issue in log if issue.severity is Severity.ERROR]
@@ -534,6 +536,8 @@ class Engine:
             marks = [] if context.born == "fhir" else marks
             splitting = Splitting(letter, self.attachments, self.definitions)
             letter, outcome.partners = splitting.split(ledger, marks, context.kept, mint, log)
+            if outcome.partners:
+                self._content.check_attachments()
             outcome.type, outcome.version = letter.type, letter.version
         outcome.letter = letter
         return letter

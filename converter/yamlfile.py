@@ -113,6 +113,36 @@ def loads(data: bytes, *, name: str) -> Map:
     return loaded
 
 
+def top(data: bytes, keys: Collection[str], *, name: str) -> dict[str, str]:
+    """The plain texts under some keys of the top level, the first of each; no more is parsed than is needed for them.
+
+    What is not looked at is not judged. Raises `MappingError` for what cannot be parsed.
+    """
+    found: dict[str, str] = {}
+    depth, key = 0, ""
+    is_key = True
+    try:
+        for event in yaml.parse(data.decode("utf-8-sig"), Loader=_LOADER):
+            if isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+                continue
+            if depth == 0 and isinstance(event, yaml.SequenceStartEvent):
+                break
+            if depth == 1:
+                text = event.value if isinstance(event, yaml.ScalarEvent) else None
+                if is_key:
+                    key = text or ""
+                elif text is not None and key in keys:
+                    found.setdefault(key, text)
+                is_key = not is_key
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            if len(found) == len(keys):
+                break
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        raise _error(SYNTAX, Location(name, 1, 1), problem="malformed") from None
+    return found
+
+
 def _error(kind: IssueKind, at: Location, **facts: Any) -> MappingError:
     log = IssueLog()
     log.add(kind, at, **facts)

@@ -142,8 +142,11 @@ def spelled(identifier: str) -> str:
     return identifier.strip().lower().removeprefix("urn:uuid:").replace("-", "")
 
 
-def load_table(path: Path, leaves: Leaves) -> AttachmentTable:
-    """Read the table. Raises `MappingError` with all its faults; `leaves` gives the leaves of a letter type."""
+def load_table(path: Path, leaves: Leaves | None = None) -> AttachmentTable:
+    """Read the table. Raises `MappingError` with all its faults; `leaves` gives the leaves of a letter type.
+
+    Without them, what the table names is not looked up; that must be done before anything is joined by it.
+    """
     document = load(path, name=path.name)
     faults: list[Issue] = []
     for key in document:
@@ -157,7 +160,7 @@ def load_table(path: Path, leaves: Leaves) -> AttachmentTable:
         faults += _faults(document)
     if not faults:
         table = _made(document)
-        faults += _unknown(document, table, leaves)
+        faults += _unknown(document, table, leaves) if leaves is not None else []
     if faults:
         raise MappingError(f"{path.name} does not load", faults)
     return table

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Mapping as Dict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from converter.errors import MappingError
 from converter.issues import Issue, IssueLog, Location, Severity, declare
@@ -16,18 +16,18 @@ from converter.letter import Letter, pattern
 from converter.mapping import backward, forward, guards
 from converter.mapping import id_codecs as _ids  # noqa: F401 - registers its codecs
 from converter.mapping.choice import rank
-from converter.mapping.codes import CodeMap, Loss, load_codes, load_losses
+from converter.mapping.codes import CodeMap, Loss
 from converter.mapping.coverage import unaccounted
 from converter.mapping.document import Document
 from converter.mapping.ids import Minter
 from converter.mapping.paths import Node, walk
 from converter.mapping.reading import Reader
 from converter.mapping.running import Context, Raw, claim, origin_value
+from converter.mapping.shelf import Shelf, Unread, twice
 from converter.mapping.source import Source
 from converter.mapping.spelling import misspelt
 from converter.mapping.taking import Taking
 from converter.mapping.without import no_target
-from converter.yamlfile import load
 
 __all__ = ["Compiler", "Context", "Mapping", "Mappings", "compiled", "is_letter_born"]
 
@@ -307,12 +307,36 @@ def is_letter_born(document: Document, bundle: Dict[str, Any]) -> bool:
     return isinstance(identifier, dict) and identifier.get("system") == document.origin_system
 
 
-def _made(document: Document, codes: Dict[str, CodeMap], losses: Dict[str, Loss]) -> Mapping:
-    """The mapping of a document. Raises `MappingError` with what would keep it from compiling."""
-    faults = misspelt(document, codes)
-    if faults:
-        raise MappingError(f"{document.file} does not compile", faults)
-    return Mapping(document, codes, losses)
+Leaves = Callable[[str], "set[str] | None"]
+"""The letter paths of a type in any version; None for a type that is not known."""
+
+
+def _read(shelf: Shelf, file: str, leaves: Leaves) -> tuple[Mapping | None, list[Issue]]:
+    """The mapping of a file, None if it cannot be compiled, and its faults: some do not keep it from compiling."""
+    faults: list[Issue] = []
+    try:
+        document = Reader(shelf).read(file)
+    except MappingError as error:
+        return None, error.issues
+    faults.extend(unaccounted(document, leaves))
+    if wrong := misspelt(document, shelf.codes):
+        return None, faults + wrong
+    return Mapping(document, shelf.codes, shelf.losses), faults
+
+
+class _Waiting(Unread):
+    """A mapping that is read when a message needs it; a fault in it is then told with all others of the folder."""
+
+    def __init__(self, shelf: Shelf, file: str, leaves: Leaves, refuse: Callable[[], NoReturn]) -> None:
+        super().__init__(shelf, file, refuse)
+        self._leaves = leaves
+
+    @cached_property
+    def mapping(self) -> Mapping:
+        found, faults = _read(self._shelf, self.file, self._leaves)
+        if found is None or faults:
+            self._refuse()
+        return found
 
 
 class Mappings:
@@ -320,48 +344,70 @@ class Mappings:
 
     def __init__(
         self,
-        mappings: list[Mapping],
+        mappings: Sequence[Mapping | _Waiting],
         losses: Dict[str, Loss],
         codes: Dict[str, CodeMap],
         without: Dict[str, str] | None = None,
     ) -> None:
         """`without` says of letter types that become no FHIR message why."""
-        self.mappings, self.losses, self.codes, self.without = mappings, losses, codes, without or {}
+        self._mappings, self.losses, self.codes, self.without = mappings, losses, codes, without or {}
         self._by_letter = {mapping.letter: mapping for mapping in reversed(mappings)}
 
     @classmethod
-    def load(cls, folder: Path, leaves: Callable[[str], set[str] | None]) -> Mappings:
-        """Load and compile `fhir/*.yaml`, `codes/` and `losses.yaml` of a folder.
+    def load(cls, folder: Path, leaves: Leaves, known: Collection[str] | None = None) -> Mappings:
+        """Load `fhir/*.yaml`, `codes/`, `losses.yaml` and `no_target.yaml` of a folder.
 
         `leaves(type)` gives the letter paths of a type in any version, for the checks. Raises `MappingError` with all
-        faults.
+        faults. With `known`, the types that are defined, a mapping is read when the first message needs it, and raises
+        then; what each serves is looked at here, and no two may serve the same.
         """
+        if known is not None and (found := cls._waiting(folder, leaves, known)) is not None:
+            return found
         found, faults = cls.read(folder, leaves)
         if faults:
             raise MappingError("mapping files do not load", faults)
         return found
 
     @classmethod
-    def read(cls, folder: Path, leaves: Callable[[str], set[str] | None]) -> tuple[Mappings, list[Issue]]:
+    def _waiting(cls, folder: Path, leaves: Leaves, known: Collection[str]) -> Mappings | None:
+        """The mappings, none of them read; None where only reading all can tell what there is, or what is wrong."""
+
+        def refuse() -> NoReturn:
+            raise MappingError("mapping files do not load", cls.read(folder, leaves)[1])
+
+        shelf = Shelf(folder)
+        try:
+            found = [_Waiting(shelf, file, leaves, refuse) for file in shelf.files]
+        except MappingError:
+            return None
+        without, strays = no_target(folder, known.__contains__, {one.letter: one.name for one in found})
+        if strays or twice((one, one.file) for one in found):
+            return None
+        return cls(found, shelf.losses, shelf.codes, without)
+
+    @classmethod
+    def read(cls, folder: Path, leaves: Leaves) -> tuple[Mappings, list[Issue]]:
         """The mappings that compile, and all faults: also those of mappings that compile and are not to be used."""
-        names = {str(p): p.relative_to(folder).as_posix() for p in folder.rglob("*.yaml")}
-        codes = load_codes(folder / "codes", {Path(p): n for p, n in names.items()})
-        losses = load_losses(folder / "losses.yaml", "losses.yaml")
-        mappings, faults = [], []
-        for path in sorted((folder / "fhir").glob("*.yaml")):
-            try:
-                reader = Reader(folder / "fhir", names, codes, losses)
-                document = reader.read(load(path, name=names[str(path)]), names[str(path)])
-                faults.extend(unaccounted(document, leaves))
-                mappings.append(_made(document, codes, losses))
-            except MappingError as error:
-                faults.extend(error.issues)
-        without, strays = no_target(folder, leaves, {mapping.letter: mapping.name for mapping in mappings})
-        return cls(mappings, losses, codes, without), faults + strays
+        shelf = Shelf(folder)
+        mappings, faults = list[Mapping](), list[Issue]()
+        for file in shelf.files:
+            mapping, wrong = _read(shelf, file, leaves)
+            mappings += [mapping] if mapping is not None else []
+            faults += wrong
+        faults += twice((mapping, mapping.document.file) for mapping in mappings)
+        mapped = {mapping.letter: mapping.name for mapping in mappings}
+        without, strays = no_target(folder, lambda type_: leaves(type_) is not None, mapped)
+        return cls(mappings, shelf.losses, shelf.codes, without), faults + strays
+
+    @property
+    def mappings(self) -> list[Mapping]:
+        """All of them, read if they were not. Raises `MappingError` with all faults."""
+        return [_there(one) for one in self._mappings]
 
     def for_letter(self, type_: str) -> Mapping | None:
         """The mapping of a letter type."""
-        return self._by_letter.get(type_)
+        found = self._by_letter.get(type_)
+        return None if found is None else _there(found)
 
     def for_bundle(self, bundle: dict[str, Any], profiles: list[str]) -> Mapping | None:
         """The mapping whose Bundle profile is among these (versions after `|` do not matter).
@@ -369,10 +415,15 @@ class Mappings:
         Of several with one profile, the one of which the earliest line of `chosen` holds for this Bundle.
         """
         bare = {p.partition("|")[0] for p in profiles}
-        ranked = [(rank(m.document.chosen, bundle), m) for m in self.mappings if m.bundle in bare]
+        candidates = [_there(one) for one in self._mappings if one.bundle in bare]
+        ranked = [(rank(m.document.chosen, bundle), m) for m in candidates]
         fitting = [(rank, m) for rank, m in ranked if rank is not None]
         return min(fitting, key=lambda pair: pair[0])[1] if fitting else None
 
     def named(self, name: str) -> Mapping | None:
         """The mapping with that name."""
-        return next((m for m in self.mappings if m.name == name), None)
+        return next((_there(one) for one in self._mappings if one.name == name), None)
+
+
+def _there(one: Mapping | _Waiting) -> Mapping:
+    return one.mapping if isinstance(one, _Waiting) else one

@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from converter.mapping import paths
 from converter.mapping.rules import BAD_FORM, UNKNOWN_NAME, Faults, plain
-from converter.yamlfile import Map, Seq, Str, load
-
-
-@lru_cache(maxsize=64)
-def _loaded(path: Path, name: str, changed: int, size: int) -> Map:
-    """A part file, which every mapping of a folder uses; never changed once it is loaded."""
-    return load(path, name=name)
+from converter.mapping.shelf import Shelf
+from converter.yamlfile import Map, Seq, Str
 
 
 class Parts:
     """The parts and slices that a mapping file uses."""
 
-    def __init__(self, folder: Path, names: Mapping[str, str], faults: Faults) -> None:
-        self.folder, self.names, self.complain = folder, names, faults.add
+    def __init__(self, shelf: Shelf, faults: Faults) -> None:
+        self.shelf, self.complain = shelf, faults.add
         self.slices: dict[str, paths.Slice] = {}
         self.parts: dict[str, Map] = {}
 
     def use(self, name: Str) -> None:
         """Take over all that a file of parts has."""
-        path = self.folder / "parts" / f"{name}.yaml"
-        if not re.fullmatch(r"[a-z0-9-]+", name) or not path.is_file():
+        file = f"fhir/parts/{name}.yaml"
+        if not re.fullmatch(r"[a-z0-9-]+", name) or file not in self.shelf:
             self.complain(UNKNOWN_NAME, name, what="the part file", name=str(name))
             return
-        stat = path.stat()
-        part = _loaded(path, self.names.get(str(path), str(path)), stat.st_mtime_ns, stat.st_size)
+        part = self.shelf.get(file)
         for key, entry in part.get("slices", {}).items():
             if isinstance(entry, Map):
                 self.slices[str(key)] = self._slice(key, entry)

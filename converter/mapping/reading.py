@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from converter.errors import MappingError
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.mapping import paths, thread
 from converter.mapping.choice import Choice
-from converter.mapping.codes import CodeMap, Loss
 from converter.mapping.document import Answers, Declared, Derived, Document, Each, Fold, Refs, Resource, Rule
 from converter.mapping.overlay import REMOVE, REMOVED, merged
 from converter.mapping.parts import Parts
 from converter.mapping.rules import BAD_FORM, UNKNOWN_NAME, Faults, RuleReader, many
-from converter.yamlfile import Map, Str, load, place
+from converter.mapping.shelf import Shelf
+from converter.yamlfile import Map, Str, place
 
 PATIENT_IN_ID = declare(
     "LNT068",
@@ -35,21 +34,19 @@ _OF_ANSWERS = tuple(one.name for one in fields(Answers))
 class Reader:
     """Reads one mapping file. Collects every fault, and raises once at the end."""
 
-    def __init__(
-        self, folder: Path, names: Mapping[str, str], codes: Mapping[str, CodeMap], losses: Mapping[str, Loss]
-    ) -> None:
-        self.folder, self.names, self.codes = folder, names, codes
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
         self.faults = Faults()
         self.complain = self.faults.add
-        self.parts = Parts(folder, names, self.faults)
+        self.parts = Parts(shelf, self.faults)
         self.slices = self.parts.slices
-        self.rules = RuleReader(self.faults, codes, losses)
+        self.rules = RuleReader(self.faults, shelf.codes, shelf.losses)
         self.declared: list[Declared] = []
         self.bases: list[str] = []
 
-    def read(self, document: Map, file: str) -> Document:
-        """Read a loaded file, and the files that it extends. Raises `MappingError` with all its faults."""
-        document = self._extended(document, file)
+    def read(self, file: str) -> Document:
+        """Read a file of the shelf, and the files that it extends. Raises `MappingError` with all its faults."""
+        document = self._extended(self.shelf.get(file), file)
         for name in document.get("uses", ()):
             self.parts.use(name)
         result = self._document(document, file)
@@ -62,11 +59,10 @@ class Reader:
         name = document.get("extends")
         if name is None:
             return document
-        path = self.folder / f"{name}.yaml"
-        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or not path.is_file():
+        base_file = f"fhir/{name}.yaml"
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or base_file not in self.shelf:
             self.complain(UNKNOWN_NAME, name, what="the mapping file", name=str(name))
             raise MappingError(f"{file} does not load", self.faults.found)
-        base_file = self.names.get(str(path), str(path))
         if base_file in (file, *self.bases):
             self.complain(BAD_FORM, name, problem="a mapping file cannot extend itself")
             raise MappingError(f"{file} does not load", self.faults.found)
@@ -77,7 +73,7 @@ class Reader:
         for key in ("mapping", "letter", "version"):
             if key not in document:
                 self.complain(BAD_FORM, document, problem=f"`{key}` is needed")
-        base = self._extended(load(path, name=base_file), base_file)
+        base = self._extended(self.shelf.get(base_file), base_file)
         return merged(base, document, lambda key: self.complain(UNKNOWN_NAME, key, what="the name", name=str(key)))
 
     def _document(self, document: Map, file: str) -> Document:
@@ -200,7 +196,7 @@ class Reader:
                 self.complain(BAD_FORM, entry, problem=f"`{key}` is needed")
         start, _, rest = fold.each.partition(".")
         try:
-            thread.parse_template(rule.line, self.slices, self.codes, resources)
+            thread.parse_template(rule.line, self.slices, self.shelf.codes, resources)
             if rest:
                 paths.parse(rest, self.slices)
         except (ValueError, KeyError) as error:

@@ -29,7 +29,7 @@ NO_TARGET = declare(
 
 
 def no_target(
-    folder: Path, leaves: Callable[[str], set[str] | None], mapped: Mapping[str, str]
+    folder: Path, known: Callable[[str], bool], mapped: Mapping[str, str]
 ) -> tuple[dict[str, str], list[Issue]]:
     """Reason by letter type, and the faults of the file: types that no definition knows, or that have a mapping."""
     if not (folder / FILE).is_file():
@@ -38,9 +38,9 @@ def no_target(
     if not isinstance(reasons, Map):
         return {}, [fault(BAD_FORM, load(folder / FILE, name=FILE), problem="`no_target` is needed: TYPE: reason")]
     # Without any definition there is nothing to compare with; that they do not load is told elsewhere.
-    defined = any(leaves(type_) is not None for type_ in (*reasons, *mapped))
+    defined = any(known(type_) for type_ in (*reasons, *mapped))
     for type_ in reasons:
-        if defined and leaves(type_) is None:
+        if defined and not known(type_):
             faults.append(fault(UNKNOWN_NAME, type_, what="the letter type", name=str(type_)))
         elif type_ in mapped:
             faults.append(fault(BAD_FORM, type_, problem=f"{type_} has a mapping, {mapped[type_]}"))
