@@ -22,7 +22,7 @@ from converter.mapping.document import Document
 from converter.mapping.ids import Minter
 from converter.mapping.paths import Node, walk
 from converter.mapping.reading import Reader
-from converter.mapping.running import Context, Raw, claim, origin_value
+from converter.mapping.running import Context, Raw, entries, origin_value
 from converter.mapping.shelf import Shelf, Unread, twice
 from converter.mapping.source import Source
 from converter.mapping.spelling import misspelt
@@ -123,7 +123,8 @@ class Mapping:
     @cached_property
     def source_forward(self) -> str:
         """The generated Python that makes a Bundle of a letter."""
-        return "def to_fhir(letter, ctx):\n" + "\n".join(self._there.lines) + "\n"
+        tables = [f"{name} = {table}" for table, name in self._there.tables.items()]
+        return "\n".join([*tables, "def to_fhir(letter, ctx):", *self._there.lines, ""])
 
     @cached_property
     def source_backward(self) -> str:
@@ -132,7 +133,7 @@ class Mapping:
 
     @cached_property
     def _forward(self) -> Callable[..., Any]:
-        helpers = {"Minter": Minter, "claim": claim, "origin_value": origin_value, "walk": walk, "Node": Node}
+        helpers = {"Minter": Minter, "entries": entries, "origin_value": origin_value, "walk": walk, "Node": Node}
         known = {**self._there.objects, **helpers}
         return self._make(self.source_forward, "to_fhir", f"{self.name} to FHIR", known)
 

@@ -6,12 +6,14 @@ entry follows when the slot is built into the Bundle, since only then its place 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 from converter.mapping.document import Document, Rule
 from converter.mapping.source import LetterSource, starred
 from converter.mapping.targets import Slot, Tree
 
+_COUNT = re.compile(r"\{([^}]*)\}")
 MAPPED, LOSSY, DEFAULTED = "mapped", "mapped-lossy", "defaulted"
 
 
@@ -39,25 +41,19 @@ class LedgerSource:
             f"if {path!r} not in led and g({path!r}): led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')"
         )
 
-    def claims(self, rule: Rule, lost: bool) -> str:
-        """The ledger entries that a rule makes when it fires, without their pointer."""
-        always = rule.loss if rule.default is None else ""
-        loss = (rule.lossy or always) if lost else always
-        disposition = LOSSY if lost or always else MAPPED
-        leaves = [*rule.letter_columns.values(), *(s for s in rule.sources if not s.startswith("$")), *rule.claims]
-        leaves = [] if rule.also else leaves
-        name = self.names[id(rule)]
-        entries = [self._claimed(leaf, f"{disposition!r}, {name!r}, {loss!r}") for leaf in leaves]
-        if rule.defaulted or (any(s.startswith("$") for s in rule.sources) and rule.loss):
-            # A value from the table stands in for one that the letter lacks: the loss holds although a value was found.
-            entries.append(f"('', {DEFAULTED!r}, {name!r}, {(rule.loss or loss)!r})")
-        return f"({', '.join(entries)},)" if entries else "()"
+    def fired(self, slot: Slot, rule: Rule, lost: str = "") -> None:
+        """Note that a rule may fill the slot; `lost` is the expression of whether something is lost by it then.
 
-    def _claimed(self, leaf: str, rest: str) -> str:
-        group, star, _ = leaf.partition("[*]")
-        if star:
-            return f"*[({starred(leaf)}, {rest}) for k in range(1, count({group!r}, 0) + 1)]"
-        return f"({self.out.leaf(leaf)}, {rest})"
+        Where several may, or the default does if none, a number tells which did it.
+        """
+        if _writes(rule):
+            slot.fired.append((rule, lost))
+            if not slot.alone:
+                self.put(f"if {slot.var} is not None: r{slot.var} = {len(slot.fired)}")
+
+    def asked(self, slot: Slot) -> bool:
+        """Whether it is asked which of several rules filled the slot."""
+        return not slot.alone and (slot.default is not None or any(map(_writes, slot.rules)))
 
     def enter(self, child: Slot | Tree, pointer: str) -> None:
         """The ledger lines of everything in a literal."""
@@ -73,48 +69,87 @@ class LedgerSource:
 
     def _slot(self, slot: Slot, pointer: str) -> None:
         rule = slot.rules[0]
-        name = self.names[id(rule)]
         if slot.constant is not None:
             for leaf in rule.claims:
-                fate = LOSSY if rule.loss else MAPPED
-                entry = f"({self.out.leaf(leaf)}, {fate!r}, {name!r}, {shown(pointer)}, {rule.loss!r})"
+                entry = self.entry(leaf, LOSSY if rule.loss else MAPPED, rule, pointer, rule.loss)
                 self.put(f"if {self.out.get(leaf)}: led.setdefault({self.out.leaf(leaf)}, {entry})")
             if rule.defaulted:
-                self.put(f"dfl.append(('', {DEFAULTED!r}, {name!r}, {shown(pointer)}, {rule.loss!r}))")
-        elif slot.simple:
-            self._simple_entries(slot, rule, pointer)
-        elif slot.default is not None:
-            entry = f"('', {DEFAULTED!r}, {self.names[id(slot.default)]!r}, {shown(pointer)}, {slot.default.loss!r})"
-            self.put(f"if r{slot.var} is None: dfl.append({entry})")
-            self.put(f"else: claim(led, dfl, V, r{slot.var}, {shown(pointer)})")
-        elif any(r.defaulted or not r.also for r in slot.rules):
-            self.put(f"claim(led, dfl, V, r{slot.var}, {shown(pointer)})")
-
-    def _simple_entries(self, slot: Slot, rule: Rule, pointer: str) -> None:
-        """One rule alone fills the slot: its leaves are entered where they stand, without a look-up of claims."""
-        if rule.also or not rule.sources:
+                self.made_up(rule, pointer, rule.loss)
             return
-        always = rule.loss if rule.default is None else ""
-        name, loss = self.names[id(rule)], repr(always)
-        disposition = repr(LOSSY if always else MAPPED)
-        if rule.codec.lossy_there:
-            flag = f"x{slot.var}"
-            disposition = f"{LOSSY!r} if {flag} else {disposition}"
-            loss = f"{rule.lossy or always!r} if {flag} else {loss}"
-        for number, source in enumerate(rule.sources):
-            group, star, _ = source.partition("[*]")
-            if star:
-                entry = f"({starred(source)}, {disposition}, {name!r}, {shown(pointer)}, {loss})"
-                self.put(f"for k in range(1, count({group!r}, 0) + 1):")
-                self.put(f"    if g({starred(source)}): led.setdefault({starred(source)}, {entry})")
+        branch = "if"
+        if slot.default is not None:
+            self.put(f"if r{slot.var} == 0:")
+            with self.out.deeper():
+                self.made_up(slot.default, pointer, slot.default.loss)
+            branch = "elif"
+        for number, (rule, lost) in enumerate(slot.fired, 1):
+            if slot.alone:
+                self._carried(slot, rule, lost, pointer)
                 continue
-            leaf = self.out.leaf(source)
-            conditions = ["i"] if slot.forced else []
-            conditions += [f"{slot.var}_{number}"] if len(rule.sources) > 1 else []
-            if self.owners[source] > 1:
-                conditions.append(f"{leaf} not in led")
+            self.put(f"{branch} r{slot.var} == {number}:")
+            branch = "elif"
+            with self.out.deeper():
+                self._carried(slot, rule, lost, pointer)
+
+    def _carried(self, slot: Slot, rule: Rule, lost: str, pointer: str) -> None:
+        """The lines of a rule that filled a slot."""
+        always = rule.loss if rule.default is None else ""
+        leaves = [*rule.letter_columns.values(), *rule.sources, *rule.claims]
+        for leaf in () if rule.also else leaves:
+            if leaf.startswith("$"):
+                continue
+            entry = self.entry(leaf, LOSSY if always else MAPPED, rule, pointer, always)
+            if lost:
+                entry = f"{self.entry(leaf, LOSSY, rule, pointer, rule.lossy or always)} if {lost} else {entry}"
+            group, star, _ = leaf.partition("[*]")
+            if star:
+                self.put(f"for k in range(1, count({group!r}, 0) + 1):")
+                self.put(f"    if g({starred(leaf)}): led.setdefault({starred(leaf)}, {entry})")
+                continue
+            conditions = ["i"] if slot.forced and slot.alone else []
+            conditions += self._there(slot, rule, leaf)
+            key = self.out.leaf(leaf)
+            if self.owners[leaf] > 1 or (self.out.group and key == repr(leaf)):
+                conditions.append(f"{key} not in led")
             condition = f"if {' and '.join(conditions)}: " if conditions else ""
-            self.put(f"{condition}led[{leaf}] = ({leaf}, {disposition}, {name!r}, {shown(pointer)}, {loss})")
+            self.put(f"{condition}led[{key}] = {entry}")
+        if _made_up(rule):
+            # A value from the table stands in for one that the letter lacks: the loss holds although a value was found.
+            self.made_up(rule, pointer, rule.loss or always)
+
+    def _there(self, slot: Slot, rule: Rule, leaf: str) -> list[str]:
+        """The condition that a leaf of a rule that fired is there."""
+        if leaf not in rule.sources:
+            return [self.out.get(leaf)]
+        return [f"{slot.var}_{rule.sources.index(leaf)}"] if len(rule.sources) > 1 else []
+
+    def made_up(self, rule: Rule, pointer: str, loss: str) -> None:
+        """The line of a value that stands in the Bundle and not in the letter."""
+        self.put(f"dfl.append({self.entry('', DEFAULTED, rule, pointer, loss)})")
+
+    def entry(self, leaf: str, fate: str, rule: Rule | str, pointer: str, loss: str) -> str:
+        """The expression of an entry: a constant, one of a table of constants, or put together when the code runs."""
+        name = rule if isinstance(rule, str) else self.names[id(rule)]
+        key = starred(leaf) if "[*]" in leaf else self.out.leaf(leaf) if leaf else "''"
+        counts = _COUNT.findall(pointer)
+        if not counts or key != repr(leaf) or any(count not in self.out.most for count in counts):
+            return f"({key}, {fate!r}, {name!r}, {shown(pointer)}, {loss!r})"
+        most = ", ".join(repr(self.out.most[count]) for count in counts)
+        table = self.out.table(
+            f"entries({leaf!r}, {fate!r}, {name!r}, {_COUNT.sub('{}', pointer)!r}, {loss!r}, {most})"
+        )
+        return table + "".join(f"[{count}]" for count in counts)
+
+
+def _writes(rule: Rule) -> bool:
+    """Whether a rule has lines in the ledger."""
+    leaves = (*rule.letter_columns, *rule.claims, *(source for source in rule.sources if not source.startswith("$")))
+    return _made_up(rule) or (bool(leaves) and not rule.also)
+
+
+def _made_up(rule: Rule) -> bool:
+    """Whether what a rule writes stands in for something that the letter lacks."""
+    return rule.defaulted or (any(source.startswith("$") for source in rule.sources) and bool(rule.loss))
 
 
 def _owners(document: Document) -> Counter[str]:

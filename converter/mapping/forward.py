@@ -37,7 +37,7 @@ class _Writer:
         self.put = self.out.put
         self.ledger = LedgerSource(self.out, document)
         self.written = ""
-        self.entry = ""
+        self.before: tuple[int, int | None] = (0, 0)
         self.rows: dict[int, str] = {}
         self.derived = [r for x in document.resources.values() for r in x.rules if isinstance(r, Derived)]
 
@@ -55,14 +55,13 @@ class _Writer:
         for resource in doc.resources.values():
             self._id(resource)
         self._bundle()
-        number, flags = 0, ""
-        for name, resource in doc.resources.items():
-            if resource.each or self.entry == "{e}":
-                self.entry = "{e}"
-            else:
-                self.entry = f"{{{number}{flags}}}" if flags else str(number)
-                number, flags = (number, flags + f" + x_{name}") if self._exists(resource) else (number + 1, flags)
+        least: int = 0
+        most: int | None = 0
+        for resource in doc.resources.values():
+            self.before = (least, most)
             self._resource(resource)
+            least += not resource.each and not self._exists(resource)
+            most = None if resource.each or most is None else most + 1
         for path in doc.origin:
             self.ledger.origin(path, "origin", "'/identifier/value'")
         put("return bundle, led, dfl")
@@ -134,17 +133,27 @@ class _Writer:
 
     def _made_resource(self, resource: Resource, made_id: str) -> None:
         put, var = self.put, f"o_{resource.name}"
-        if self.entry == "{e}":
-            put("e = len(entries)")
         meta = f", 'meta': {{'profile': [{resource.profile!r}]}}" if resource.profile else ""
         put(f"{var} = {{'resourceType': {resource.type!r}, 'id': {made_id}{meta}}}")
         if resource.type not in WITHOUT_TEXT:
             put(f"if told: {var}['text'] = None")
         tree = self._tree(resource.rules, resource.name)
         self._fill(tree)
-        self._object(tree, var, self._place(f"/entry/{self.entry}/resource"))
+        self._object(tree, var, self._entry())
         url = f"{self.document.fullurl}/{resource.type}/"
         put(f"entries.append({{'fullUrl': {url!r} + {made_id}, 'resource': {var}}})")
+
+    def _entry(self) -> str:
+        """The pointer to the resource: its entry is counted when the code runs, if letters have others before it."""
+        least, most = self.before
+        if least == most:
+            return f"/entry/{least}/resource"
+        count = self.out.name("n")
+        self.put(f"{count} = len(entries)")
+        if most is None:
+            return self._place(f"/entry/{{{count}}}/resource")
+        self.out.most[count] = least, most
+        return f"/entry/{{{count}}}/resource"
 
     def _place(self, pointer: str) -> str:
         """The pointer; if it is counted when the code runs, that is done once, for all that stands below."""
@@ -231,8 +240,8 @@ class _Writer:
             if slot.always:
                 return
         put(f"{var} = None")
-        if not slot.simple:
-            put(f"r{var} = ()")
+        if self.ledger.asked(slot):
+            put(f"r{var} = -1")
         for number, rule in enumerate(slot.rules):
             put(f"# {self.ledger.names[id(rule)]} ({rule.at.file}:{rule.at.line})")
             depth = self.out.depth
@@ -242,7 +251,7 @@ class _Writer:
             self._rule(slot, rule, done)
             self.out.depth = depth
         if slot.default is not None:
-            put(f"if {var} is None: {var} = {slot.default.default!r}; r{var} = None")
+            put(f"if {var} is None: {var} = {slot.default.default!r}; r{var} = 0")
 
     def _made(self, rule: Rule) -> str:
         """The expression of an id or a reference."""
@@ -263,13 +272,14 @@ class _Writer:
         if rule.when:
             put(f"if {self.out.guard(rule.when)}:")
             self.out.depth += 1
-        claims = "" if slot.simple else f"; r{var} = {self.ledger.claims(rule, False)}"
         if rule.const is not None:
-            put(f"{var} = {rule.const!r}{claims}")
+            put(f"{var} = {rule.const!r}")
+            self.ledger.fired(slot, rule)
         elif rule.id:
             put(f"{var} = {self._made(rule)}")
         elif rule.ref:
-            put(f"if {self._id_of(rule.ref)[1]}: {var} = {self._made(rule)}{claims}")
+            put(f"if {self._id_of(rule.ref)[1]}: {var} = {self._made(rule)}")
+            self.ledger.fired(slot, rule)
         elif rule.map:
             self._map(slot, rule, done)
         elif rule.keep:
@@ -296,8 +306,7 @@ class _Writer:
         self.out.depth += 1
         put(f"{slot.var} = {row}[{slot.columns[id(rule)]!r}]")
         if first:
-            lossy, whole = self.ledger.claims(rule, True), self.ledger.claims(rule, False)
-            put(f"r{slot.var} = {lossy} if 'relation' in {row} else {whole}")
+            self.ledger.fired(slot, rule, f"'relation' in {row}")
 
     def _carry(self, slot: Slot, rule: Rule) -> None:
         put, var, codec = self.put, slot.var, rule.codec
@@ -318,9 +327,7 @@ class _Writer:
             put(f"{var}{lost} = {function}({arguments})")
         if rule.sentence:
             self._sentence(slot, rule)
-        if not slot.simple and (rule.defaulted or not rule.also):
-            lossy = f"{self.ledger.claims(rule, True)} if x{var} else " if codec.lossy_there else ""
-            put(f"if {var} is not None: r{var} = {lossy}{self.ledger.claims(rule, False)}")
+        self.ledger.fired(slot, rule, f"x{var}" if codec.lossy_there else "")
 
     def _sentence(self, slot: Slot, rule: Rule) -> None:
         """A literal before the first item's text that stands for a code."""
@@ -376,10 +383,10 @@ class _Writer:
         with self._given(slot, f"{slot.var} is not None"):
             self.put(f"{var}[{name!r}] = {slot.var}")
             self.ledger.enter(slot, pointer)
-        rule = self.ledger.names[id(slot.rules[-1])]
         self.put("else:")
-        self.put(f"    {var}[{'_' + name!r}] = {ABSENT!r}")
-        self.put(f"    dfl.append(('', {DEFAULTED!r}, {rule!r}, {shown(pointer)}, {slot.absent!r}))")
+        with self.out.deeper():
+            self.put(f"{var}[{'_' + name!r}] = {ABSENT!r}")
+            self.ledger.made_up(slot.rules[-1], pointer, slot.absent)
 
     @contextmanager
     def _given(self, child: Slot | Tree, condition: str) -> Iterator[None]:
@@ -405,6 +412,8 @@ class _Writer:
             return
         values = self.out.name("l")
         self.put(f"{values} = []")
+        if not any(isinstance(item, tuple) for item in items.values()):
+            self.out.most[f"len({values})"] = (0, len(items) - 1)
         for selector, child, here in _placed(items, values, pointer):
             if isinstance(child, tuple):
                 if isinstance(child[0], Each):
@@ -478,7 +487,7 @@ class _Writer:
         value, target, loss = each.at_least or ("", "", "")
         slot = self._slot(tree, paths.parse(target, self.document.slices))
         slot.forced = True
-        entry = f"('', {DEFAULTED!r}, {scope + '.' + each.name!r}, {shown(pointer + '/' + target)}, {loss!r})"
+        entry = self.ledger.entry("", DEFAULTED, f"{scope}.{each.name}", f"{pointer}/{target}", loss)
         self.put("if not i:")
         self.put(f"    {slot.var} = {value!r}; dfl.append({entry})")
 

@@ -78,20 +78,24 @@ class Context:
         return None
 
 
-def claim(
-    led: dict[str, Raw], dfl: list[Raw], present: Mapping[str, Value], entries: tuple[Any, ...], pointer: str
-) -> None:
-    """Write the entries of a rule that fired: a leaf belongs to the first rule that carries it."""
-    for leaf, disposition, rule, loss in entries:
-        if not leaf:
-            dfl.append(("", disposition, rule, pointer, loss))
-        elif leaf not in led and present.get(leaf):
-            led[leaf] = (leaf, disposition, rule, pointer, loss)
+def entries(leaf: str, fate: str, rule: str, pointer: str, loss: str, *most: tuple[int, int]) -> Any:
+    """The entries of a rule whose pointer has numbers in it (`{}`) that are counted when the code runs.
+
+    For each number its least and greatest; the entry for 3 and 1 is `entries(…)[3][1]`.
+    """
+    if not most:
+        return (leaf, fate, rule, pointer, loss)
+    (least, greatest), *rest = most
+    pointers = [pointer.replace("{}", str(number), 1) for number in range(least, greatest + 1)]
+    return (*[None] * least, *(entries(leaf, fate, rule, place, loss, *rest) for place in pointers))
 
 
 def origin_value(values: tuple[Any, ...]) -> str:
     """The values that make a Bundle letter-born, as one identifier; `#` and `%` in them are written as in URLs."""
-    return "#".join([v.replace("%", "%25").replace("#", "%23") if "%" in v or "#" in v else v for v in values])
+    joined = "#".join(values)
+    if "%" not in joined and joined.count("#") == len(values) - 1:
+        return joined
+    return "#".join([v.replace("%", "%25").replace("#", "%23") for v in values])
 
 
 def origin_values(text: str) -> list[str]:

@@ -14,12 +14,18 @@ from converter.mapping import guards
 
 
 class Source:
-    """Gathers lines of generated source and the objects that they need."""
+    """Gathers lines of generated source and the objects that they need.
+
+    `tables` are expressions of constants that stand before the function, with their names. `most`: what is counted when
+    the code runs, with its least and its greatest number.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.objects: dict[str, Any] = {}
         self.depth = 1
+        self.tables: dict[str, str] = {}
+        self.most: dict[str, tuple[int, int]] = {}
         self._serial = 0
 
     def put(self, line: str) -> None:
@@ -30,6 +36,17 @@ class Source:
         """A fresh variable name."""
         self._serial += 1
         return f"{letter}{self._serial}"
+
+    def table(self, expression: str) -> str:
+        """The name of a constant that stands before the function."""
+        return self.tables.setdefault(expression, f"E{len(self.tables) + 1}")
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """Write what follows one level deeper."""
+        self.depth += 1
+        yield
+        self.depth -= 1
 
     def keep(self, name: str, value: Any) -> str:
         """Make an object available to the generated code."""

@@ -10,7 +10,10 @@ from converter.mapping.document import Rule
 
 @dataclass(slots=True)
 class Slot:
-    """One value to be written: its variable, the rules that may fill it, in order, and whether it is always there."""
+    """One value to be written: its variable, the rules that may fill it, in order, and whether it is always there.
+
+    `fired`: those of the rules that have lines in the ledger, each with the expression of whether it lost something.
+    """
 
     var: str
     rules: list[Rule] = field(default_factory=list)
@@ -20,6 +23,7 @@ class Slot:
     default: Rule | None = None
     expression: str = ""
     forced: bool = False
+    fired: list[tuple[Rule, str]] = field(default_factory=list)
 
     @property
     def absent(self) -> str:
@@ -27,11 +31,9 @@ class Slot:
         return next((rule.absent for rule in self.rules if rule.absent), "")
 
     @property
-    def simple(self) -> bool:
-        """Whether one rule alone fills it, so that the ledger needs no note of which one did."""
-        rule = self.rules[0]
-        table = any(source.startswith("$") for source in rule.sources)
-        return len(self.rules) == 1 and not (self.default or rule.map or rule.claims or rule.defaulted or table)
+    def alone(self) -> bool:
+        """Whether one rule alone may fill it, so that nobody asks which one did."""
+        return len(self.rules) == 1 and self.default is None
 
     @property
     def stands(self) -> bool:
