@@ -106,7 +106,13 @@ def matcher_of(node: Node, pack: Pack) -> Matcher | None:
         rows.append(tuple(t for t in tests if t is not None))
     table = _table(node, slicing["by"], pack)
     path = slicing["by"][0][1] if table else ""
-    return Matcher(path if path.isalpha() else "", table or {}, path_of(_steps(path)) if table else None, rows)
+    plain = path.isalpha() and all(_single(_child(part, path, pack)) for part in node.slices.values())
+    return Matcher(path if plain else "", table or {}, path_of(_steps(path)) if table else None, rows)
+
+
+def _single(below: Node | None) -> bool:
+    """Whether JSON holds an element as one value under its own name: it is no choice and does not repeat."""
+    return below is None or not (below.choice or below.many)
 
 
 def _table(node: Node, by: list[list[str]], pack: Pack) -> dict[str, int] | None:

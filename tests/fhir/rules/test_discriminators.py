@@ -10,7 +10,7 @@ import pytest
 
 from converter.fhir.profiles import Pack
 from converter.fhir.rules.primitives import right_primitive
-from converter.issues import IssueLog
+from converter.issues import Issue, IssueLog
 
 _spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
 assert _spec
@@ -22,12 +22,16 @@ many, definition = _tiny.many, _tiny.definition
 THING = BASE + "Thing|4"
 
 
-def judge(facts: dict[str, Any], document: dict[str, Any]) -> list[str]:
+def issues(facts: dict[str, Any], document: dict[str, Any]) -> list[Issue]:
     profile = Pack(facts).profile(BASE + "Bundle")
     assert profile
     log = IssueLog()
     profile.validate(document, log)
-    return sorted(f"{i.code} {i.at.path}" for i in log)
+    return list(log)
+
+
+def judge(facts: dict[str, Any], document: dict[str, Any]) -> list[str]:
+    return sorted(f"{i.code} {i.at.path}" for i in issues(facts, document))
 
 
 def link(facts: dict[str, Any], key: str = THING) -> dict[str, Any]:
@@ -103,6 +107,106 @@ def test_discriminator_profile_of_a_resolved_reference() -> None:
     assert judge(facts, good) == []
     bad = bundle({"resourceType": "Thing", "id": "1", "link": [{"reference": "Thing/1"}]})
     assert judge(facts, bad) == ["PRO039 /entry/0/resource", "PRO041 /entry/0/resource/link/0"]
+
+
+def sliced_parts(by: list[list[str]], part: dict[str, Any], *below: dict[str, Any], **facts: Any) -> dict[str, Any]:
+    """The tiny pack with a list Thing.part of backbone elements: a closed slicing whose only slice is `a`."""
+    made = tiny()
+    rows = made["profiles"][THING]["elements"]
+    rows.append(many("Thing.part", ["BackboneElement"], slicing={"by": by, "rules": "closed"}, **facts))
+    for name in ("one", "two"):
+        rows.append({"id": f"Thing.part.{name}", "types": ["string"]})
+    rows += [many("Thing.part:a", ["BackboneElement"], slice="a", **part), *below]
+    return made
+
+
+def with_extensions(facts: dict[str, Any], *rows: dict[str, Any]) -> dict[str, Any]:
+    """The same facts with a type Extension that has these elements."""
+    facts["canonical"][BASE + "Extension"] = BASE + "Extension|4"
+    facts["profiles"][BASE + "Extension|4"] = definition("Extension", "complex-type", [{"id": "Extension"}, *rows])
+    return facts
+
+
+def outside(facts: dict[str, Any], part: dict[str, Any]) -> bool:
+    """Whether an item of Thing.part is in no slice."""
+    found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "part": [part]}))
+    return "PRO041 /entry/0/resource/part/0" in found
+
+
+def test_two_discriminators_must_both_agree() -> None:
+    fixed = [{"id": f"Thing.part:a.{n}", "types": ["string"], "fixed": n} for n in ("one", "two")]
+    facts = sliced_parts([["value", "one"], ["value", "two"]], {}, *fixed)
+    assert not outside(facts, {"one": "one", "two": "two"})
+    assert outside(facts, {"one": "one", "two": "x"})
+    assert outside(facts, {"one": "x", "two": "two"})
+
+
+def test_discriminator_type_of_a_choice_below() -> None:
+    """Only the choice's own property says its type, and only an object has one."""
+    below = [
+        {"id": "Thing.part:a.inner", "types": ["BackboneElement"]},
+        {"id": "Thing.part:a.inner.value[x]", "types": ["code"]},
+    ]
+    facts = sliced_parts([["type", "inner.value"]], {}, *below)
+    assert not outside(facts, {"inner": {"valueCode": "x"}})
+    assert outside(facts, {"inner": {"valueString": "x"}})
+    assert outside(facts, {"inner": ["valueCode"]})
+
+
+def test_discriminator_value_of_a_choice() -> None:
+    """`value` means valueCode, and neither an element as long nor one that only begins with the word."""
+    below = {"id": "Thing.part:a.value[x]", "types": ["code"], "fixed": "in"}
+    facts = sliced_parts([["value", "value"]], {}, below)
+    assert not outside(facts, {"valueCode": "in"})
+    assert outside(facts, {"valueCode": "out", "otherCode": "in"})
+    assert outside(facts, {"values": "in"})
+
+
+def test_discriminator_value_of_a_list() -> None:
+    below = many("Thing.part:a.word", ["string"], fixed="in")
+    facts = sliced_parts([["value", "word"]], {}, below)
+    assert not outside(facts, {"word": ["out", "in"]})
+    assert outside(facts, {"word": ["out"]})
+
+
+def test_discriminator_behind_the_only_slice_of_extensions() -> None:
+    below = [
+        many("Thing.part:a.extension", ["Extension"], slicing={"by": [["value", "url"]], "rules": "open"}),
+        {"id": "Thing.part:a.extension:b", "slice": "b", "list": True, "max": 1, "types": ["Extension"]},
+        {"id": "Thing.part:a.extension:b.value[x]", "types": ["code"], "fixed": "in"},
+    ]
+    facts = with_extensions(sliced_parts([["value", "extension.value"]], {}, *below))
+    assert not outside(facts, {"extension": [{"url": "urn:b", "valueCode": "in"}]})
+    assert outside(facts, {"extension": [{"url": "urn:b", "valueCode": "out"}]})
+
+
+@pytest.mark.parametrize("known", [[], [{"id": "Extension.url", "types": ["uri"]}]])
+def test_discriminator_url_of_an_extension_that_the_pack_lacks(known: list[dict[str, Any]]) -> None:
+    """The url of an extension is the canonical URL of its definition, wherever that is."""
+    facts = with_extensions(tiny(), *known)
+    rows = facts["profiles"][THING]["elements"]
+    rows.append(many("Thing.extension", ["Extension"], slicing={"by": [["value", "url"]], "rules": "closed"}))
+    absent = {"code": "Extension", "profiles": [OWN + "far|1"]}
+    rows.append(many("Thing.extension:a", [absent], slice="a"))
+    for url, wrong in ((OWN + "far", False), (OWN + "near", True)):
+        found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "extension": [{"url": url}]}))
+        assert ("PRO041 /entry/0/resource/extension/0" in found) == wrong, found
+
+
+def test_discriminator_fixed_by_the_profile_of_a_slice_with_children_of_its_own() -> None:
+    part = {"types": [{"code": "Reference", "profiles": [OWN + "third|1"]}]}
+    facts = slice_links("value", "reference", part, {"id": "Thing.link:a.reference", "types": ["string"], "min": 1})
+    facts["canonical"][OWN + "third"] = OWN + "third|1"
+    facts["profiles"][OWN + "third|1"] = definition(
+        "Reference",
+        "complex-type",
+        [{"id": "Reference"}, {"id": "Reference.reference", "types": ["string"], "fixed": "Other/3"}],
+        base=BASE + "Reference|4",
+    )
+    third = {"resourceType": "Other", "id": "3"}
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "link": [{"reference": "Other/3"}]}, third)) == []
+    found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "link": [{"reference": "Thing/1"}]}, third))
+    assert found == ["PRO039 /entry/0/resource", "PRO041 /entry/0/resource/link/0"]
 
 
 def test_discriminator_that_nobody_knows_is_not_checked() -> None:
@@ -203,6 +307,7 @@ def limited(kind: str, least: Any, most: Any) -> dict[str, Any]:
             ["2020-01-01T00:00:00+01:00", "2020-01-02T00:00:00-01:00"],
         ),
         ("time", "08:00:00", "16:00:00", ["08:00:00", "16:00:00"], ["07:59:59", "16:00:01"]),
+        ("time", "08:00:00.005", "16:00:00.005", ["08:00:00.005"], ["08:00:00.004", "16:00:00.006"]),
     ],
 )
 def test_value_range(kind: str, least: Any, most: Any, good: list[Any], bad: list[Any]) -> None:
@@ -212,6 +317,33 @@ def test_value_range(kind: str, least: Any, most: Any, good: list[Any], bad: lis
     for value in bad:
         found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": value}))
         assert found == ["PRO059 /entry/0/resource/size"], value
+    for value, problem in ((bad[0], "less than"), (bad[-1], "more than")):
+        (issue,) = issues(facts, bundle({"resourceType": "Thing", "id": "1", "size": value}))
+        assert problem in issue.message, value
+    for bound, value in (("minValue", bad[-1]), ("maxValue", bad[0])):
+        del (alone := limited(kind, least, most))["profiles"][THING]["elements"][-1][bound]
+        assert judge(alone, bundle({"resourceType": "Thing", "id": "1", "size": value})) != []
+
+
+def weight(value: object, unit: str = "kg") -> dict[str, Any]:
+    return {"value": value, "system": "urn:units", "code": unit}
+
+
+def test_range_of_a_quantity() -> None:
+    """Only quantities of one unit compare; what is none is told by its type."""
+    facts = limited("Quantity", weight(1), weight(5))
+    facts["canonical"][BASE + "Quantity"] = BASE + "Quantity|4"
+    rows = [
+        {"id": f"Quantity.{n}", "types": [t]} for n, t in (("value", "decimal"), ("system", "uri"), ("code", "code"))
+    ]
+    facts["profiles"][BASE + "Quantity|4"] = definition("Quantity", "complex-type", [{"id": "Quantity"}, *rows])
+    for value, wrong in ((1, False), (5, False), (0.5, True), (5.5, True)):
+        found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": weight(value)}))
+        assert found == ["PRO059 /entry/0/resource/size"] * wrong, value
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": weight(9, "g")})) == []
+    for odd in (3, "3", [weight(3)]):
+        found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": odd}))
+        assert [f.split()[0] for f in found] in (["PRO020"], ["PRO021"], ["PRO022"]), (odd, found)
 
 
 def ordered_links(rules: str, *, ordered: bool) -> dict[str, Any]:
@@ -281,6 +413,12 @@ def test_aggregation(modes: tuple[str, ...], found: dict[str, list[str]]) -> Non
         profile.validate(document, log)
         assert [f"{i.code} {i.at.path}" for i in log] == [f"{code} /entry/0/resource/link/0" for code in found[place]]
         assert all(i.message.endswith(f"allowed: {', '.join(modes)}") for i in log if i.code == "PRO065"), place
+
+
+def test_aggregation_of_a_resource_that_holds_none() -> None:
+    facts = tiny()
+    link(facts)["types"] = [{"code": "Reference", "aggregation": ["contained"]}]
+    assert judge(facts, things({"reference": "Other/3"})) == [f"PRO065 /entry/{n}/resource/link/0" for n in (0, 1)]
 
 
 @pytest.mark.parametrize(

@@ -77,3 +77,20 @@ def test_what_refers_to_an_entry_of_a_document_belongs_to_it(document: dict[str,
         {"fullUrl": "https://example.dk/Basic/1", "resource": basic | {"subject": {"reference": subject}}}
     )
     assert "PRO051" not in {code for code, _ in found(changed)}
+
+
+def test_a_document_has_an_identifier_with_system_and_value(document: dict[str, Any]) -> None:
+    """An element that has an extension in place of its value is there all the same."""
+    unknown = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason"}]}
+    for name in ("system", "value"):
+        changed = copy.deepcopy(document)
+        del changed["identifier"][name]
+        assert broken(changed) == {"bdl-9"}
+        changed["identifier"][f"_{name}"] = unknown
+        assert broken(changed) == set()
+
+
+def broken(document: dict[str, Any]) -> set[str]:
+    """The rules about Bundles that a document breaks."""
+    (outcome,) = Engine().validate(json.dumps(document).encode(), name="document")
+    return {issue.rule.rpartition(" ")[2] for issue in outcome.issues if " bdl-" in issue.rule}

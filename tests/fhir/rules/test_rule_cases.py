@@ -106,3 +106,15 @@ def test_findings_name_rule_place_and_no_value(profile: Profile) -> None:
     assert issue.at.path == issue.target == "/entry/2/resource/gender"
     assert issue.value == "strawberry"
     assert "strawberry" not in issue.message
+
+
+TAGS = ("b", "br", "div", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "li", "ol", "p", "span", "tt", "ul")
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_tag_that_only_begins_like_one_of_xhtml_is_none(profile: Profile, tag: str) -> None:
+    inside = f"<ul><{tag}>a</{tag}></ul>" if tag == "li" else f"<{tag}>a</{tag}>"
+    for name, wrong in ((tag, False), (tag + "x", True)):
+        div = f'<div xmlns="http://www.w3.org/1999/xhtml">a{inside.replace(tag + ">", name + ">")}</div>'
+        found = judge(profile, [{"set": "/entry/2/resource/text/div", "to": div}])
+        assert bool(found) == wrong, found
