@@ -101,7 +101,8 @@ class Engine:
     sidecar by message id, `sidecar` whether values are kept for one; `ecpr_level` how closely replacement CPR numbers
     are looked at (0 to 5); `encoding` what UNOC bytes are read as; `document`
     whether Bundles are made into FHIR documents; `store` what is known of messages that were converted before, which
-    receipts are joined to, and `strict_receipts` whether one that answers none of them is an error.
+    receipts are joined to, and `strict_receipts` whether one that answers none of them is an error; `lines` whether
+    Bundles are written as a line each.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Engine:
         document: bool = False,
         store: Store | None = None,
         strict_receipts: bool = False,
+        lines: bool = False,
     ) -> None:
         self.folder = mappings or mappings_folder()
         self.directory, self.attempt, self.accept = directory, attempt, accept
@@ -133,6 +135,7 @@ class Engine:
         self._codes = codes
         self.document = document
         self.store, self.strict_receipts = store, strict_receipts
+        self.lines = lines
 
     @cached_property
     def _content(self) -> Content:
@@ -427,7 +430,7 @@ class Engine:
             return
         self.narratives.add(bundle)
         outcome.bundle, outcome.message = bundle, _header(bundle).get("id", outcome.message)
-        outcome.output = fhir.write_json(bundle)
+        self._write_bundle(outcome, bundle)
         if mapping.document.answers is None:  # receipts are not receipted
             outcome.pair = letter, bundle
             outcome.fault = joined.fault
@@ -501,7 +504,8 @@ class Engine:
         self.narratives.add(made.bundle)
         if outcome.ledger is not None:
             outcome.ledger.move(made.moved)
-        outcome.bundle, outcome.output = made.bundle, fhir.write_json(made.bundle)
+        outcome.bundle = made.bundle
+        self._write_bundle(outcome, made.bundle)
         if self.checking:
             self._check_bundle(made.bundle, log, outcome.name, plan.profile)
 
@@ -541,6 +545,10 @@ class Engine:
             outcome.type, outcome.version = letter.type, letter.version
         outcome.letter = letter
         return letter
+
+    def _write_bundle(self, outcome: Outcome, bundle: dict[str, Any]) -> None:
+        outcome.in_line = self.lines
+        outcome.output = fhir.write_ndjson(bundle) if self.lines else fhir.write_json(bundle)
 
     def _written(self, letter: Letter, to: str, log: IssueLog) -> bytes | None:
         write = edifact.write if to == EDIFACT else oioxml.write

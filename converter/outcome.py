@@ -23,7 +23,8 @@ class Outcome:
     be built. `kept` is for the sidecar; `ids` are the ids of both sides, for a state store; `fault` is the loss, or the
     code of the finding, for which the receiver will refuse the Bundle, knowingly. `partners` are the letters with
     objects that were joined to this one, or split off; `is_partner` says that it is such a letter itself, `joined` that
-    its objects went with another letter, so that it has no output of its own.
+    its objects went with another letter, so that it has no output of its own; `in_line` that the output, a Bundle, is
+    one line.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Outcome:
     partners: list[Letter] = field(default_factory=list)
     is_partner: bool = False
     joined: bool = False
+    in_line: bool = False
 
     @property
     def ids(self) -> dict[str, str]:

@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from converter.engine import Outcome
 
 SUMMARY = "summary.json"
+_DISPOSITION = itemgetter(1)  # of a line of a ledger
 # Which kind of output a file takes by its suffix.
 _TAKES = {".json": ".json", ".ndjson": ".json", ".xml": ".xml", ".edi": ".edi"}
 _WORDS = {".json": "a FHIR Bundle", ".xml": "an OIOXML letter", ".edi": "an EDIFACT interchange"}
@@ -139,8 +141,8 @@ class Summary:
         figures = self.types.setdefault(outcome.type or "unknown", Counter())
         figures["messages"] += 1
         if outcome.ledger is not None:
-            figures.update(outcome.ledger.totals())
-            figures["defaulted"] += len(outcome.ledger.defaulted)
+            figures.update(map(_DISPOSITION, outcome.ledger.raw))
+            figures["defaulted"] += len(outcome.ledger.raw_defaulted)
 
     def rejoined(self, number: int) -> None:
         """Count so many messages as joined: when they came, it was not known yet."""
@@ -230,7 +232,7 @@ def _expect(outcome: Outcome, path: Path) -> bytes:
 
 def line(outcome: Outcome) -> bytes:
     """The output as one line of a stream: a Bundle without line feeds, a letter as it is."""
-    if outcome.suffix != ".json" or outcome.bundle is None:
+    if outcome.suffix != ".json" or outcome.bundle is None or outcome.in_line:
         data = outcome.output or b""
         return data if data.endswith(b"\n") else data + b"\n"
     from converter.fhir.bundle import write_ndjson

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, Any, Literal
 
 from converter.archives import (
     NOT_A_FILE,
@@ -69,6 +69,9 @@ class Input:
     explicit: bool
     line: int = 1
     envelope: Envelope | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:  # what a dataclass would do for itself is five times as dear
+        return Input, (self.name, self.display, self.data, self.explicit, self.line, self.envelope)
 
 
 def require(paths: Sequence[str]) -> None:

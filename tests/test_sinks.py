@@ -30,6 +30,7 @@ class Result:
     issues: list[Any] = field(default_factory=list)
     pair: object = None
     joined: bool = False
+    in_line: bool = False
 
 
 def bundle(number: int) -> Result:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from converter.errors import ConverterError
-from converter.issues import Issue, Severity, declare
+from converter.issues import Severity, declare
 from converter.places import placed
 from converter.sinks import Summary, line
 from converter.sources import Input
@@ -73,6 +73,9 @@ class Piece:
     item: Input
     fault: Fault | None = None
     settled: frozenset[int] = frozenset()
+
+    def __reduce__(self) -> tuple[Any, ...]:  # as for inputs: a run sends one to a worker for every input
+        return Piece, (self.source, self.number, self.item, self.fault, self.settled)
 
 
 class Row(NamedTuple):
@@ -164,8 +167,7 @@ class _Conversion:
         if not outcome.recognised and not self.piece.item.explicit:
             self.summary.skipped += 1
             return
-        issues = list(placed(outcome.issues, self.piece.item.data, self.piece.item.line))
-        self.summary.count(issues)
+        self.summary.count(outcome.issues)
         # Findings about an interchange as a whole come as an outcome of their own, which is no message.
         if not outcome.message and self.ordinal:
             return
@@ -175,7 +177,7 @@ class _Conversion:
         if outcome.output is not None:
             self._written(outcome)
         else:
-            self._dead(_state_without_output(outcome), _fault(issues, outcome))
+            self._dead(_state_without_output(outcome), _fault(outcome, self.piece.item))
 
     def _written(self, outcome: Outcome) -> None:
         cid = self._next()
@@ -224,12 +226,13 @@ def _state_without_output(outcome: Outcome) -> State:
     return State.REFUSED if understood else State.DEAD
 
 
-def _fault(issues: Sequence[Issue], outcome: Outcome) -> Fault:
+def _fault(outcome: Outcome, item: Input) -> Fault:
     """The first error, as the reason; its path only where that is a path of the definition and not a value."""
-    first = next((issue for issue in issues if issue.severity is Severity.ERROR), None)
+    first = next((issue for issue in outcome.issues if issue.severity is Severity.ERROR), None)
     stage = "read" if _state_without_output(outcome) is State.DEAD else "convert"
     if first is None:
         return Fault("", stage)
+    (first,) = placed([first], item.data, item.line)  # of no other is the place looked for, which is dear
     return Fault(first.code, stage, first.at.line, first.at.column, first.at.path)
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -91,7 +91,7 @@ def not_across(outcome: Outcome) -> list[Issue]:
     missed = next((issue for issue in outcome.issues if issue.code in (ALONE.code, MISSING.code)), None)
     log = IssueLog()
     if missed is not None:
-        log.add(NOT_ACROSS, missed.at)
+        log.add(NOT_ACROSS, partial(getattr, missed, "at"))  # found only where somebody asks for it
     return log.issues
 
 
@@ -107,6 +107,7 @@ def engine_for(options: Options) -> Engine:
         letter_version=options.letter_version or None,
         encoding=options.encoding or None,
         ecpr_level=options.ecpr_level,
+        lines=not options.files,
     )
 
 
