@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter import edifact, oioxml
-from converter.answers import accounted, answered, answers
+from converter.answers import Answer, accounted, answered, answers
 from converter.content import Content, content_of, mappings_folder
 from converter.definitions import Definitions
 from converter.errors import ConversionError, MappingError
@@ -30,7 +30,6 @@ from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, Value
 from converter.limits import Limits
 from converter.mapping import Context, Mappings, is_letter_born
-from converter.mapping import Mapping as Converting
 from converter.mapping.ids import short
 from converter.mapping.without import NO_MAPPING, unmapped
 from converter.outcome import EDIFACT, FHIR, OIOXML, Outcome, located
@@ -388,17 +387,25 @@ class Engine:
             outcome.ledger.check(leaves_of(letter), log)
         yield outcome, log
 
+    def answers(self, letter: Letter, log: IssueLog, *, name: str = "") -> Iterator[Answer]:
+        """What a receipt answers: a receipt of each letter that it is about. Nothing where the letter is no receipt."""
+        mapping = self.mappings.for_letter(letter.type)
+        own = mapping.document.answers if mapping is not None else None
+        if own is None:
+            return
+
+        def spec_of(type_: str) -> Answers:
+            mapping = self.mappings.for_letter(type_)
+            return (mapping.document.answers if mapping is not None else None) or own
+
+        yield from answers(letter, spec_of, self.store, log, file=name, strict=self.strict_receipts)
+
     def _answer_to_fhir(
         self, outcome: Outcome, letter: Letter, spec: Answers, log: IssueLog
     ) -> Iterator[tuple[Outcome, IssueLog]]:
         """The FHIR answers that a receipt makes: one for each letter that it answers, once its group is complete."""
-
-        def spec_of(type_: str) -> Answers:
-            mapping = self.mappings.for_letter(type_)
-            return (mapping.document.answers if mapping is not None else None) or spec
-
         made = None
-        for one in answers(letter, spec_of, self.store, log, file=outcome.name, strict=self.strict_receipts):
+        for one in self.answers(letter, log, name=outcome.name):
             made = replace(outcome, letter=one.read, issues=[])
             ledger = Ledger()
             if one.letter is not None:
@@ -451,7 +458,7 @@ class Engine:
         if self.checking:
             self._check_bundle(bundle, log, outcome.name, None)
         mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
-        originals = self._originals(mapping, outcome.name, bundle, log) if mapping is not None else [None]
+        originals = self.originals(bundle, log, name=outcome.name)
         for number in range(len(originals)):
             one, own = (replace(outcome), IssueLog()) if number else (outcome, log)
             letter = self._letter_of(one, bundle, own, self.accept, *originals[number:], *originals[:number])
@@ -464,12 +471,11 @@ class Engine:
             yield one, own
             yield from self._split_off(one)
 
-    def _originals(
-        self, mapping: Converting, name: str, bundle: dict[str, Any], log: IssueLog
-    ) -> Sequence[Original | None]:
+    def originals(self, bundle: dict[str, Any], log: IssueLog, *, name: str = "") -> Sequence[Original | None]:
         """The letters that a FHIR answer answers, each of which gets a receipt; [None] where none is known."""
-        spec = mapping.document.answers
-        if spec is None or is_letter_born(mapping.document, bundle):
+        mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
+        spec = mapping.document.answers if mapping is not None else None
+        if mapping is None or spec is None or is_letter_born(mapping.document, bundle):
             return [None]
         return answered(spec, _header(bundle), self.store, log, file=name, strict=self.strict_receipts)
 

@@ -169,7 +169,7 @@ class _Writer:
         conditions = []
         if rule.born:
             conditions.append(f"b.born == {rule.born!r}")
-        if rule.when and rule.const is None:
+        if rule.when and rule.const is None and not _of_itself(rule):
             conditions.append(self._letter_guard(rule.when, group))
         if rule.when_fhir:
             conditions.append(self._fhir_guard(rule.when_fhir, scope))
@@ -228,6 +228,11 @@ class _Writer:
         if start.startswith("$"):
             return f"b.selected({start[1:]!r})", steps
         return (f"b.resources[{start!r}]" if start else scope), steps
+
+
+def _of_itself(rule: Rule) -> bool:
+    """Whether the guard asks only for the leaf that the rule fills: on the way back, what fills it is there or not."""
+    return rule.forward and {path.removeprefix("/") for path in guards.guard_paths(rule.when)} <= set(rule.sources)
 
 
 def _family(resource: Resource) -> tuple[str, ...]:

@@ -116,6 +116,10 @@ class LedgerSource:
         if _made_up(rule):
             # A value from the table stands in for one that the letter lacks: the loss holds although a value was found.
             self.made_up(rule, pointer, rule.loss or always)
+        elif lost and _says_more(rule):
+            self.put(f"if {lost}:")
+            with self.out.deeper():
+                self.made_up(rule, pointer, rule.lossy)
 
     def _there(self, slot: Slot, rule: Rule, leaf: str) -> list[str]:
         """The condition that a leaf of a rule that fired is there."""
@@ -144,12 +148,17 @@ class LedgerSource:
 def _writes(rule: Rule) -> bool:
     """Whether a rule has lines in the ledger."""
     leaves = (*rule.letter_columns, *rule.claims, *(source for source in rule.sources if not source.startswith("$")))
-    return _made_up(rule) or (bool(leaves) and not rule.also)
+    return _made_up(rule) or _says_more(rule) or (bool(leaves) and not rule.also)
 
 
 def _made_up(rule: Rule) -> bool:
     """Whether what a rule writes stands in for something that the letter lacks."""
     return rule.defaulted or (any(source.startswith("$") for source in rule.sources) and bool(rule.loss))
+
+
+def _says_more(rule: Rule) -> bool:
+    """Whether what a rule writes may say more than its leaf, which another rule carries."""
+    return rule.also and bool(rule.lossy)
 
 
 def _owners(document: Document) -> Counter[str]:

@@ -16,7 +16,7 @@ from converter.mapping.overlay import REMOVE, REMOVED, merged
 from converter.mapping.parts import Parts
 from converter.mapping.rules import BAD_FORM, UNKNOWN_NAME, Faults, RuleReader, many
 from converter.mapping.shelf import Shelf
-from converter.yamlfile import Map, Str, place
+from converter.yamlfile import Map, Seq, Str, place
 
 PATIENT_IN_ID = declare(
     "LNT068",
@@ -106,7 +106,7 @@ class Reader:
             fold=[self._fold(e, resources) for e in back.get("fold", ())],
             not_carried=[self._not_carried(e) for e in document.get("not_carried", ())],
             slices=self.slices,
-            examples=list(document.get("examples", ())),
+            examples=[self._example(e) for e in document.get("examples", ())],
             chosen=[choice for text in document.get("chosen", ()) if (choice := self._choice(text))],
             answers=self._answers(document["answers"]) if "answers" in document else None,
             bases=self.bases,
@@ -122,6 +122,14 @@ class Reader:
             if path.startswith("Patient."):
                 self.complain(PATIENT_IN_ID, path, path=str(path))
         return result
+
+    def _example(self, entry: Any) -> Any:
+        """An example as it stands: whoever runs it reads it. The losses that it accepts must be there."""
+        accepted = entry.get("accept") if isinstance(entry, Map) else None
+        for loss in accepted if isinstance(accepted, Seq) else ():
+            if isinstance(loss, Str):
+                self.rules.loss(loss)
+        return entry
 
     def _check_references(self, document: Document) -> None:
         """Every resource that is referred to exists, and `ref` means one resource, not one of many."""

@@ -201,7 +201,7 @@ class Taking:
         if values is None or any(leaf in self.values and self.values[leaf] != v for leaf, v in values):
             return
         self.values.update(values)
-        lossy = rule.back_loss or rule.lossy if inner else plan.loss
+        lossy = (inner and (rule.back_loss or rule.lossy)) or plan.loss
         self._all(found, "mapped-lossy" if lossy else "mapped", name, leaves[0], lossy)
 
     def _text_of(self, rule: Any, raw: Any, leaves: list[str]) -> tuple[Any, bool]:

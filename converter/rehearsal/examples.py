@@ -3,23 +3,25 @@
     examples:
       - {cases: fixtures/letters/TYPE, organisations: fixtures/organisations.csv}
       - {in: fixtures/a.edi, out: fixtures/a.json, issues: fixtures/a.issues.txt, back: fixtures/a.back.txt}
+      - {cases: fixtures/refused, accept: [LOSS]}
 
 `cases` is a folder of cases, or one. A case is a folder with a letter (`message.edi`, `message.xml` or both) or a FHIR
 message (`message.json`), beside the golden files, and `variants.yaml` where it has variants (`variants.py`). Letters
 with the objects that the letter names stand beside it as `attachment.edi` or `.xml`, `attachment-2.edi` and so on.
+`accept` names losses that refuse no message here, as `convert --accept-loss` does.
 Paths count from the folder that holds the mapping folder, and do not leave it: mapping files come from pull requests.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.mapping.document import Document
-from converter.yamlfile import Map, Str, fault
+from converter.yamlfile import Map, Seq, Str, fault
 
 if TYPE_CHECKING:
     from converter.engine import Engine
@@ -69,6 +71,7 @@ class Example:
     organisations: Path | None
     exact: bool
     variants: Path | None = None
+    accept: frozenset[str] = frozenset()
 
     @property
     def from_fhir(self) -> bool:
@@ -103,14 +106,20 @@ class _Reader:
         if not isinstance(entry, Map) or ("cases" in entry) == ("in" in entry):
             self._complain(entry, "an example has either `cases` or `in`")
             return
-        unknown = [key for key in entry if key not in ("cases", "in", "organisations", *GOLDEN)]
-        wrong = [value for value in entry.values() if not isinstance(value, Str)]
+        unknown = [key for key in entry if key not in ("cases", "in", "organisations", "accept", *GOLDEN)]
+        wrong = [value for key, value in entry.items() if key != "accept" and not isinstance(value, Str)]
+        accepted = entry.get("accept", Seq())
+        if not isinstance(accepted, Seq) or not all(isinstance(loss, Str) for loss in accepted):
+            self._complain(accepted, "`accept` is a list of losses")
+            return
         for one in (*unknown, *wrong):
             self._complain(one, f"not understood in an example: {one!s}" if one in unknown else "a path is text")
         table = self._path(entry, "organisations", "the organisation table") if "organisations" in entry else None
         if unknown or wrong or ("organisations" in entry and table is None):
             return
-        yield from self._cases(entry, table) if "cases" in entry else self._single(entry, table)
+        accept = frozenset(str(loss) for loss in accepted)
+        found = self._cases(entry, table) if "cases" in entry else self._single(entry, table)
+        yield from (replace(example, accept=accept) for example in found)
 
     def _complain(self, value: object, problem: str) -> None:
         self.log.issues.append(fault(BAD_EXAMPLE, value, problem=problem))

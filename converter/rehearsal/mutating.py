@@ -7,16 +7,18 @@ import signal
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from converter.engine import Engine, Outcome
 from converter.fhir import bundle as fhir
 from converter.issues import Issue, IssueLog, Location, Severity, declare
-from converter.joining import Joined
+from converter.joining import Joined, Partners
 from converter.ledger import losses_by_leaf
 from converter.letter import Letter
 from converter.mapping import Context, Mapping
+from converter.originals import Original
 from converter.rehearsal import explained, golden
 from converter.rehearsal.examples import attachments, examples
 from converter.rehearsal.mutants import Mutant, mutants
@@ -45,6 +47,7 @@ class Trial:
     engine: Engine
     letter: Letter | None
     bundle: dict[str, Any] | None
+    original: Original | None = None
     wanted: Observed = ()
     lines: set[tuple[str, int]] = field(default_factory=set)
     rows: set[tuple[str, int]] = field(default_factory=set)
@@ -123,15 +126,11 @@ class _Bench:
                 partners = attachments(engine, example.inputs[0])
                 for data in messages(engine, example, log):
                     for outcome in engine.messages(data):
-                        if outcome.letter is not None and not outcome.letter.refused:
-                            whole = Joined(outcome.letter, partners, engine.definitions, IssueLog(), ())
-                            outcome.letter = whole.letter
-                        self._add(mapping, probed[mapping.name], engine, outcome)
+                        for trial in _trials(engine, outcome, partners):
+                            if trial.letter is None or trial.letter.type == mapping.letter:
+                                self._add(mapping, probed[mapping.name], trial)
 
-    def _add(self, mapping: Mapping, probed: Mapping, engine: Engine, outcome: Outcome) -> None:
-        if (outcome.letter is None or outcome.letter.type != mapping.letter) and outcome.bundle is None:
-            return
-        trial = Trial(engine, outcome.letter, outcome.bundle)
+    def _add(self, mapping: Mapping, probed: Mapping, trial: Trial) -> None:
         for seen in (self.watch.fired, self.watch.tried, self.watch.held, self.watch.rows):
             seen.clear()
         _observed(probed, trial)
@@ -176,21 +175,35 @@ class _Bench:
                 take_out()
 
 
+def _trials(engine: Engine, outcome: Outcome, partners: Partners) -> Iterator[Trial]:
+    """What the two ways of a mapping are given of a message: with its objects, and with the message that it answers."""
+    letter, bundle = outcome.letter, outcome.bundle
+    if letter is not None and not letter.refused:
+        receipts = [one for one in engine.answers(letter, IssueLog()) if one.letter is not None]
+        for one in receipts:
+            yield Trial(engine, one.letter, None, one.original)
+        if not receipts:
+            yield Trial(engine, Joined(letter, partners, engine.definitions, IssueLog(), ()).letter, None)
+    elif bundle is not None:
+        for original in engine.originals(bundle, IssueLog()):
+            yield Trial(engine, None, bundle, original)
+
+
 def _observed(mapping: Mapping, trial: Trial, rules: set[str] | None = None) -> Observed:
     """What the golden files of an example would hold. `rules` gathers the names that the ledger tells."""
     log = IssueLog()
-    directory = trial.engine.directory
+    context = partial(Context, directory=trial.engine.directory, accept=trial.engine.accept)
     if trial.letter is None:
         assert trial.bundle is not None
-        letter, ledger = _back(mapping, trial.bundle, Context(directory=directory), log)
+        letter, ledger = _back(mapping, trial.bundle, context(original=trial.original), log)
         return (dict(letter.values) if letter else None, golden.ledger_lines(ledger), golden.issue_lines(log))
-    bundle, ledger = mapping.to_fhir(trial.letter, Context(directory=directory), log)
+    bundle, ledger = mapping.to_fhir(trial.letter, context(original=trial.original), log)
     if rules is not None:
         rules.update(raw[2] for raw in (*ledger.raw, *ledger.raw_defaulted))
     told = (bundle, golden.ledger_lines(ledger), golden.issue_lines(log))
     if bundle is None:
         return told
-    back, its_ledger = _back(mapping, bundle, Context(directory=directory), IssueLog())
+    back, its_ledger = _back(mapping, bundle, context(), IssueLog())
     if back is None:
         return (*told, None)
     losses = losses_by_leaf(ledger, its_ledger)

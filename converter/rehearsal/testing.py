@@ -95,19 +95,19 @@ class Engines:
         """The engine for an example; a table that was given stands in for the one that the example names."""
         original = example.inputs[0].with_name(ORIGINALS)
         if original.is_file():
-            return self._answering(self.table or example.organisations, original)
-        return self.of_table(self.table or example.organisations)
+            return self._answering(self.table or example.organisations, original, example.accept)
+        return self.of_table(self.table or example.organisations, example.accept)
 
-    def _with_store(self, table: Path | None, original: Path) -> Engine:
+    def _with_store(self, table: Path | None, original: Path, accept: frozenset[str]) -> Engine:
         """An engine that knows the messages which the receipts of an example answer."""
-        engine = self._made(table)
+        engine = self._made(table, accept)
         rows = load(original)["originals"]
         engine.store = Remembered(Original(**{str(k): str(v) for k, v in row.items()}) for row in rows)
         return engine
 
-    def _made(self, table: Path | None) -> Engine:
+    def _made(self, table: Path | None, accept: frozenset[str] = frozenset()) -> Engine:
         directory = Directory.load(table, IssueLog()) if table else None
-        return Engine(self.folder, directory=directory, limits=self.limits, validate=self.checking)
+        return Engine(self.folder, directory=directory, limits=self.limits, validate=self.checking, accept=accept)
 
 
 def run(engines: Engines, root: Path, log: IssueLog, *, rewrite: bool = False, only: str = "") -> Tally:

@@ -572,3 +572,60 @@ def test_lines_that_cannot_be_used(tmp_path: Path, line: str, code: str) -> None
         load(tmp_path, text, slices=SECTIONS, leaves=leaves)
     at = next(n for n, row in enumerate(text.splitlines(), 1) if row.strip() == f"- {line}")
     assert places(caught.value.issues) == [(code, "fhir/0.yaml", at)]
+
+
+def test_a_guard_about_the_leaf_that_its_rule_fills_is_not_asked_on_the_way_back(tmp_path: Path) -> None:
+    rules = """    rules:
+      first: {from: A.First, when: not (A.First == x), to: title}
+      second: {from: A.Second, when: A.First == y, to: language}
+"""
+    (mapping,) = load(tmp_path, small(rules)).mappings
+    assert "title" not in resource(there(mapping, {"A.First": "x"})[0], "Composition")
+    bundle, _ = there(mapping, {"A.First": "y", "A.Second": "da"})
+    assert back(mapping, bundle)[0] == {"Letter.Identifier": "L1", "A.First": "y", "A.Second": "da"}
+    resource(bundle, "Composition")["title"] = "x"
+    values, ledger = back(mapping, bundle)
+    assert values == {"Letter.Identifier": "L1", "A.First": "x"}, (
+        "what stands there is carried, or a guard says why not"
+    )
+    assert [e.loss for e in ledger.entries if str(e.disposition) == "lost"] == ["F91-24"]
+
+
+@pytest.mark.parametrize("title", ["it", "long"])
+def test_a_rule_of_the_way_back_names_its_loss_whether_or_not_its_codec_cut(tmp_path: Path, title: str) -> None:
+    rest = "back:\n  rules:\n    title: {from: focus.title, to: A.First, codec: cut(3), loss: T-1}\n" + REST
+    (mapping,) = load(tmp_path, small("    rules: {language: A.Second <-> language}\n", rest)).mappings
+    bundle, _ = there(mapping, {"A.Second": "da"})
+    resource(bundle, "Composition")["title"] = title
+    values, ledger = back(mapping, bundle, born="fhir")
+    assert values["A.First"] == title[:3]
+    assert [(e.loss, str(e.disposition)) for e in ledger.entries if e.target == "A.First"] == [("T-1", "mapped-lossy")]
+
+
+CODE_MAP = """codes: words
+columns: {word: letter, code: fhir}
+rows:
+  - {word: same, code: a}
+  - {word: vague, code: b, relation: wider}
+"""
+
+
+@pytest.mark.parametrize(("word", "beyond"), [("same", []), ("vague", ["T-1"])])
+def test_a_code_that_says_more_than_a_word_carried_elsewhere_has_its_loss(
+    tmp_path: Path, word: str, beyond: list[str]
+) -> None:
+    rules = """    rules:
+      word: A.First <-> title
+      code:
+        map: words
+        letter: {word: A.First}
+        fhir: {code: language}
+        lossy: T-1
+        also: yes
+        direction: forward
+        because: see word
+"""
+    (mapping,) = load(tmp_path, small(rules), codes=CODE_MAP).mappings
+    _, ledger = there(mapping, {"A.First": word})
+    assert [e.loss for e in ledger.defaulted] == beyond
+    assert {str(e.disposition) for e in ledger.entries} == {"mapped"}

@@ -13,8 +13,9 @@ from converter.engine import Engine
 from converter.errors import MappingError
 from converter.issues import IssueLog, Location
 from converter.rehearsal import explained
+from converter.rehearsal.examples import examples
 from converter.rehearsal.mutants import Mutant, mutants
-from converter.rehearsal.mutating import mutate, report
+from converter.rehearsal.mutating import _trials, mutate, report
 from converter.rehearsal.revisions import changed_lines
 from converter.rehearsal.rules import named
 from converter.rehearsal.testing import Engines
@@ -89,6 +90,25 @@ def test_an_example_that_shows_the_rule_kills_the_mutant(tmp_path: Path) -> None
     git(tmp_path, "commit", "-qm", "first")
     edit(folder / f"fhir/{MAPPING}.yaml", "default: Ukendt emne", "default:  Ukendt emne")
     assert survivors(folder, "--since", "HEAD") == (3, [])
+
+
+def test_receipts_are_tried_with_the_messages_that_they_answer(root: Path, engine: Engine) -> None:
+    mapping = engine.mappings.named("CTL03-acknowledgement")
+    assert mapping is not None
+    engines, known = Engines(root / "mappings", None, validate=False), {}
+    for example in examples(mapping.document, root, IssueLog()):
+        case = example.inputs[0].parent.name
+        if case in ("known-letter", "positive-known", "positive"):
+            own = engines.of(example)
+            (outcome,) = own.messages(example.inputs[0].read_bytes())
+            (trial,) = _trials(own, outcome, own.partners())
+            known[case, example.from_fhir] = trial.original and trial.original.letter_id
+    assert known == {
+        ("known-letter", False): "BREV00018",
+        ("positive-known", True): "BREV00018",
+        ("positive", False): None,
+        ("positive", True): None,
+    }
 
 
 def test_rows_of_code_maps(folder: Path) -> None:

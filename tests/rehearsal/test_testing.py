@@ -20,8 +20,9 @@ from converter.rehearsal.testing import Engines, Tally, _Run
 from converter.yamlfile import loads
 from tests.rehearsal.folders import CASES, MAPPING, copied, edit, run
 
-KINDS = ("letters", "bundles", "answers")
-"""Kinds of example folders: letters, messages written in FHIR, receipts of messages that a store knows."""
+KINDS = ("letters", "bundles", "answers", "accepted")
+"""Kinds of example folders: letters, messages written in FHIR, receipts of messages that a store knows, what may be
+converted only on request."""
 
 
 def findings(folder: Path, *more: str) -> list[dict[str, object]]:
