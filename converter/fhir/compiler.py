@@ -188,7 +188,7 @@ class Functions:
             names[name] = first
         return name
 
-    def _coding(self, node: Node) -> bool:
+    def _is_coding(self, node: Node) -> bool:
         return "Coding" in ((self.type,) if node is self.root else (t.code for t in node.types))
 
 
@@ -217,7 +217,7 @@ class Compiler(Functions):
         self._opening(node)
         for child in node.children.values():
             self._child(child, node)
-        if self._coding(node):
+        if self._is_coding(node):
             binding.emit_system(source, self.site(node))
         if node is self.root:
             self._rules(node, "r", "p")

@@ -25,7 +25,7 @@ from converter.fhir.rules import bundles, datatypes, identifiers, resources
 from converter.fhir.rules.binding import Codes
 from converter.fhir.rules.primitives import right_primitive
 from converter.fhir.rules.slicing import Matcher, matcher_of
-from converter.fhir.run import TOO_DEEP, Entry, Run
+from converter.fhir.run import TOO_DEEP, Run
 from converter.issues import IssueLog
 
 NATIVE_RULES = (bundles, datatypes, identifiers)  # importing them registers their invariants
@@ -64,21 +64,21 @@ class Profile:
         except RecursionError:
             run.add(TOO_DEEP, "", resources.ANYWHERE)
         run.report(log, file)
-        run.forget()
 
     def _run(self, resource: Any, run: Run) -> None:
         wanted = self.pack.profile_facts(self.key)["type"]
         if not resources.typed(resource, "", run, wanted):
             return
-        root = Entry(resource, wanted)
-        if wanted == "Bundle":
-            bundles.index_entries(run)
-        else:
+        root = run.current
+        if wanted != "Bundle":
             run.entries.append(root)
-        run.current = root
+        elif not bundles.index_plainly(run):
+            bundles.index_entries(run)
         run.want(root, self.key)
         resources.ask_claimed([root], run)
-        if wanted == "Bundle":
+        if run.plain:
+            run.tasks += [(entry, entry.claim) for entry in run.entries]
+        elif wanted == "Bundle":
             resources.ask_claimed(run.entries, run)
         run.work()
         if wanted == "Bundle":
@@ -132,12 +132,14 @@ class Pack:
     def claim(self, canonical: str) -> tuple[str, str]:
         """`url|version` and type of a profile that a resource claims; two empty texts if it is not here.
 
-        What is here is remembered in `claims`.
+        What is here, and can be judged, is remembered in `claims`.
         """
         key = self.exact(canonical)
         if key is None:
             return "", ""  # not remembered: messages could name any number of them
-        claim = self.claims[canonical] = (key, self._profiles[key]["type"])
+        claim = key, self._profiles[key]["type"]
+        if canonical in self.uris and claim[1] in self.readable_types:
+            self.claims[canonical] = claim
         return claim
 
     def key(self, canonical: str) -> str:
@@ -158,6 +160,10 @@ class Pack:
     def base(self, code: str) -> str:
         """`url|version` of the base definition of a type; a URL without version if the pack does not hold it."""
         return self._canonical.get(BASE + code, BASE + code)
+
+    def of_type(self, name: str) -> list[str]:
+        """`url|version` of every profile of a type, its base definition included."""
+        return [key for key, facts in self._profiles.items() if facts["type"] == name]
 
     def is_resource(self, name: str) -> bool:
         """Whether FHIR R4 has a resource of this name."""

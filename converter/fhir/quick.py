@@ -8,7 +8,8 @@ every property that it looked at is taken off a count, and an object with proper
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.compiler import Functions, extends
@@ -36,9 +37,8 @@ NAMES: dict[str, Any] = {
     "answer_of": extensions.answer_of,
     "holds": values.holds,
     "leads": references.leads,
+    "learn": binding.learn,
     "clean_text": narrative.clean_text,
-    "plainest": narrative.plainest,
-    "shown": narrative.shown,
     "in_range": values.in_range,
     "right_advice": binding.right_advice,
     "right_code": binding.right_code,
@@ -59,8 +59,10 @@ PLAIN_META = (
     " and len(p) == 1 and p[0].__class__ is str and p[0] in URIS"
 )
 DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in each other, and a level may have two
-OFTEN = frozenset(
-    {"code", "coding", "display", "id", "identifier", "meta", "profile", "system", "text", "use", "value"}
+# In the order in which they are asked for.
+OFTEN = (
+    *("id", "meta", "text", "identifier", "status", "system", "value", "code", "coding", "display"),
+    *("name", "family", "given", "topic", "profile", "use"),
 )
 SELDOM = frozenset({"extension", "implicitRules", "language", "modifierExtension"})
 Checked = tuple[dict[str, Any], invariants.Check, str]
@@ -109,13 +111,22 @@ class Quick(Functions):
         if self._checks(node) is None or any(_must(c) and self._rare(c, node) for c in node.children.values()):
             source(NO)
             return
-        self._no(f"{r}.__class__ is not dict or not {r}")
         usual = sorted(self._usual(node), key=_rank)
+        seen = [child for child in usual if self._seen_in_index(child, node)]
+        usual = [child for child in usual if child not in seen]
         needed = [child for child in usual if _must(child)]
         looked_at = sum(not child.choice for child in needed) + resource
-        source(f"{n} = len({r})" + (f" - {looked_at}" if looked_at else ""))
+        if seen:
+            with source.block("if x.plain:"):
+                self._count(looked_at + len(seen))
+            with source.block("else:"):
+                self._start(looked_at + sum(map(_must, seen)))
+                for child in seen:
+                    self._child(child, node)
+        else:
+            self._start(looked_at)
         # Rules bear any JSON, so they can come first: then the last property of an object ends the search for more.
-        if self._coding(node):
+        if self._is_coding(node):
             self._no(f"not right_system({r}, x)")
         if node is self.root:
             self._rules(node, r)
@@ -128,6 +139,22 @@ class Quick(Functions):
                 with source.block(f"if not {n}:"):
                     source("break")
             source(NO)
+
+    def _start(self, looked_at: int) -> None:
+        self._no(f"{self._r}.__class__ is not dict or not {self._r}")
+        self._count(looked_at)
+
+    def _count(self, looked_at: int) -> None:
+        self.source(f"{self._n} = len({self._r})" + (f" - {looked_at}" if looked_at else ""))
+
+    @contextmanager
+    def _unless(self, condition: str) -> Iterator[None]:
+        """Indent what follows under a condition that is not met (empty: there is none)."""
+        if not condition:
+            yield
+            return
+        with self.source.block(f"if not ({condition}):"):
+            yield
 
     def _no(self, condition: str) -> None:
         with self.source.block(f"if {condition}:"):
@@ -265,11 +292,32 @@ class Quick(Functions):
         return rules <= bundles.KEPT_BY_BARE and all(map(self._seen_part, node.children.values()))
 
     def _seen_part(self, node: Node) -> bool:
-        if node.name not in ("fullUrl", "resource"):
-            return not _must(node)  # a bare entry does not have it
-        plain = not self._checks(node) and node.fixed is ABSENT and node.pattern is ABSENT and node.length is None
+        # What is neither is not in a bare entry.
+        return self._asks_nothing(node) if node.name in ("fullUrl", "resource") else not _must(node)
+
+    def _seen_in_index(self, node: Node, parent: Node) -> bool:
+        """Whether a look at an element of an entry's resource shows no more than the index of a plain Bundle has seen.
+
+        Nobody has looked at what the Bundle that is validated has of these.
+        """
+        if not self.resource or parent is not self.root or self.type == "Bundle":
+            return False
+        if node.name == "text":
+            return self._asks_nothing(node) and all(map(self._seen_in_text, node.children.values()))
+        return node.name in ("id", "meta") and self._asks_nothing(node) and not node.children
+
+    def _seen_in_text(self, node: Node) -> bool:
+        if node.name == "status":
+            known = not node.binding or "generated" in self.pack.codes(node.binding).flat
+            said = {"generated"} >= {v for v in (node.fixed, node.pattern) if v is not ABSENT}
+            return known and said and not node.advice and node.length is None and self._checks(node) == []
+        return self._asks_nothing(node) if node.name == "div" else not _must(node)
+
+    def _asks_nothing(self, node: Node) -> bool:
+        """Whether an element that is not sliced asks for no more than its type."""
+        plain = self._checks(node) == [] and node.fixed is ABSENT and node.pattern is ABSENT and node.length is None
         bound = node.binding or node.advice or values.limited(node.least, node.most)
-        return plain and not bound and not any(t.profiles for t in node.types)
+        return plain and not bound and node.max != 0 and not any(t.profiles for t in node.types)
 
     def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str]) -> None:
         source, v, k = self.source, self._v, f"k{self._level}"
@@ -330,7 +378,7 @@ class Quick(Functions):
         if self._checks(node) is None or node.content:
             self.source(NO)
         elif kind.code == "xhtml":
-            self._no(f"({v}.__class__ is not str or not plainest({v}) or not shown({v})) and not clean_text({v})")
+            self._no(f"not clean_text({v})")
         elif kind.primitive:
             self._primitive(node, kind)
         elif kind.code in RESOURCES:
@@ -339,16 +387,48 @@ class Quick(Functions):
             keys = tuple(self.pack.key(p) for p in kind.profiles if self.pack.facts(p))
             self._no(f"not waits({v}, x, {kind.code!r}, {keys!r})")
         elif kind.code == "Reference":
-            target = self.source.constant(references.target_of(kind, self.site(node), self.pack), "TARGET")
-            self._no(f"not leads({v}, x, {target})")
-            # A lone reference that leads to an entry needs no look at its structure.
-            with self.source.block(f"if len({v}) != 1 or 'reference' not in {v}:"):
-                self._structure(node, kind)
-            self._profiles(kind)
+            self._reference(node, kind)
+        elif kind.code == "Coding" and self._asks_texts(node, kind):
+            self._coding(node, kind)
+            return
         else:
             self._structure(node, kind)
             self._profiles(kind)
         self._extras(node, kind)
+
+    def _reference(self, node: Node, kind: Type) -> None:
+        source, v = self.source, self._v
+        target = references.target_of(kind, self.site(node), self.pack)
+        allowed = self.source.constant(target, "TARGET")
+        with self._unless(self._is_near(target)):
+            self._no(f"not leads({v}, x, {allowed})")
+            # A lone reference that leads to an entry needs no look at its structure.
+            with source.block(f"if len({v}) != 1 or 'reference' not in {v}:"):
+                self._structure(node, kind)
+        self._profiles(kind)
+
+    def _is_near(self, target: references.Target) -> str:
+        """Code that notes a link and is true if a value is the bare name of an entry that claims to be what it must."""
+        if target.no_entry:
+            return ""
+        met = references.met_by(target, self.pack)
+        claimed = "" if met is None else f" and e.claim in {self.source.constant(met, 'MET')}"
+        found = f"len({self._v}) == 1 and (e := x.near.get({self._v}.get('reference'))) and x.current.base"
+        return f"{found}{claimed} and x.current.links.append(e.number) is None"
+
+    def _coding(self, node: Node, kind: Type) -> None:
+        """A Coding of a system, a code and a display that were found sound before is sound."""
+        v, known = self._v, self.source.constant(set(), "KNOWN")
+        with self._unless(f"({v}.get('system'), {v}.get('code'), {v}.get('display'), len({v})) in {known}"):
+            self._structure(node, kind)
+            self._profiles(kind)
+            self._extras(node, kind)
+            self.source(f"learn({known}, {v}, x)")
+
+    def _asks_texts(self, node: Node, kind: Type) -> bool:
+        """Whether the verdict on an element and what is in it depends on nothing but their own texts."""
+        texts = (n for n in node.walk() if not n.types or n.types[0].code not in ("Extension", "Reference"))
+        return all(self._checks(n, kind.code if n is node else "") == [] for n in texts)
 
     def _structure(self, node: Node, kind: Type) -> None:
         if node.children:
@@ -409,4 +489,6 @@ def _must(node: Node) -> bool:
 
 def _rank(node: Node) -> int:
     """What must be there first, what is nearly never there last: the search ends with the last property."""
-    return 0 if _must(node) else 3 if node.name in SELDOM else 1 if node.name in OFTEN else 2
+    if _must(node):
+        return -1
+    return OFTEN.index(node.name) if node.name in OFTEN else len(OFTEN) + (node.name in SELDOM)

@@ -7,7 +7,6 @@ many references lead to it.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,30 +81,23 @@ UNCERTAIN = (RecursionError, *FAULTS)  # odd data, or as deep as the exact way m
 
 
 class Entry:
-    """A resource of the Bundle (or the single resource that is validated). `base` ends in `/`, empty if not RESTful."""
+    """A resource of the Bundle (or the single resource that is validated). `base` ends in `/`, empty if not RESTful.
 
-    __slots__ = (
-        "base",
-        "faulty_url",
-        "judged",
-        "links",
-        "number",
-        "reached",
-        "resource",
-        "type",
-        "unreadable",
-        "wanted",
-    )
+    `wanted` are the profiles that it must meet, in the order in which they are judged; `links` the numbers of the
+    entries that it refers to (numbers, since entries that hold each other would be left to the collector).
+    """
 
-    def __init__(self, resource: dict[str, Any], type_: str, number: int = -1, base: str = "") -> None:
+    __slots__ = ("base", "claim", "faulty_url", "links", "number", "resource", "type", "unreadable", "wanted")
+
+    def __init__(self, resource: dict[str, Any], type_: str, number: int = -1, base: str = "", claim: str = "") -> None:
         self.number = number
         self.resource = resource
         self.type = type_
         self.base = base
-        self.faulty_url = self.unreadable = self.reached = False
-        self.wanted: list[str] = []
-        self.links: list[Entry] = []
-        self.judged: list[str] = []
+        self.claim = claim  # of a plain Bundle: the only profile that the resource claims
+        self.faulty_url = self.unreadable = False
+        self.wanted = [claim] if claim else []
+        self.links: list[int] = []
 
     @property
     def pointer(self) -> str:
@@ -135,18 +127,19 @@ class Run:
 
     __slots__ = (
         "_by_resource",
+        "_by_url",
         "_trying",
         "_verdicts",
         "bare",
         "by_type",
         "by_type_id",
-        "by_url",
         "current",
         "entries",
         "found",
         "lost",
         "near",
         "pack",
+        "plain",
         "root",
         "skipped",
         "tasks",
@@ -162,11 +155,12 @@ class Run:
         self._by_resource: dict[int, Entry] | None = None
         self.by_type: dict[str, list[dict[str, Any]]] = {}
         self.by_type_id: dict[str, Entry] = {}
-        self.by_url: dict[str, Entry] = {}
+        self._by_url: dict[str, Entry] = {}
         self.near: dict[str, Entry] = {}  # by `Type/id` again, if that is how every entry may refer to every other
         self.bare = False  # whether every entry has a sound fullUrl, a resource that can be judged and nothing else
+        self.plain = False  # whether their ids, `meta` and narratives are sound as well: see `bundles.index_plainly`
         self.lost: set[str] = set()  # the fullUrls of entries whose resource cannot be read
-        self.tasks: deque[tuple[Entry, str]] = deque()
+        self.tasks: list[tuple[Entry, str]] = []
         self.undecided = False  # set by a rule whose result cannot be known
         self._trying = False
         self._verdicts: dict[tuple[int, str], bool] = {}
@@ -178,6 +172,13 @@ class Run:
         if self._by_resource is None:
             self._by_resource = {id(entry.resource): entry for entry in self.entries}
         return self._by_resource
+
+    @property
+    def by_url(self) -> dict[str, Entry]:
+        """The entries by their fullUrls (the first one, if several have the same)."""
+        if self.plain and not self._by_url:
+            self._by_url = {entry.base + name: entry for name, entry in self.near.items()}
+        return self._by_url
 
     def add(
         self,
@@ -214,27 +215,26 @@ class Run:
     def work(self) -> None:
         """Judge until nothing is asked for; then entries that nobody asked about by their base type."""
         self._finish()
+        if self.plain:
+            return  # every entry claims something
         for entry in self.entries:
-            if not entry.judged and not entry.unreadable:
+            if not entry.wanted and not entry.unreadable:
                 self.want(entry, self.pack.base(entry.type))
         self._finish()
 
     def _finish(self) -> None:
-        tasks, ancestors = self.tasks, self.pack.ancestors
-        while tasks:
-            entry, profile = tasks.popleft()
-            judged = entry.judged
-            # A profile includes all rules of the profiles that it is derived from.
-            for done in judged:
-                if profile in ancestors(done):
-                    break
-            else:
-                judged.append(profile)
+        for entry, profile in self.tasks:  # which grows
+            if entry.wanted[0] is profile or not self._included(entry, profile):
                 self.judge(entry, profile)
+        self.tasks = []
+
+    def _included(self, entry: Entry, profile: str) -> bool:
+        """Whether an entry was judged by a profile that is derived from this one, and so includes all its rules."""
+        return any(profile in self.pack.ancestors(done) for done in entry.wanted[: entry.wanted.index(profile)])
 
     def judge(self, entry: Entry, profile: str) -> None:
         """Judge an entry by a profile now: the short way if it is certainly sound, else exactly."""
-        before, self.current = self.current, entry
+        self.current = entry
         asked, linked, pack = len(self.tasks), len(entry.links), self.pack
         try:
             sound = (pack.quick_profiles.get(profile) or pack.quick(profile))(entry.resource, self)
@@ -243,7 +243,6 @@ class Run:
         if not sound:
             self._take_back(entry, asked, linked)
             pack.function(profile)(entry.resource, entry.pointer, self)
-        self.current = before
 
     def _take_back(self, entry: Entry, asked: int, linked: int) -> None:
         """Nothing stays of what the short way asked for."""
@@ -259,22 +258,17 @@ class Run:
         if known is not None:
             return known
         self._verdicts[id(entry), profile] = True  # what leads back here while it is judged does not decide
-        found, tasks, skipped, trying = self.found, self.tasks, self.skipped, self._trying
-        self.found, self.tasks, self.skipped, self._trying = [], deque(), {}, True
+        current, found, tasks, skipped, trying = self.current, self.found, self.tasks, self.skipped, self._trying
+        self.found, self.tasks, self.skipped, self._trying = [], [], {}, True
         good = None
         try:
             self.judge(entry, profile)
             good = not any(f.severity is Severity.ERROR for f in self.found)
         finally:
-            self.found, self.tasks, self.skipped, self._trying = found, tasks, skipped, trying
+            self.current, self.found, self.tasks, self.skipped, self._trying = current, found, tasks, skipped, trying
             self._verdicts.pop((id(entry), profile))
         self._verdicts[id(entry), profile] = good
         return good
-
-    def forget(self) -> None:
-        """Cut the circles between entries: the collector would have to walk through the whole pack to find them."""
-        for entry in self.entries:
-            entry.links.clear()
 
     def report(self, log: IssueLog, file: str) -> None:
         """Write the findings into a log, each fault once, as they were found."""

@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ import yaml
 
 from converter.fhir.elements import Site
 from converter.fhir.profiles import Pack, Profile
-from converter.fhir.rules.bundles import index_entries
-from converter.fhir.rules.narrative import check_narrative, clean_text
+from converter.fhir.rules import bundles
+from converter.fhir.rules.narrative import check_narrative, clean_text, clean_texts
 from converter.fhir.run import Run
 from converter.issues import Issue, IssueLog
+from tests.fhir.test_examples import FOLDERS, pack_of, profile_of
 
 CARE = "http://medcomfhir.dk/ig/carecommunication/StructureDefinition/medcom-careCommunication-message"
 HERE = Path(__file__).parent
@@ -72,10 +74,18 @@ def found(pack: Pack, document: Any) -> list[Issue]:
     return list(log)
 
 
-def found_exactly(pack: Pack, document: Any, monkeypatch: pytest.MonkeyPatch) -> list[Issue]:
+@contextmanager
+def exactly(pack: Pack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing is judged the short way, and no Bundle passes as a plain one."""
     with monkeypatch.context() as patch:
         patch.setattr(Pack, "quick", lambda *_: lambda *_: False)
         patch.setattr(pack, "quick_profiles", {})
+        patch.setattr(bundles, "index_plainly", lambda _: False)
+        yield
+
+
+def found_exactly(pack: Pack, document: Any, monkeypatch: pytest.MonkeyPatch) -> list[Issue]:
+    with exactly(pack, monkeypatch):
         return found(pack, document)
 
 
@@ -128,9 +138,43 @@ def test_sound_message_needs_no_exact_function(pack: Pack, message: Any, monkeyp
     monkeypatch.setattr(Pack, "function", lambda *_: pytest.fail("the exact way was gone"))
     assert not found(pack, message)
     run = Run(pack, message)
-    index_entries(run)
+    assert bundles.index_plainly(run)
+    plain = [(e.number, e.type, e.base, e.resource) for e in run.entries], run.by_type, list(run.by_url), list(run.near)
+    run = Run(pack, message)
+    bundles.index_entries(run)
     assert run.bare
-    assert run.near
+    indexed = [(e.number, e.type, e.base, e.resource) for e in run.entries], run.by_type, list(run.by_url)
+    assert plain == (*indexed, list(run.near))
+
+
+@pytest.mark.long
+def test_official_examples_get_the_same_findings(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, guide, _ in FOLDERS:
+        pack = pack_of(guide, shared / "fhir/packages")
+        for name in json.loads((shared / "fhir/examples" / folder / "expected.json").read_text("utf-8")):
+            document = json.loads((shared / "fhir/examples" / folder / name).read_text("utf-8"))
+            profile = profile_of(pack, document)
+            quick, exact = IssueLog(), IssueLog()
+            profile.validate(document, quick)
+            with exactly(pack, monkeypatch):
+                profile.validate(document, exact)
+            assert list(quick) == list(exact), name
+
+
+def test_only_what_code_systems_say_is_remembered(pack: Pack, message: Any) -> None:
+    """A code of another system, and a display that the system does not have, could be anything that a message says."""
+    codes = message["entry"][1]["resource"]["category"][0]["coding"]
+    other = {"system": "https://example.dk/own", "code": "0123", "display": "Anything"}
+    for listed in (codes, [{**codes[0], "display": "OTHER"}], [other]):
+        changed = copy.deepcopy(message)
+        changed["entry"][1]["resource"]["category"][0]["coding"] = listed
+        found(pack, changed)
+    functions = [answer.__globals__ for answer in pack.quick_profiles.values() if hasattr(answer, "__globals__")]
+    known = [row for names in functions for n, rows in names.items() if n.startswith("KNOWN") for row in rows]
+    assert len(known) > 2
+    for system, code, display, size in known:
+        shown = pack.systems[system][code]
+        assert size == 2 if display is None else display in shown
 
 
 def texts(plain: str) -> Iterator[str]:
@@ -168,6 +212,7 @@ def test_clean_texts_are_good_texts(pack: Pack, plain: str) -> None:
     for text in texts(plain):
         run = Run(pack, {})
         check_narrative(text, "", run, Site("Narrative", "Narrative.div"))
+        assert clean_texts([PLAIN, text]) is clean_text(text), text
         if clean_text(text):
             clean += 1
             assert not run.found, text

@@ -86,6 +86,7 @@ ADVICE = declare(
     example="a code of one's own where the value set is preferred or extensible",
 )
 
+MOST_KNOWN = 1000  # Codings that one element remembers
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
 _MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(?:\s*;.*)?\Z", re.DOTALL)
 _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*|[xi](?:-[A-Za-z0-9]{1,8})+)\Z")
@@ -183,6 +184,15 @@ def right_system(value: dict[str, Any], run: Run) -> bool:
         return system not in FORMS or FORMS[system](code)
     known = codes.get(code)
     return known is not None and ("display" not in value or _is_display(value["display"], known))
+
+
+def learn(known: set[tuple[Any, ...]], value: dict[str, Any], run: Run) -> None:
+    """Remember a sound Coding if all its texts are the code system's own: what only messages say is not kept."""
+    system, code, display = value.get("system", ""), value.get("code", ""), value.get("display")
+    shown = run.pack.systems.get(system, {}).get(code)
+    named = shown is not None and (display is None or display in shown)
+    if named and len(value) == (2 if display is None else 3) and len(known) < MOST_KNOWN:
+        known.add((system, code, display, len(value)))
 
 
 def right_code(value: object, bound: tuple[Codes, str]) -> bool:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.fhir.elements import Site
+from converter.fhir.fhirpath.reading import FAULTS
 from converter.fhir.rules.invariants import listed, native, objects
+from converter.fhir.rules.narrative import clean_texts
 from converter.fhir.rules.primitives import FAST_NAMES
 from converter.fhir.rules.references import NOT_BUNDLED, resolve, split_url
 from converter.fhir.rules.structure import has
@@ -48,6 +50,7 @@ UNREACHABLE = declare(
 )
 
 _ABSOLUTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+\Z")
+_are_names = re.compile(r"(?:[A-Z][A-Za-z]++/[A-Za-z0-9\-.]{1,64}+\n)*+\Z").match
 _is_name = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}\Z").match
 _is_uri = FAST_NAMES["uri_match"]
 SITE = Site("Bundle", "Bundle.entry.fullUrl")
@@ -73,6 +76,53 @@ NO_DOCUMENT = "{0}['type'] == 'message'"
 NO_EXCHANGE = "x.bare and {0} is x.root and {0}['type'] == 'message'"
 # Rules about an entry that a bare Bundle keeps: there is a resource, and the fullUrl has no version.
 KEPT_BY_BARE = frozenset({("bdl-5", "ef3bec2b"), ("bdl-8", "864cbc39"), ("bdl-8", "19b21e43")})
+
+
+def index_plainly(run: Run) -> bool:
+    """List the entries of a plain Bundle; False, and nothing is done, if it is not certainly one.
+
+    In a plain Bundle every entry is a fullUrl of the same base and a resource; this has a sound id, a sound narrative
+    of a plain kind, and nothing in `meta` but one profile, which it must meet. Nobody need look at these again.
+    """
+    entries: list[Entry] = []
+    near: dict[str, Entry] = {}
+    by_type: dict[str, list[Object]] = {}
+    texts, claims, base = [], run.pack.claims, ""
+    try:
+        # What is no object has no such properties; what is no text does not fit into the fullUrl or a narrative.
+        for number, part in enumerate(run.root["entry"]):
+            url, resource = part["fullUrl"], part["resource"]
+            kind, meta, text = resource["resourceType"], resource["meta"], resource["text"]
+            (profile,) = profiles = meta["profile"]
+            claim, type_ = claims[profile]
+            base = base or _base_of_all(url, kind)
+            name = kind + "/" + resource["id"]
+            if url != base + name or kind != type_ or text["status"] != "generated" or profiles.__class__ is not list:
+                return False
+            texts.append(text["div"])
+            if len(part) + len(meta) + len(text) != 5:  # what was named, and nothing else
+                return False
+            near[name] = entry = Entry(resource, kind, number, base, claim)
+            entries.append(entry)
+            if kind in by_type:
+                by_type[kind].append(resource)
+            else:
+                by_type[kind] = [resource]
+    except FAULTS:
+        return False
+    if not near or len(near) != len(entries) or not _are_names("\n".join([*near, ""])) or not clean_texts(texts):
+        return False
+    run.entries, run.near, run.by_type_id, run.by_type = entries, near, near, by_type
+    run.bare = run.plain = True
+    return True
+
+
+def _base_of_all(url: str, kind: str) -> str:
+    """What stands before `Type/id` in a sound fullUrl. Raises ValueError if it may be unsound."""
+    base, mark, _ = url.partition(f"/{kind}/")
+    if not mark or not base.startswith("http") or url.count("//") != 1 or not _is_uri(url) or "/_history/" in url:
+        raise ValueError
+    return base + "/"
 
 
 def index_entries(run: Run) -> None:
@@ -141,26 +191,38 @@ def check_reachable(run: Run) -> None:
     start = STARTS.get(str(run.root.get("type")))
     if start is None or not run.entries or run.entries[0].type != start:
         return  # without a header at its place everything would be out of reach: that has been said
-    _link_unread(run)
+    if not run.plain or run.found:
+        _link_unread(run)
     if start == "Composition":
         _check_composition(run)
+    # Most often every entry is led to by one before it, or leads to one.
+    reached = {run.entries[0].number}
     for entry in run.entries:
-        if entry.type in BACKWARDS or start == "Composition":
-            for target in tuple(entry.links):
-                target.links.append(entry)
-    waiting = [run.entries[0]]
-    waiting[0].reached = True
-    for reached in waiting:  # which grows
-        for entry in reached.links:
-            if not entry.reached:
-                entry.reached = True
-                waiting.append(entry)
-    if len(waiting) == len(run.entries):
+        if entry.number in reached or (entry.type in BACKWARDS and not reached.isdisjoint(entry.links)):
+            reached.add(entry.number)
+            reached.update(entry.links)
+    if len(reached) == len(run.entries):
         return
+    reached = _reachable(run, start)
     for entry in run.entries:
-        if not entry.reached:
+        if entry.number not in reached:
             severity = Severity.ERROR if start == "Composition" else None
             run.add(UNREACHABLE, entry.pointer, Site("Bundle", "Bundle.entry"), severity=severity, start=start)
+
+
+def _reachable(run: Run, start: str) -> set[int]:
+    links = {entry.number: list(entry.links) for entry in run.entries}
+    for entry in run.entries:
+        if entry.type in BACKWARDS or start == "Composition":
+            for target in entry.links:
+                links[target].append(entry.number)
+    waiting = [run.entries[0].number]
+    reached = set(waiting)
+    for number in waiting:  # which grows
+        new = [target for target in links[number] if target not in reached]
+        reached.update(new)
+        waiting += dict.fromkeys(new)
+    return reached
 
 
 def _check_composition(run: Run) -> None:
@@ -195,7 +257,7 @@ def _link_unread(run: Run) -> None:
         if entry.unreadable:
             run.current = entry
             found = (resolve(run, text) or run.by_type_id.get(text) for text in _references(entry.resource))
-            entry.links.extend(e for e in found if e)
+            entry.links.extend(e.number for e in found if e)
 
 
 def _references(value: Object) -> Iterator[str]:
@@ -249,7 +311,9 @@ def response_only_in_responses(value: Object, run: Run) -> bool:
 @native("bdl-7/1b803340")
 def full_urls_are_distinct(value: Object, run: Run) -> bool:
     """A fullUrl occurs once, unless the versions of the resources differ."""
-    if value.get("type") == "history" or (value is run.root and len(run.by_url) == len(listed(value.get("entry")))):
+    if value.get("type") == "history" or (
+        value is run.root and (run.plain or len(run.by_url) == len(listed(value.get("entry"))))
+    ):
         return True
     marks = [_mark(part) for part in objects(value.get("entry")) if isinstance(part.get("fullUrl"), str)]
     return len(marks) == len(set(marks))

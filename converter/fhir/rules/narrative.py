@@ -148,7 +148,7 @@ OWN = {
 }
 _OWN = {name: frozenset(text.split()) for name, text in OWN.items()}
 shown = re.compile(r">\s*[^\s<]").search
-_CONTROL = bytes(c for c in range(32) if c not in (9, 10, 13))
+_WITHOUT_CONTROL = bytes(c if c >= ord(" ") or chr(c) in "\t\n\r" else ord("?") for c in range(256))
 _STYLE = r'(?: style="[a-z0-9:; -]*+")?'
 
 
@@ -166,15 +166,15 @@ _PLAIN = re.compile(
     rf"<div xmlns=(?:\"{re.escape(XHTML)}\"|'{re.escape(XHTML)}'){_STYLE}>"
     rf"{_LINE}(?:(?:{_BLOCKS}|<hr/>|{_LISTS}|<div{_STYLE}>{_LINE}</div>){_LINE})*+</div>\Z"
 )
-# The same with fewer kinds of tags, and without any character that needs a second look: most narratives are so plain.
-_TEXT = r"[^<&\]\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]*+"
-_RUNS = rf"{_TEXT}(?:(?:<br/>|<b>{_TEXT}</b>){_TEXT})*+"
-plainest = re.compile(
-    rf"<div xmlns=\"{re.escape(XHTML)}\">{_RUNS}"
-    rf"(?:(?:<p>{_RUNS}</p>|<h3>{_TEXT}</h3>|<hr/>|<ul>(?:<li>{_RUNS}</li>)*+</ul>){_RUNS})*+</div>\Z"
+# What most are: paragraphs, most of them with a label, and something to see at the start.
+_RUNS = "[^<]*+(?:(?:<br/>|<b>[^<]*+</b>)[^<]*+)*+"
+_OTHERS = rf"p>{_RUNS}</p>|h3>[^<]*+</h3>|hr/>|ul>(?:<li>{_RUNS}</li>)*+</ul>|br/>|b>[^<]*+</b>"
+_is_plainest = re.compile(
+    rf"<div xmlns=\"{re.escape(XHTML)}\">(?=(?:<h3>|<p>(?:<b>)?+)?+[^\s<&])"
+    rf"(?:<h3>[^<]*+</h3>)?+(?:<p><b>[^<]*+</b>[^<]*+</p>)*+[^<]*+(?:<(?:{_OTHERS})[^<]*+)*+</div>\Z"
 ).match
-# What text between good tags could still break: the end of CDATA, references, characters that XML does not have.
-_DOUBTFUL = re.compile("]]>|&(?!(?:amp|lt|gt|quot|apos|#39|#34|#13);)|[\ufffe\uffff]")
+# What text between good tags could still break: references that XML does not know by itself.
+_stray = re.compile("&(?!(?:amp|lt|gt|quot|apos|#39|#34|#13);)").search
 
 
 def emit_narrative(source: Source, pointer: str, site: Site) -> None:
@@ -184,20 +184,35 @@ def emit_narrative(source: Source, pointer: str, site: Site) -> None:
 
 def clean_text(value: Any) -> bool:
     """Whether a narrative is of a plain kind in which `check_narrative` would find nothing."""
-    if value.__class__ is not str or not shown(value):
-        return False
-    if plainest(value):
-        return True
-    if _PLAIN.match(value) is None:
+    if value.__class__ is not str or not shown(value) or _PLAIN.match(value) is None:
         return False
     try:
-        content = value.encode()
+        return _has_sound_characters(value)
     except UnicodeEncodeError:
         return False
-    if len(content.translate(None, _CONTROL)) != len(content):
+
+
+def clean_texts(texts: list[Any]) -> bool:
+    """Whether `clean_text` says yes to all of some narratives, most of which are of the plainest kind."""
+    try:
+        if all(map(_is_plainest, texts)) and _has_sound_characters("".join(texts)):
+            return True
+    except (TypeError, UnicodeEncodeError):
         return False
-    odd = "&" in value or "]" in value or "\ufffe" in value or "\uffff" in value
-    return not odd or _DOUBTFUL.search(value) is None
+    return all(map(clean_text, texts))
+
+
+def _has_sound_characters(text: str) -> bool:
+    """Whether text between good tags is all right."""
+    try:
+        content = text.encode("latin-1")  # costs next to nothing, as these are what Python holds
+    except UnicodeEncodeError:
+        content = text.encode()
+    if content.translate(_WITHOUT_CONTROL) != content:
+        return False
+    if ("]" in text and "]]>" in text) or "\ufffe" in text or "\uffff" in text:
+        return False
+    return "&" not in text or _stray(text) is None
 
 
 def check_narrative(value: Any, pointer: str, run: Run, site: Site) -> None:

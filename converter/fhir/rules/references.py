@@ -144,6 +144,14 @@ def target_of(kind: Type, site: Site, pack: Pack) -> Target:
     return target
 
 
+def met_by(target: Target, pack: Pack) -> frozenset[str] | None:
+    """The profiles of which an entry that must meet one is a right target for certain; None if any entry is."""
+    if not target.types and not target.unknown:
+        return None
+    alone = {profiles[0] for profiles in target.types.values() if len(profiles) == 1}
+    return frozenset(alone.union(*(pack.of_type(name) for name, profiles in target.types.items() if not profiles)))
+
+
 def emit_reference(source: Source, target: Target, pointer: str, structure: str) -> None:
     """Code that checks Reference `v`. A lone reference that leads to an entry needs no look at its structure."""
     with source.block(f"if not check_reference(v, {pointer}, x, {source.constant(target, 'TARGET')}):"):
@@ -192,7 +200,7 @@ def check_reference(value: Any, pointer: str, run: Run, target: Target) -> bool:
     here = run.current
     entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
     if entry is not None:
-        here.links.append(entry)
+        here.links.append(entry.number)
         if target.no_entry:
             _refuse("bundled", pointer, run, target)
         if target.types or target.unknown:
@@ -219,7 +227,7 @@ def leads(value: Any, run: Run, target: Target) -> bool:
         entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
         if entry is None:
             return False
-    here.links.append(entry)
+    here.links.append(entry.number)
     profiles = target.types.get(entry.type)
     if profiles:
         return (len(profiles) == 1 and profiles[0] in entry.wanted) or _wanted(entry, profiles, run)
@@ -234,7 +242,7 @@ def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) ->
         # A fullUrl that is at fault has been reported, which is the root of it.
         if not apparent.faulty_url and not run.current.faulty_url:
             run.add(ONLY_BY_ID, pointer, site, value=reference, element=site.leaf)
-        run.current.links.append(apparent)
+        run.current.links.append(apparent.number)
         _check_target(apparent, pointer, run, target)
         return
     if reference in run.lost or run.current.base + reference in run.lost:
