@@ -1,35 +1,47 @@
 """Narratives: what a Danish reader sees of a resource when a system shows its text and nothing else.
 
 MedCom's profiles oblige the sender to represent certain elements there (obligation `SHALL:in-narrative`); no validator
-looks. The templates under `templates/narrative/` are ours alone, compiled once, with autoescaping and strict variables.
+looks. The templates under `templates/narrative/` are ours alone and compiled once; whatever they show is escaped.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError
 from converter.fhir.bundle import Resource
 from converter.fhir.rendering import Render, compiled
-from converter.fhir.wording import LABELLED, OTHER, VALUES, Labels, Wording, anything, section
+from converter.fhir.wording import FILTERS, LABELLED, Labels, Wording
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 FOLDER = Path(__file__).resolve().parent.parent / "templates" / "narrative"
 SUFFIX = ".xhtml.j2"
-SECTION = "section"
+TOLD = (
+    *("MessageHeader", "Communication", "Patient", "Encounter", "PractitionerRole", "Practitioner", "CareTeam"),
+    *("Organization", "Provenance", "Composition", "ServiceRequest", "Condition", "Procedure", "DocumentReference"),
+    "RelatedPerson",
+)
+"""The resource types that have a template of their own."""
+OTHER, SECTION = "other", "section"
 WITHOUT = ("Bundle", "Binary", "Parameters")
 """The resource types that have no narrative."""
 
 _BEFORE = ("resourceType", "id", "meta")
 _BEFORE_IN_SECTIONS = ("title", "code")
+Told = tuple[Resource, Render]
+"""A resource, or a section of one, and what tells of it."""
+_WRONG = (AttributeError, TypeError, KeyError)
+"""An element is not what it should be; the profiles will say which."""
 # What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Single characters are found faster
 # than any of several, and bytes say when to look closer (surrogates begin with ED, U+FFFE with EF).
 _CONTROLS = [chr(code) for code in range(0x20) if chr(code) not in "\t\n\r"]
+_has_control: Callable[[str], bool] = eval("lambda text: " + " or ".join(f"{c!r} in text" for c in _CONTROLS))  # noqa: S307
 _SUSPECT = (b"\xed", b"\xef")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -38,7 +50,8 @@ class Narratives:
     """The compiled templates and the Danish labels of codes."""
 
     def __init__(self, templates: dict[str, Render], labels: Labels) -> None:
-        self._templates = templates
+        self._other, self._section = templates.pop(OTHER), templates.pop(SECTION)
+        self._templates: dict[str, Render | None] = {**templates, **dict.fromkeys(WITHOUT)}
         self._labels = labels
 
     @classmethod
@@ -51,10 +64,10 @@ class Narratives:
             labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
             if absent := sorted(LABELLED - labels.keys()):
                 raise ValueError(f"labels.json has no {', '.join(absent)}")
-            templates = {name: _compiled(environment, name + SUFFIX) for name in (*VALUES, SECTION)}
+            templates = {name: _compiled(environment, name + SUFFIX) for name in (*TOLD, OTHER, SECTION)}
         except (TemplateError, OSError, ValueError) as error:
             raise ConverterError(f"the narrative templates in {folder} do not load: {error}") from error
-        return cls(templates, labels)
+        return cls(templates, by_code(labels))
 
     def add(self, bundle: Resource) -> None:
         """Give every resource of a Bundle its `text`, directly after `meta`; a `text` that is there is replaced.
@@ -64,33 +77,49 @@ class Narratives:
         entries = bundle.get("entry")
         if type(entries) is not list:
             return
-        wording = Wording(self._labels, bundle)
-        resources = [entry.get("resource") for entry in entries if type(entry) is dict]
-        told = [r for r in resources if type(r) is dict and r.get("resourceType") not in WITHOUT]
-        divs = [self._div(resource, wording) for resource in told]
-        textless = [s for r in told if "section" in r for s in _textless(r)]
-        divs += [self._section(s, wording) for s in textless]
-        if not _is_xml("".join(divs)):
-            divs = [_NOT_XML.sub("\ufffd", div) for div in divs]
-        for resource, div in zip((*told, *textless), divs, strict=True):
-            _place(resource, {"status": "generated", "div": div})
-
-    def _div(self, resource: Resource, wording: Wording) -> str:
-        kind = resource.get("resourceType")
-        if type(kind) is str and kind in VALUES:
+        told: list[Told] = []
+        sections: list[Told] = []
+        near: dict[str, Resource] = {}
+        for entry in entries:
             try:
-                values = VALUES[kind](resource, wording)
-                values["id"] = resource.get("id", "")
-                return self._templates[kind](values)
-            except (AttributeError, TypeError, KeyError):
-                pass  # an element is not what it should be; the profiles will say which
-        return self._templates[OTHER](anything(resource, wording))
+                resource = entry["resource"]
+                kind = resource.get("resourceType")
+                render = self._templates.get(kind, self._other)
+            except _WRONG:
+                resource = entry.get("resource") if type(entry) is dict else None
+                if type(resource) is not dict:
+                    continue
+                kind, render = "", self._other
+            name = f"{kind}/{resource.get('id')}"
+            if name not in near:
+                near[name] = resource
+            if render is not None:
+                told.append((resource, render))
+                if "section" in resource:
+                    sections += [(section, self._section) for section in _textless(resource)]
+        self._tell(told + sections, Wording(self._labels, bundle, near))
 
-    def _section(self, one: Resource, wording: Wording) -> str:
-        try:
-            return self._templates[SECTION](section(one, wording))
-        except (AttributeError, TypeError, KeyError):
-            return self._templates[OTHER](anything(one, wording))
+    def _tell(self, told: list[Told], wording: Wording) -> None:
+        divs = []
+        for resource, render in told:
+            try:
+                div = render(resource, wording)
+            except _WRONG:
+                div = self._other(resource, wording)
+            divs.append(div)
+            if "text" in resource:
+                resource["text"] = {"status": "generated", "div": div}
+            else:
+                _place(resource, {"status": "generated", "div": div})
+        if not _is_xml("".join(divs)):
+            for resource, _ in told:
+                text = resource["text"]
+                text["div"] = _NOT_XML.sub("\ufffd", text["div"])
+
+
+def by_code(labels: Mapping[str, Mapping[str, str]]) -> Labels:
+    """The labels of `labels.json`."""
+    return {(system, code): label for system, codes in labels.items() for code, label in codes.items()}
 
 
 def _textless(resource: Resource) -> list[Resource]:
@@ -104,21 +133,21 @@ def _textless(resource: Resource) -> list[Resource]:
 
 
 def template_environment(folder: Path) -> Environment:
-    """jinja2 as we use it: templates of this folder only, values escaped, unknown variables an error."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    """jinja2 as we use it: templates of this folder only, which are parsed and not run."""
+    from jinja2 import Environment, FileSystemLoader
 
-    return Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    return Environment(loader=FileSystemLoader(folder), autoescape=True)
 
 
 def _compiled(environment: Environment, name: str) -> Render:
     assert environment.loader is not None
     source, file, _ = environment.loader.get_source(environment, name)
-    return compiled(environment.parse(source, name), f"<narrative {file}>")
+    return compiled(environment.parse(source, name), f"<narrative {file}>", FILTERS, Wording)
 
 
 def _is_xml(text: str) -> bool:
     """Whether XML can hold all of this text; False also for some that it can hold."""
-    if any(map(text.__contains__, _CONTROLS)):
+    if _has_control(text):
         return False
     try:
         text.encode("latin-1")
@@ -129,10 +158,7 @@ def _is_xml(text: str) -> bool:
 
 
 def _place(resource: Resource, text: dict[str, str]) -> None:
-    """Set `text`; a resource without one gets it after `meta` (a section after `code`), and all is put in again."""
-    if "text" in resource:
-        resource["text"] = text
-        return
+    """Give a resource a `text` after `meta` (a section after `code`): all is put in again."""
     old = resource.copy()
     resource.clear()
     for key in _BEFORE if "resourceType" in old else _BEFORE_IN_SECTIONS:

@@ -1,8 +1,10 @@
 """Narrative templates printed as Python: one function a template, for which jinja2 only parses.
 
 jinja2's own functions are generators that hand out piece after piece, and markupsafe wraps every escaped text in an
-object; both cost several times what the text costs. Our templates only loop, ask whether a value is there and show it
-escaped, so a few lines print them. A template with anything else does not load.
+object; both cost several times what the text costs. Our templates only loop over elements, ask whether there is
+something to say and show it, so a few lines print them: `{{ resource.topic|concept }}` becomes
+`concept(resource['topic'])`. An element that is not there says nothing, and no filter is asked about it. What an `if`
+has asked is remembered for what it shows. A template with anything else does not load.
 """
 
 from __future__ import annotations
@@ -11,36 +13,53 @@ import linecache
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import markupsafe
+
 if TYPE_CHECKING:
     from jinja2.nodes import Node, Template
 
-Render = Callable[[Mapping[str, Any]], str]
-"""Renders a template. Raises `KeyError` for a variable that is not given, `TypeError` for a value that is no text."""
+Render = Callable[[Mapping[str, Any], Any], str]
+"""Tells of a resource, with the wording of its Bundle. Raises `TypeError`, `AttributeError` or `KeyError` for an
+element of another shape than the template takes it to have."""
 
 Names = Mapping[str, str]
-"""The loop variables that a place in a template sees, each with its name in Python."""
+"""What a place in a template sees: the loop variables, each with its name in Python, and what has been asked."""
+
+escape: Callable[[str], str] = vars(markupsafe)["_escape_inner"]  # `escape` without the object around the text
+LINES = "lines"
+"""The filter that gives markup: text with its line breaks."""
 
 
-def compiled(template: Template, file: str) -> Render:
-    """The function that renders a template. Raises `ValueError` for a construct that our templates do not use."""
-    import markupsafe
+def lines(text: str) -> str:
+    """Text as XHTML that keeps its line breaks."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return escape("" + text).replace("\n", "<br/>")
 
-    printer = _Printer()
-    printer.body(template.body, {})
-    given = [f"    {variable} = values[{name!r}]" for name, variable in printer.outer.items()]
-    source = "\n".join(["def render(values):", *given, "    out = ''", *printer.lines, "    return out", ""])
+
+def compiled(template: Template, file: str, functions: Mapping[str, Callable[..., Any]], methods: type) -> Render:
+    """The function that renders a template, with these filters: functions, and methods of the wording.
+
+    Raises `ValueError` for a construct that our templates do not use.
+    """
+    printer = _Printer(frozenset({*functions, LINES}), methods)
+    printer.body(template.body, {"resource": "resource"})
+    source = "\n".join(
+        ["def render(resource, wording):", "    out = []", *printer.lines, "    return ''.join(out)", ""]
+    )
     linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    scope: dict[str, Any] = {"escape": vars(markupsafe)["_escape_inner"]}  # `escape` without the object around the text
+    scope: dict[str, Any] = {**functions, LINES: lines, "escape": escape}
     exec(compile(source, file, "exec"), scope)  # noqa: S102 - printed by us from our own templates
     render: Render = scope["render"]
     return render
 
 
 class _Printer:
-    def __init__(self) -> None:
+    def __init__(self, functions: frozenset[str], methods: type) -> None:
         self.lines: list[str] = []
-        self.outer: dict[str, str] = {}
+        self._functions, self._methods = functions, methods
         self._depth = 1
+        self._objects = {"resource"}
 
     def _put(self, line: str) -> None:
         self.lines.append("    " * self._depth + line)
@@ -50,17 +69,34 @@ class _Printer:
         for node in nodes:
             kind = type(node).__name__
             if kind == "Output":
-                self._put(f"out += {' '.join([self._piece(n, names) for n in node.nodes])}")
+                for piece in node.nodes:
+                    self._put(f"out.append({self._piece(piece, names)})")
             elif kind == "If" and not node.elif_ and not node.else_:
-                self._put(f"if {self._test(node.test, names)}:")
-                self._block(node.body, names)
+                conditions, value = self._value(node.test, names)
+                kept = f"said_{self._depth}"
+                self._put(f"if {' and '.join([*conditions, f'({kept} := {value})'])}:")
+                self._block(node.body, {**names, " and ".join([*conditions, value]): kept})
             elif kind == "For" and not (node.else_ or node.test or node.recursive):
-                targets = [t.name for t in getattr(node.target, "items", [node.target])]
-                own = {name: f"{name}_{self._depth}" for name in targets}
-                self._put(f"for {', '.join(own.values())} in {self._variable(node.iter, names)}:")
-                self._block(node.body, {**names, **own})
+                self._loop(node, names)
             else:
                 raise _refused(node)
+
+    def _loop(self, node: Any, names: Names) -> None:
+        depth = self._depth
+        conditions, items = self._value(node.iter, names)
+        if conditions:
+            self._put(f"if {' and '.join(conditions)}:")
+            self._depth += 1
+        targets = [t.name for t in getattr(node.target, "items", [node.target])]
+        own = {name: f"{name}_{depth}" for name in targets}
+        self._put(f"for {', '.join(own.values())} in {items}:")
+        start = len(self.lines)
+        self._objects -= set(own.values())
+        self._block(node.body, {**names, **own})
+        for read in sorted(self._objects.intersection(own.values())):
+            # Only an object can be asked what it holds: a text would answer too.
+            self.lines.insert(start, "    " * (self._depth + 1) + f"if type({read}) is not dict: raise TypeError")
+        self._depth = depth
 
     def _block(self, nodes: list[Any], names: Names) -> None:
         self._depth += 1
@@ -68,22 +104,51 @@ class _Printer:
         self._depth -= 1
 
     def _piece(self, node: Any, names: Names) -> str:
-        """A literal or formatted string. An empty text is added because C code that escapes does not check types."""
+        """Markup, or a text made markup. An empty text is added because C code that escapes does not check types."""
         if type(node).__name__ == "TemplateData":
             return repr(node.data)
-        return f"""f'{{escape("" + {self._variable(node, names)})}}'"""
+        said = names.get(self._asked(node, names)) or self._said(node, names)
+        return said if type(node).__name__ == "Filter" and node.name == LINES else f"escape('' + {said})"
 
-    def _test(self, node: Any, names: Names) -> str:
+    def _asked(self, node: Any, names: Names) -> str:
+        """The expression of whether there is something to say."""
+        conditions, value = self._value(node, names)
+        return " and ".join([*conditions, value])
+
+    def _said(self, node: Any, names: Names) -> str:
+        """The expression of a text."""
+        conditions, value = self._value(node, names)
+        return f"({value} if {' and '.join(conditions)} else '')" if conditions else value
+
+    def _value(self, node: Any, names: Names) -> tuple[list[str], str]:
+        """The conditions under which an element is there, and the expression of what it says."""
         kind = type(node).__name__
+        if kind == "Name" and node.name in names:
+            return [], names[node.name]
+        if kind == "Const":
+            return [], repr(node.value)
         if kind in ("And", "Or"):
-            return f"({self._test(node.left, names)} {kind.lower()} {self._test(node.right, names)})"
-        return self._variable(node, names)
+            last = self._said if kind == "Or" else self._asked
+            return [], f"({self._asked(node.left, names)} {kind.lower()} {last(node.right, names)})"
+        if kind == "Getattr":
+            conditions, holder = self._value(node.node, names)
+            if type(node.node).__name__ == "Name":
+                self._objects.add(holder)
+                return [f"{node.attr!r} in {holder}"], f"{holder}[{node.attr!r}]"
+            return [*conditions, f"{node.attr!r} in {holder}.keys()"], f"{holder}[{node.attr!r}]"
+        if kind == "Filter" and not (node.kwargs or node.dyn_args or node.dyn_kwargs):
+            conditions, value = self._value(node.node, names)
+            arguments = ", ".join([value, *(self._value(a, {})[1] for a in node.args)])
+            return conditions, f"{self._function(node)}({arguments})"
+        raise _refused(node)
 
-    def _variable(self, node: Any, names: Names) -> str:
-        if type(node).__name__ != "Name":
-            raise _refused(node)
+    def _function(self, node: Any) -> str:
         name: str = node.name
-        return names.get(name) or self.outer.setdefault(name, f"v_{name}")
+        if name in self._functions:
+            return name
+        if not name.startswith("_") and callable(getattr(self._methods, name, None)):
+            return f"wording.{name}"
+        raise ValueError(f"line {node.lineno}: there is no filter {name}")
 
 
 def _refused(node: Node) -> ValueError:

@@ -6,7 +6,13 @@ import copy
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from converter.fhir.wording import AUTHOR, CONTACT, DATE, SENDER, USE, VALUES
+from converter.fhir.narrative import OTHER as GENERAL
+from converter.fhir.narrative import TOLD
+
+_CORE = "http://medcomfhir.dk/ig/core/StructureDefinition/medcom-core-"
+DATE, AUTHOR = _CORE + "datetime-extension", _CORE + "practitioner-extension"
+CONTACT, SENDER = _CORE + "contact-extension", _CORE + "sender-extension"
+USE = "http://medcomfhir.dk/ig/messaging/StructureDefinition/medcom-messaging-destinationUseExtension"
 
 XHTML = "{http://www.w3.org/1999/xhtml}"
 # FHIR R4, narrative.html: chapters 7 to 11 and 15 of HTML 4.0, a, img, and nothing that acts.
@@ -31,7 +37,7 @@ ALLOWED = {
     *("samp", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "tt"),
     *("ul", "var"),
 }
-NAMES = sorted(VALUES)
+NAMES = sorted((*TOLD, GENERAL))
 
 
 def ref(kind: str, id: str) -> dict[str, str]:  # noqa: A002
@@ -462,7 +468,7 @@ def told(bundle: dict[str, Any]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for entry in bundle["entry"]:
         kind = entry["resource"]["resourceType"]
-        found.setdefault(kind if kind in VALUES else "other", entry["resource"])
+        found.setdefault(kind if kind in TOLD else GENERAL, entry["resource"])
     return found
 
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.fhir.narrative import FOLDER, Narratives
+from converter.fhir import wording as wording_module
+from converter.fhir.narrative import FOLDER, Narratives, by_code
 from converter.fhir.wording import Wording, anything, moment, person
-from tests.fhir.narrative_samples import everything, ref, seen, told
+from tests.fhir.narrative_samples import OURS, everything, ref, seen, told
 
 NARRATIVES = Narratives.load()
 
@@ -159,7 +160,7 @@ def test_persons() -> None:
 
 
 def test_codes_are_told_by_display_then_label_then_code() -> None:
-    wording = Wording({"urn:s": {"a": "Etiket"}}, {})
+    wording = Wording({("urn:s", "a"): "Etiket"}, {})
     assert wording.coding({"system": "urn:s", "code": "a", "display": "Vist"}) == "Vist"
     assert wording.coding({"system": "urn:s", "code": "a"}) == "Etiket"
     assert wording.coding({"system": "urn:s", "code": "b"}) == "b"
@@ -171,13 +172,35 @@ def test_codes_are_told_by_display_then_label_then_code() -> None:
 def test_an_organisation_without_a_name_is_told_by_its_numbers() -> None:
     bundle = everything()
     del told(bundle)["Organization"]["name"]
-    wording = Wording(json.loads((FOLDER / "labels.json").read_text()), bundle)
+    wording = Wording(by_code(json.loads((FOLDER / "labels.json").read_text())), bundle)
     assert "Lokationsnummer (GLN) 5790000120314" in wording.reference(ref("Organization", "id-sender"))
 
 
 def test_attached_bytes_are_not_told() -> None:
     resource = {"resourceType": "DocumentReference", "content": [{"attachment": {"data": "QUFBQQ=="}}]}
-    assert ("content.0.attachment.data", "…") in anything(resource, Wording({}, {}))["leaves"]
+    assert ("content.0.attachment.data", "…") in anything(resource)
+
+
+def test_an_extension_that_says_nothing_we_know_is_told_leaf_by_leaf(narratives: Narratives) -> None:
+    bundle = everything()
+    told(bundle)["Patient"]["extension"][0] = {"url": OURS + "occupation-text", "valueInteger": 41}
+    narratives.add(bundle)
+    assert "extension.0.valueInteger: 41" in seen(told(bundle)["Patient"]["text"]["div"])
+
+
+def test_a_reference_by_full_url_is_told(narratives: Narratives) -> None:
+    bundle = everything()
+    told(bundle)["Encounter"]["serviceProvider"] = {"reference": "https://x.example/Organization/copy"}
+    told(bundle)["Communication"]["subject"] = {"reference": "Patient/id-patient/_history/2"}
+    narratives.add(bundle)
+    assert "Kopihuset" in seen(told(bundle)["Encounter"]["text"]["div"])
+    assert "Patient: Fornavn Mellemnavn" in seen(told(bundle)["Communication"]["text"]["div"])
+
+
+def test_what_is_remembered_of_dates_stays_small() -> None:
+    for year in range(2000, 4500):
+        assert moment(f"{year}-01-02") == f"02-01-{year}"
+    assert len(wording_module._moments) <= 1000
 
 
 def test_without_the_fast_escape_narratives_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
