@@ -260,7 +260,7 @@ def test_mapping_files_that_do_not_load_are_4_in_any_command(name: str, broken_m
     assert " LNT001 error " in result.stderr
 
 
-def test_lint_names_the_place_of_every_fault_and_ends_with_4(broken_mappings: Path) -> None:
+def test_lint_names_the_place_of_every_fault_and_ends_with_4(broken_mappings: Path, tmp_path: Path) -> None:
     result = run("lint", broken_mappings, "--root", ROOT)
     assert result.exit_code == 4
     faults = [line for line in result.stdout.splitlines() if " error " in line]
@@ -270,7 +270,10 @@ def test_lint_names_the_place_of_every_fault_and_ends_with_4(broken_mappings: Pa
         assert Path(file).is_file()
         assert int(line) > 1
         assert int(column) >= 1
-    assert run("lint", "--mappings", broken_mappings).exit_code == 4
+    small = Path(shutil.copytree(ROOT / "tests/mapping/cases/base", tmp_path / "small"))
+    assert run("lint", "--mappings", small).exit_code == 0
+    (small / "fhir/other.yaml").write_text("mapping: [")
+    assert run("lint", "--mappings", small).exit_code == 4
 
 
 @pytest.mark.parametrize("folder", [[], pytest.param([ROOT / "mappings"], marks=pytest.mark.long)])

@@ -465,6 +465,8 @@ def _replaced(entries: Map, have: Any, key: Any | None, value: Any = None) -> Ma
 def _substituted(value: Any, params: Mapping[str, Any]) -> Any:
     """A copy with the known parameters filled in, others left as they are."""
     if isinstance(value, Str):
+        if "$" not in value:
+            return value
         text = _PARAM.sub(lambda m: str(params.get(m[1] or m[2], m[0])), value)
         return value if text == value else Str(text, value.at)
     if isinstance(value, Map):

@@ -77,6 +77,8 @@ class Parts:
 def _substitute(value: Any, given: Mapping[str, str]) -> Any:
     """A copy of a loaded value with every `$name` replaced, places kept."""
     if isinstance(value, Str):
+        if "$" not in value:
+            return value
         text = str(value)
         for name, replacement in given.items():
             text = re.sub(rf"\${name}\b", replacement.replace("\\", r"\\"), text)

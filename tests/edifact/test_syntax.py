@@ -466,50 +466,65 @@ def wraps(draw: st.DrawFn, data: bytes) -> bytes:
     return data
 
 
-@given(bodies())
-@settings(max_examples=150, deadline=None)
-def test_read_gives_what_write_wrote_and_write_what_was_read(segments: list[Segment]) -> None:
-    data = write_segments(segments)
-    found, issues = segments_of(data)
-    assert not [i for i in issues if i.code != "EDI021"]  # invented text may look like UTF-8
-    assert [(s.tag, s.elements) for s in found] == [(s.tag, s.elements) for s in segments]
-    assert write_segments(found) == data
+EXAMPLES = pytest.mark.parametrize("examples", [50, pytest.param(150, marks=pytest.mark.long)])
 
 
-@given(bodies(), st.data())
-@settings(max_examples=150, deadline=None)
-def test_every_component_stands_where_it_is_said_to(segments: list[Segment], data: st.DataObject) -> None:
-    raw = wraps(data.draw, write_segments(segments))
-    found, _ = segments_of(raw)
-    assert [(s.tag, s.elements) for s in found] == [(s.tag, s.elements) for s in segments]
-    for segment in found:
-        assert unlined(raw[segment.start : segment.end]).startswith(segment.tag.encode())
-        for number, components in enumerate(segment.elements, 1):
-            for component, value in enumerate(components, 1):
-                start, end = segment.span(number, component)
-                assert unlined(raw[start:end]) == escaped(value)
-                place = segment.locate(number, component)
-                assert (place.offset, place.element, place.component) == (start, number, component)
-                assert place.line == raw[:start].count(b"\n") + 1
-                assert place.column == start - raw.rfind(b"\n", 0, start)
-                if value and raw[start:end] == escaped(value):
-                    assert segment.holder(start) == segment.holder(end - 1) == (number, component)
+@EXAMPLES
+def test_read_gives_what_write_wrote_and_write_what_was_read(examples: int) -> None:
+    @given(bodies())
+    @settings(max_examples=examples, deadline=None)
+    def law(segments: list[Segment]) -> None:
+        data = write_segments(segments)
+        found, issues = segments_of(data)
+        assert not [i for i in issues if i.code != "EDI021"]  # invented text may look like UTF-8
+        assert [(s.tag, s.elements) for s in found] == [(s.tag, s.elements) for s in segments]
+        assert write_segments(found) == data
+
+    law()
 
 
-@given(bodies(), st.data(), st.integers(3, 40))
-@settings(max_examples=150, deadline=None)
-def test_blocks_make_no_difference(segments: list[Segment], data: st.DataObject, block: int) -> None:
-    raw = wraps(data.draw, write_segments(segments)) + PLAIN
-    whole, issues = segments_of(raw)
-    before, syntax._BLOCK = syntax._BLOCK, block
-    try:
-        pieces, others = segments_of(raw)
-    finally:
-        syntax._BLOCK = before
-    assert [(s.tag, s.elements, s.ordinal, s.start, s.end) for s in pieces] == [
-        (s.tag, s.elements, s.ordinal, s.start, s.end) for s in whole
-    ]
-    assert sorted(others, key=str) == sorted(issues, key=str)
+@EXAMPLES
+def test_every_component_stands_where_it_is_said_to(examples: int) -> None:
+    @given(bodies(), st.data())
+    @settings(max_examples=examples, deadline=None)
+    def law(segments: list[Segment], data: st.DataObject) -> None:
+        raw = wraps(data.draw, write_segments(segments))
+        found, _ = segments_of(raw)
+        assert [(s.tag, s.elements) for s in found] == [(s.tag, s.elements) for s in segments]
+        for segment in found:
+            assert unlined(raw[segment.start : segment.end]).startswith(segment.tag.encode())
+            for number, components in enumerate(segment.elements, 1):
+                for component, value in enumerate(components, 1):
+                    start, end = segment.span(number, component)
+                    assert unlined(raw[start:end]) == escaped(value)
+                    place = segment.locate(number, component)
+                    assert (place.offset, place.element, place.component) == (start, number, component)
+                    assert place.line == raw[:start].count(b"\n") + 1
+                    assert place.column == start - raw.rfind(b"\n", 0, start)
+                    if value and raw[start:end] == escaped(value):
+                        assert segment.holder(start) == segment.holder(end - 1) == (number, component)
+
+    law()
+
+
+@EXAMPLES
+def test_blocks_make_no_difference(examples: int) -> None:
+    @given(bodies(), st.data(), st.integers(3, 40))
+    @settings(max_examples=examples, deadline=None)
+    def law(segments: list[Segment], data: st.DataObject, block: int) -> None:
+        raw = wraps(data.draw, write_segments(segments)) + PLAIN
+        whole, issues = segments_of(raw)
+        before, syntax._BLOCK = syntax._BLOCK, block
+        try:
+            pieces, others = segments_of(raw)
+        finally:
+            syntax._BLOCK = before
+        assert [(s.tag, s.elements, s.ordinal, s.start, s.end) for s in pieces] == [
+            (s.tag, s.elements, s.ordinal, s.start, s.end) for s in whole
+        ]
+        assert sorted(others, key=str) == sorted(issues, key=str)
+
+    law()
 
 
 @given(st.lists(st.sampled_from([b"a", b"\n", b"\r\n", "ø".encode(), "€".encode(), b"b" * 30]), max_size=60))

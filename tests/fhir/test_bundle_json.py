@@ -101,39 +101,54 @@ documents = st.dictionaries(
 )
 
 
-@given(documents, st.sampled_from([":", ": ", " : ", ":\n"]), st.sampled_from([",", ", ", ",\r\n\t"]), st.booleans())
-@settings(max_examples=120, deadline=None)
-def test_write_read_keeps_names_texts_and_the_digits_of_numbers(
-    document: dict[str, Any], colon: str, comma: str, escape: bool
-) -> None:
-    found, _ = read(render(document, colon, comma, escape))
-    written = write_ndjson(found)
-    as_texts = {"parse_float": Raw, "parse_int": Raw}
-    assert json.loads(written, **as_texts) == json.loads(render(document, ":", ",", False), **as_texts)
-    assert write_ndjson(read(write_json(found))[0]) == written
+EXAMPLES = pytest.mark.parametrize("examples", [40, pytest.param(120, marks=pytest.mark.long)])
 
 
-@given(documents, st.data())
-@settings(max_examples=120, deadline=None)
-def test_a_property_that_stands_twice_is_always_found(document: dict[str, Any], data: st.DataObject) -> None:
-    inner = render(document, ":", ",", False)
-    key = json.dumps(data.draw(texts), ensure_ascii=data.draw(st.booleans()))
-    _, issues = read(f'{{"x":[{{{key}:1.5,"other\\u0020one":{inner},{json.dumps(json.loads(key))}:"a"}}]}}')
-    assert [issue.code for issue in issues] == ["PRO005"]
-
-
-@given(documents, st.data())
-@settings(max_examples=120, deadline=None)
-def test_any_damage_gives_an_issue_or_what_a_strict_reader_gives(document: dict[str, Any], data: st.DataObject) -> None:
-    whole = bytearray(render(document, ":", ",", False).encode())
-    for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(whole)))
-        whole[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
-    found, issues = read(bytes(whole))
-    if found is not None:
+@EXAMPLES
+def test_write_read_keeps_names_texts_and_the_digits_of_numbers(examples: int) -> None:
+    @given(
+        documents, st.sampled_from([":", ": ", " : ", ":\n"]), st.sampled_from([",", ", ", ",\r\n\t"]), st.booleans()
+    )
+    @settings(max_examples=examples, deadline=None)
+    def law(document: dict[str, Any], colon: str, comma: str, escape: bool) -> None:
+        found, _ = read(render(document, colon, comma, escape))
+        written = write_ndjson(found)
         as_texts = {"parse_float": Raw, "parse_int": Raw}
-        assert json.loads(write_ndjson(found), **as_texts) == json.loads(whole.decode(), **as_texts)
-    assert all(issue.code.startswith("PRO0") and issue.at.line > 0 for issue in issues)
+        assert json.loads(written, **as_texts) == json.loads(render(document, ":", ",", False), **as_texts)
+        assert write_ndjson(read(write_json(found))[0]) == written
+
+    law()
+
+
+@EXAMPLES
+def test_a_property_that_stands_twice_is_always_found(examples: int) -> None:
+    @given(documents, st.data())
+    @settings(max_examples=examples, deadline=None)
+    def law(document: dict[str, Any], data: st.DataObject) -> None:
+        inner = render(document, ":", ",", False)
+        key = json.dumps(data.draw(texts), ensure_ascii=data.draw(st.booleans()))
+        _, issues = read(f'{{"x":[{{{key}:1.5,"other\\u0020one":{inner},{json.dumps(json.loads(key))}:"a"}}]}}')
+        assert [issue.code for issue in issues] == ["PRO005"]
+
+    law()
+
+
+@EXAMPLES
+def test_any_damage_gives_an_issue_or_what_a_strict_reader_gives(examples: int) -> None:
+    @given(documents, st.data())
+    @settings(max_examples=examples, deadline=None)
+    def law(document: dict[str, Any], data: st.DataObject) -> None:
+        whole = bytearray(render(document, ":", ",", False).encode())
+        for _ in range(data.draw(st.integers(1, 3))):
+            place = data.draw(st.integers(0, len(whole)))
+            whole[place : place + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+        found, issues = read(bytes(whole))
+        if found is not None:
+            as_texts = {"parse_float": Raw, "parse_int": Raw}
+            assert json.loads(write_ndjson(found), **as_texts) == json.loads(whole.decode(), **as_texts)
+        assert all(issue.code.startswith("PRO0") and issue.at.line > 0 for issue in issues)
+
+    law()
 
 
 # Faults

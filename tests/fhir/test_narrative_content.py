@@ -68,16 +68,20 @@ def test_what_xml_can_hold_is_kept(narratives: Narratives, character: str) -> No
     assert f"a{character}b" in communication(narratives, f"a{character}b")
 
 
-@given(st.text(max_size=40))
-@settings(max_examples=200, deadline=None)
-def test_any_text_anywhere_gives_a_well_formed_div(text: str) -> None:
-    bundle = json.loads(
-        json.dumps(everything()).replace("Fornavn", "@").replace("Line one", "@").replace("Holdet", "@")
-    )
-    bundle = json.loads(json.dumps(bundle).replace('"@"', json.dumps(text)))
-    NARRATIVES.add(bundle)
-    for entry in bundle["entry"]:
-        seen(entry["resource"]["text"]["div"])
+@pytest.mark.parametrize("examples", [70, pytest.param(200, marks=pytest.mark.long)])
+def test_any_text_anywhere_gives_a_well_formed_div(examples: int) -> None:
+    @given(st.text(max_size=40))
+    @settings(max_examples=examples, deadline=None)
+    def law(text: str) -> None:
+        bundle = json.loads(
+            json.dumps(everything()).replace("Fornavn", "@").replace("Line one", "@").replace("Holdet", "@")
+        )
+        bundle = json.loads(json.dumps(bundle).replace('"@"', json.dumps(text)))
+        NARRATIVES.add(bundle)
+        for entry in bundle["entry"]:
+            seen(entry["resource"]["text"]["div"])
+
+    law()
 
 
 anything_at_all = st.recursive(
@@ -96,19 +100,23 @@ def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from nodes(value[key])
 
 
-@given(st.data())
-@settings(max_examples=300, deadline=None)
-def test_elements_of_any_shape_give_a_narrative_and_no_error(data: st.DataObject) -> None:
-    bundle = everything()
-    for _ in range(3):
-        places = list(nodes(bundle["entry"]))
-        where, key = data.draw(st.sampled_from(places))
-        where[key] = data.draw(anything_at_all)
-    NARRATIVES.add(bundle)
-    for entry in bundle["entry"]:
-        resource = entry.get("resource") if isinstance(entry, dict) else None
-        if isinstance(resource, dict) and resource.get("resourceType") not in ("Bundle", "Binary", "Parameters"):
-            seen(resource["text"]["div"])
+@pytest.mark.parametrize("examples", [100, pytest.param(300, marks=pytest.mark.long)])
+def test_elements_of_any_shape_give_a_narrative_and_no_error(examples: int) -> None:
+    @given(st.data())
+    @settings(max_examples=examples, deadline=None)
+    def law(data: st.DataObject) -> None:
+        bundle = everything()
+        for _ in range(3):
+            places = list(nodes(bundle["entry"]))
+            where, key = data.draw(st.sampled_from(places))
+            where[key] = data.draw(anything_at_all)
+        NARRATIVES.add(bundle)
+        for entry in bundle["entry"]:
+            resource = entry.get("resource") if isinstance(entry, dict) else None
+            if isinstance(resource, dict) and resource.get("resourceType") not in ("Bundle", "Binary", "Parameters"):
+                seen(resource["text"]["div"])
+
+    law()
 
 
 def test_an_unexpected_shape_is_told_leaf_by_leaf(narratives: Narratives) -> None:

@@ -17,25 +17,26 @@ from tests.oioxml.made import DEFINITIONS, ROOT, emessage, read_all
 from tests.oioxml.strategies import letters
 
 ALL = st.sampled_from(list(DEFINITIONS)).flatmap(letters)
-SLOW = settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
 
 
-@SLOW
-@given(ALL)
-def test_a_letter_comes_back(letter: Letter) -> None:
-    log = IssueLog()
-    data = oioxml.write([letter], DEFINITIONS, log)
-    assert data is not None
-    assert len(log) == 0
-    (again,), findings = read_all(data)
-    assert again.values == letter.values
-    assert again.counts == letter.counts
-    assert (again.type, again.version, again.extras) == (letter.type, letter.version, [])
-    assert {issue.code for issue in findings} <= {"XML037"}
-    assert oioxml.write([again], DEFINITIONS, IssueLog()) == data
-    assert set(again.places) == set(letter.values)
+@pytest.mark.parametrize("examples", [30, pytest.param(300, marks=pytest.mark.long)])
+def test_a_letter_comes_back(examples: int) -> None:
+    @given(ALL)
+    @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    def law(letter: Letter) -> None:
+        log = IssueLog()
+        data = oioxml.write([letter], DEFINITIONS, log)
+        assert data is not None
+        assert len(log) == 0
+        (again,), findings = read_all(data)
+        assert again.values == letter.values
+        assert again.counts == letter.counts
+        assert (again.type, again.version, again.extras) == (letter.type, letter.version, [])
+        assert {issue.code for issue in findings} <= {"XML037"}
+        assert oioxml.write([again], DEFINITIONS, IssueLog()) == data
+        assert set(again.places) == set(letter.values)
+
+    law()
 
 
 def test_the_law_can_fail() -> None:
