@@ -24,7 +24,7 @@ from converter.errors import InterchangeError
 from converter.identifiers import cpr_birth_date
 from converter.issues import Issue, IssueLog, Location, Severity, declare
 from converter.letter import Letter
-from converter.mapping.ids import Minter
+from converter.mapping.ids import Minter, netstrings
 from converter.mapping.local_time import to_instant
 from converter.mapping.rules import BAD_FORM, UNKNOWN_NAME
 from converter.yamlfile import Map, fault, load
@@ -240,7 +240,7 @@ def _document(
     newest = max(entries, key=lambda entry: str(entry["written"]))
     moment = on or newest["written"]
     # Ids follow from letters and places alone: nothing of the patient.
-    mint = Minter(["conditionlist", author.gln, moment, *(f"{e['letter']} {e['leaf']}" for e in entries)])
+    mint = Minter(netstrings(["conditionlist", author.gln, moment, *(f"{e['letter']} {e['leaf']}" for e in entries)]))
     patient, organisation = mint.v5("Patient"), mint.v5("Organization")
     conditions = [_condition(entry, mint.v5("Condition", str(n)), patient) for n, entry in enumerate(entries)]
     composition = {

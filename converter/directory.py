@@ -234,6 +234,10 @@ class Organisation:
         return tuple(version for name, _, version in (item.partition("@") for item in self.receives) if name == message)
 
 
+MAX_ASKED = 4096
+"""Pairs of an organisation and a day whose rows are remembered: messages of a day come from few organisations."""
+
+
 class _Row(NamedTuple):
     """A row that could be split: where it starts, and its cells under lower-case column names."""
 
@@ -250,6 +254,7 @@ class Directory:
         self._by_sor: dict[str, list[_Row]] = {}
         self._length = len(rows)
         self._built: dict[int, Organisation] = {}
+        self._asked: dict[tuple[str, str], tuple[Organisation, ...]] = {}
         for row in rows:
             if gln := row.cells["gln"]:
                 self._by_gln.setdefault(gln, []).append(row)
@@ -271,7 +276,13 @@ class Directory:
 
     def rows(self, gln: str, on: str) -> tuple[Organisation, ...]:
         """All rows for a GLN that are valid on an ISO date. Of several none may be chosen; the caller reports."""
-        return self._valid(self._by_gln.get(gln, ()), on)
+        asked = gln, on
+        found = self._asked.get(asked)
+        if found is None:
+            if len(self._asked) >= MAX_ASKED:
+                self._asked.clear()
+            found = self._asked[asked] = self._valid(self._by_gln.get(gln, ()), on)
+        return found
 
     def find(self, gln: str, on: str) -> Organisation | None:
         """The row for a GLN on an ISO date; None if there is none, or more than one (ask `rows`)."""

@@ -256,7 +256,7 @@ class Engine:
 
         Bytes that can hold none are not read.
         """
-        if data[:1] == b"{" or not any(mark in data for mark in self.attachments.marks):
+        if data[:1] == b"{" or not self.attachments.marked(data):
             return
         for outcome, log in self._read(data, name):
             letter = outcome.letter

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 from converter.issues import IssueLog, Severity, declare
@@ -50,6 +51,9 @@ class Entry(NamedTuple):
 
 Raw = tuple[str, str, str, str, str]
 """An entry as generated code makes it: a plain tuple of the fields of `Entry`, in their order."""
+
+LEAF_OF, LOSS_OF = itemgetter(0), itemgetter(4)
+"""The leaf and the loss of such an entry."""
 
 
 @dataclass(slots=True)
@@ -100,14 +104,13 @@ class Ledger:
     def check(self, leaves: Iterable[str], log: IssueLog) -> None:
         """Compare the entries with the leaf ids of the source; add `SYS001` if they do not balance."""
         wanted = list(leaves)
-        have = [raw[0] for raw in self.raw]
-        known = set(have)
-        if not len(wanted) == len(have) == len(known) or known != set(wanted):
-            want, got = Counter(wanted), Counter(have)
+        known = {*map(LEAF_OF, self.raw)}
+        if not len(wanted) == len(self.raw) == len(known) or known != {*wanted}:
+            want, got = Counter(wanted), Counter(map(LEAF_OF, self.raw))
             missing, twice = sum((want - got).values()), sum((got - want).values())
             if not missing and not twice:
                 return  # an element that stands twice has two leaves of one path, and two entries
-            log.add(UNBALANCED, leaves=len(wanted), entries=len(have), missing=missing, twice=twice)
+            log.add(UNBALANCED, leaves=len(wanted), entries=len(self.raw), missing=missing, twice=twice)
 
     def losses(self) -> dict[str, int]:
         """How often each id of the loss catalogue stands in the ledger."""
@@ -121,7 +124,10 @@ def _entry(raw: Raw) -> Entry:
 
 def leaves_of(letter: Letter) -> list[str]:
     """All leaf ids of a letter, those without a place in its definition included."""
-    return [*letter.values, *(e.path for e in letter.extras)]
+    found = [*letter.values]
+    if letter.extras:
+        found += [extra.path for extra in letter.extras]
+    return found
 
 
 def losses_by_leaf(forward: Ledger, back: Ledger) -> dict[str, str]:

@@ -108,8 +108,11 @@ class Joined:
         self._foreign: list[int] = []
         self._named: list[int] = []
         self.partners: list[Letter] = []
-        found = partners.find(letter, log)
+        self.letter = letter
         named = self.table.named(letter)
+        if not named:
+            return  # nothing to be joined
+        found = partners.find(letter, log)
         self._named, seen = list(named), set[str]()
         for reference, identifier in named.items():
             leaf = self.table.at(reference, self.table.key)
@@ -130,8 +133,8 @@ class Joined:
                 number=len(named),
                 most=self.table.most,
             )
-        self.letter = self._grafted() if self.partners else letter
         if self.partners:
+            self.letter = self._grafted()
             self.own = replace(letter, places=self.letter.places, source=self.letter.source)
         for k, n, wanted in self._objects():
             self._compare(k, n, wanted, log)

@@ -130,6 +130,13 @@ class AttachmentTable:
         """Bytes of which one stands in every message of these types, in both syntaxes."""
         return tuple(name.encode() for name in self.letters)
 
+    def marked(self, data: bytes) -> bool:
+        """Whether bytes can hold messages of these types."""
+        for mark in self.marks:  # noqa: SIM110 - asked of every message, and a generator costs more than the search
+            if mark in data:
+                return True
+        return False
+
 
 NOTHING_JOINED = AttachmentTable(
     (), "", "", "", "", "", (), "", "", (), (), (), (), (), (), {}, dict.fromkeys(_LOSSES, ""), 1, {"": "@"}, {}, {}, {}

@@ -6,12 +6,13 @@ import linecache
 from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Mapping as Dict
 from functools import cached_property, partial
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, NoReturn
 
 from converter.errors import MappingError
-from converter.issues import Issue, IssueLog, Location, Severity, declare
-from converter.ledger import Ledger, leaves_of
+from converter.issues import Issue, IssueKind, IssueLog, Location, Severity, declare
+from converter.ledger import LOSS_OF, Ledger, leaves_of
 from converter.letter import Letter, pattern
 from converter.mapping import backward, forward, guards
 from converter.mapping import id_codecs as _ids  # noqa: F401 - registers its codecs
@@ -19,12 +20,12 @@ from converter.mapping.choice import rank
 from converter.mapping.codes import CodeMap, Loss
 from converter.mapping.coverage import unaccounted
 from converter.mapping.document import Document
-from converter.mapping.ids import Minter
+from converter.mapping.ids import LENGTHS, Minter
 from converter.mapping.paths import Node, walk
 from converter.mapping.reading import Reader
 from converter.mapping.running import Context, Raw, entries, origin_value
 from converter.mapping.shelf import Shelf, Unread, twice
-from converter.mapping.source import Source
+from converter.mapping.source import LetterSource, Source
 from converter.mapping.spelling import misspelt
 from converter.mapping.taking import Taking
 from converter.mapping.without import no_target
@@ -106,14 +107,19 @@ class Mapping:
         self._ignored: dict[str, Raw] = {
             k: (k, "ignored", "", "", loss) for k, (keep, loss) in declared if not keep and k not in self._guarded
         }
-        self._mere = {"", *(loss.id for loss in losses.values() if loss.severity == "info")}
+        # What is said of a loss unless it is accepted; nothing of mere information.
+        kinds = {"block": REFUSED_BY_LOSS, "warn": LOSS}
+        self._told = {
+            loss.id: (kind, self._messages[kind.code, loss.id]) if (kind := kinds.get(loss.severity)) else None
+            for loss in losses.values()
+        }
         self._key = [path for path in document.key if not path.startswith("$")]
 
     # Code is made when the first message needs it: a run of one type does not wait for the others. What can be wrong
     # with a file is found before, when it is read.
 
     @cached_property
-    def _there(self) -> Source:
+    def _there(self) -> LetterSource:
         return forward.generate(self.document, self._codes)
 
     @cached_property
@@ -124,7 +130,7 @@ class Mapping:
     def source_forward(self) -> str:
         """The generated Python that makes a Bundle of a letter."""
         tables = [f"{name} = {table}" for table, name in self._there.tables.items()]
-        return "\n".join([*tables, "def to_fhir(letter, ctx):", *self._there.lines, ""])
+        return "\n".join([*tables, "def to_fhir(letter, ctx):", *self._there.written(), ""])
 
     @cached_property
     def source_backward(self) -> str:
@@ -133,7 +139,14 @@ class Mapping:
 
     @cached_property
     def _forward(self) -> Callable[..., Any]:
-        helpers = {"Minter": Minter, "entries": entries, "origin_value": origin_value, "walk": walk, "Node": Node}
+        helpers = {
+            "Minter": Minter,
+            "N": LENGTHS,
+            "entries": entries,
+            "origin_value": origin_value,
+            "walk": walk,
+            "Node": Node,
+        }
         known = {**self._there.objects, **helpers}
         return self._make(self.source_forward, "to_fhir", f"{self.name} to FHIR", known)
 
@@ -169,19 +182,18 @@ class Mapping:
         """
         context.log = log
         values = letter.values
-        if missing := [path for path in self._key if not values.get(path)]:
-            log.add(KEY_MISSING, path=missing[0])
+        if not all(map(values.get, self._key)):
+            log.add(KEY_MISSING, path=next(path for path in self._key if not values.get(path)))
             entries = [(leaf, "lost", "", "", "C91-22") for leaf in leaves_of(letter)]
             return None, Ledger(len(entries), entries)
         bundle, led, defaulted = self._forward(letter, context)
         if len(led) < len(values):
             ignored = self._ignored.get
-            for leaf, value in values.items():
-                if leaf not in led:
-                    led[leaf] = (ignored(leaf) if value else None) or self._unclaimed(leaf, letter, context)
+            for leaf in [*filterfalse(led.__contains__, values)]:
+                led[leaf] = (ignored(leaf) if values[leaf] else None) or self._unclaimed(leaf, letter, context)
         entries = [*led.values()]
-        # Not keyed by path: an element that stands twice is an extra under the path of a leaf.
-        entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
+        if letter.extras:  # not keyed by path: an element that stands twice is an extra under the path of a leaf
+            entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
         ledger = Ledger(len(entries), entries, defaulted)
         refused = self._report(ledger, letter.locate, context, log)
         return (None if refused else bundle), ledger
@@ -218,27 +230,25 @@ class Mapping:
     ) -> bool:
         """One issue for each loss that is not mere information. Whether a loss refuses the message."""
         numbers: dict[str, int] = {}
-        first: list[Raw] = []
-        mere, refused = self._mere, False
-        for raws in (ledger.raw, ledger.raw_defaulted):
-            for raw in raws:
-                loss_id = raw[4]
-                if loss_id in mere:
-                    continue
-                if loss_id in numbers:
-                    numbers[loss_id] += 1
-                else:
-                    numbers[loss_id] = 1
-                    first.append(raw)
-        for leaf, disposition, rule, target, loss_id in first:
+        first: list[tuple[Raw, tuple[IssueKind, str]]] = []
+        told, refused, start = self._told, False, Location(context.file)
+        for raw in (*filter(LOSS_OF, ledger.raw), *filter(LOSS_OF, ledger.raw_defaulted)):
+            loss_id = raw[4]
+            if loss_id in numbers:
+                numbers[loss_id] += 1
+            elif (what := told[loss_id]) is not None:
+                numbers[loss_id] = 1
+                first.append((raw, what))
+        for (leaf, disposition, rule, target, loss_id), (kind, message) in first:
             if disposition == "kept":
                 continue
-            kind = LOSS
-            if self.losses[loss_id].severity == "block" and loss_id not in context.accept:
-                refused, kind = True, REFUSED_BY_LOSS
-            where = partial(_place, locate, leaf, context.file) if leaf else Location(context.file)
+            if kind is REFUSED_BY_LOSS:
+                if loss_id in context.accept:
+                    kind, message = LOSS, self._messages[LOSS.code, loss_id]
+                else:
+                    refused = True
+            where = partial(_place, locate, leaf, context.file) if leaf else start
             name = f"{self.name}.{rule}" if rule else self.name
-            message = self._messages[kind.code, loss_id]
             log.issues.append(Issue(kind, where, message, target, name, None, numbers[loss_id], kind.severity))
         return refused
 

@@ -31,15 +31,14 @@ class LedgerSource:
         for when, leaf, loss in self.origin_lossy:
             if leaf == path:
                 # A guard may hold where the leaf is absent, as `not (A same B)` does: what is not there has no line.
-                self.put(f"if not g({path!r}): pass")
+                self.put(f"if not {self.out.get(path)}: pass")
                 self.put(f"elif {self.out.guard(when)}:")
                 self.put(f"    led[{path!r}] = ({path!r}, {LOSSY!r}, {rule!r}, {pointer}, {loss!r})")
                 self.put("else:")
                 self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
                 return
-        self.put(
-            f"if {path!r} not in led and g({path!r}): led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')"
-        )
+        self.put(f"if {path!r} not in led and {self.out.get(path)}:")
+        self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
 
     def fired(self, slot: Slot, rule: Rule, lost: str = "") -> None:
         """Note that a rule may fill the slot; `lost` is the expression of whether something is lost by it then.

@@ -15,8 +15,8 @@ from converter.mapping import guards, paths
 from converter.mapping.codes import CodeMap
 from converter.mapping.document import Derived, Document, Each, Refs, Resource, Rule
 from converter.mapping.entries import DEFAULTED, LedgerSource, shown
-from converter.mapping.ids import netstrings
-from converter.mapping.source import LetterSource, Source
+from converter.mapping.ids import netstrings, netstrings_source
+from converter.mapping.source import LetterSource
 from converter.mapping.targets import Slot, Tree, has_each, literal, presence, slots, solid, start, varying
 
 ABSENT = {"extension": [{"url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason", "valueCode": "unknown"}]}
@@ -25,7 +25,7 @@ WITHOUT_TEXT = ("Bundle", "Binary", "Parameters")
 """The types that are no DomainResource and have no place for a narrative."""
 
 
-def generate(document: Document, codes: Mapping[str, CodeMap]) -> Source:
+def generate(document: Document, codes: Mapping[str, CodeMap]) -> LetterSource:
     """The source of `to_fhir(letter, ctx, Minter) -> (bundle, led, dfl)`, without its header line, and its objects."""
     return _Writer(document, codes).write()
 
@@ -41,17 +41,17 @@ class _Writer:
         self.rows: dict[int, str] = {}
         self.derived = [r for x in document.resources.values() for r in x.rules if isinstance(r, Derived)]
 
-    def write(self) -> Source:
+    def write(self) -> LetterSource:
         put, doc = self.put, self.document
         put("V = letter.values; g = V.get; count = letter.counts.get; led = {}; dfl = []; told = ctx.told")
         if self.derived:
             put("; ".join(f"d_{d.name} = []" for d in self.derived))
-        put(f"m = Minter(({', '.join(self._key(p) for p in doc.key)},)); made = m.made")
+        put(f"m = Minter({netstrings_source(self._key(p) for p in doc.key)}); made = m.made")
         if doc.answers is not None:
             put("t_original = ctx.original")
         for name, (gln, on, when) in doc.tables.items():
             condition = f" if {self.out.guard(when)} else None" if when else ""
-            put(f"t_{name} = ctx.row({gln!r}, g({gln!r}), g({on!r})){condition}")
+            put(f"t_{name} = ctx.row({gln!r}, {self.out.get(gln)}, {self.out.get(on)}){condition}")
         for resource in doc.resources.values():
             self._id(resource)
         self._bundle()
@@ -70,7 +70,7 @@ class _Writer:
     def _key(self, path: str) -> str:
         if path == "$type":
             return repr(self.document.letter)
-        return "str(ctx.attempt)" if path == "$attempt" else f"V[{path!r}]"
+        return "str(ctx.attempt)" if path == "$attempt" else self.out.get(path)
 
     def _exists(self, resource: Resource) -> str:
         """The condition under which a resource is made; empty for one that always is."""
@@ -102,11 +102,11 @@ class _Writer:
 
     def _bundle(self) -> None:
         put, doc = self.put, self.document
-        key = ", ".join(self._key(p) if p == "$attempt" else f"g({p!r}, '')" for p in doc.bundle_key)
-        put(f"bundle = {{'resourceType': 'Bundle', 'id': m.v5('Bundle', {key}),")
+        key = [self._key(p) if p.startswith("$") else f"({self.out.get(p)} or '')" for p in doc.bundle_key]
+        put(f"bundle = {{'resourceType': 'Bundle', 'id': made({netstrings_source([repr('Bundle'), *key])}),")
         put(f"    'meta': {{'profile': [{doc.bundle!r}]}},")
         if doc.origin:
-            values = ", ".join(f"g({p!r}, '')" for p in doc.origin)
+            values = ", ".join(f"{self.out.get(p)} or ''" for p in doc.origin)
             put(f"    'identifier': {{'system': {doc.origin_system!r}, 'value': origin_value(({values},))}},")
         put("    'type': 'message'}")
         slot_tree = self._tree(doc.bundle_rules, "bundle")
@@ -341,7 +341,7 @@ class _Writer:
         if argument in self.codes:
             return self.out.keep(f"CODES_{argument}", self.codes[argument].keys())
         if "." in argument and not argument.startswith("http"):
-            return f"g({argument!r})"
+            return self.out.get(argument)
         return repr(argument)
 
     # -- building ----------------------------------------------------------------------------------------------------

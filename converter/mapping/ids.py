@@ -16,6 +16,8 @@ except ImportError:
 NAMESPACE = uuid5(NAMESPACE_URL, "https://medcom-fhir.org/ids/v1")
 """Fixed for ever: another namespace would give every resent letter new ids."""
 
+_START = NAMESPACE.bytes
+
 _BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -48,13 +50,32 @@ def netstrings(parts: Iterable[str]) -> bytes:
     return "".join([f"{len(p)}:{p}," for p in parts]).encode()
 
 
+class _Lengths(dict[int, str]):
+    """What stands before a part of so many characters: written out for short ones, since to write a number is dear."""
+
+    def __missing__(self, length: int) -> str:
+        return f"{length}:"
+
+
+LENGTHS = _Lengths({length: f"{length}:" for length in range(100)})
+
+
+def netstrings_source(parts: Iterable[str]) -> str:
+    """Python source of `netstrings` for these expressions, where `N` are `LENGTHS`; names stand in apostrophes."""
+    written = []
+    for part in parts:
+        name = part.strip("'")
+        written.append(f"{len(name)}:{name}," if name != part else f"{{N[len({part})]}}{{{part}}},")
+    return f'f"{"".join(written)}".encode()'
+
+
 class Minter:
-    """Makes the ids of one message. The hash state after the message key is kept and copied for every id."""
+    """Makes the ids of one message, whose key is netstrings. The hash state after the key is copied for every id."""
 
     __slots__ = ("_state",)
 
-    def __init__(self, key: Iterable[str]) -> None:
-        self._state = sha1(NAMESPACE.bytes + netstrings(key), usedforsecurity=False)
+    def __init__(self, key: bytes) -> None:
+        self._state = sha1(_START + key, usedforsecurity=False)
 
     def made(self, suffix: bytes) -> str:
         """The version-5 UUID of the message key followed by parts that already are netstrings."""

@@ -66,9 +66,9 @@ class Context:
         if self.directory is None or not gln:
             return None
         rows = self.directory.rows(str(gln), str(on or ""))
-        party = path.partition(".")[0]
         if len(rows) == 1:
             return rows[0]
+        party = path.partition(".")[0]
         if rows:
             self.log.add(
                 SEVERAL_ORGANISATIONS, Location(self.file, path=path), target=path, rows=len(rows), party=party

@@ -6,11 +6,16 @@ counts them and `p` begins the ids of its leaves.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from converter.mapping import guards
+
+_VALUE = re.compile("\0([^\0]*)\0")
+"""A leaf in lines that are not yet written: whether its value needs a variable is known at the end."""
 
 
 class Source:
@@ -100,7 +105,15 @@ class LetterSource(Source):
         """Expression for a leaf's value."""
         if self.group and source.startswith(self.group + "."):
             return f"g(p + {source[len(self.group) + 1 :]!r})"
-        return f"g({source!r})"
+        return f"\0{source}\0"
+
+    def written(self) -> list[str]:
+        """The lines, with a variable for each value that is asked for more than once, which is got before all else."""
+        uses = Counter(path for line in self.lines for path in _VALUE.findall(line))
+        names = {path: "v_" + re.sub(r"\W", "__", path) for path, number in uses.items() if number > 1}
+        got = [f"    {name} = g({path!r})" for path, name in names.items()]
+        first, *lines = [_VALUE.sub(lambda at: names.get(at[1]) or f"g({at[1]!r})", line) for line in self.lines]
+        return [first, *got, *lines]
 
 
 def starred(path: str) -> str:

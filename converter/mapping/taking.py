@@ -13,7 +13,7 @@ from converter.directory import Organisation
 from converter.issues import IssueLog, Severity, declare
 from converter.letter import Letter, Text, Value, counts_of, pattern
 from converter.mapping import guards, paths
-from converter.mapping.ids import Minter, short
+from converter.mapping.ids import Minter, netstrings, short
 from converter.mapping.paths import Node, walk
 from converter.mapping.running import GLN_IN_PLACE, SEVERAL_ORGANISATIONS, Context, Raw, origin_values
 from converter.mapping.thread import Template, Thread, render
@@ -145,7 +145,7 @@ class Taking:
             return False
         name = next(iter(self.document.resources))
         kind = self.document.resources[name].type
-        return bool(header.value.get("id") == Minter([k or "" for k in key]).v5(kind, name))
+        return bool(header.value.get("id") == Minter(netstrings([k or "" for k in key])).v5(kind, name))
 
     def _key(self, path: str) -> str | None:
         value = self.document.letter if path == "$type" else self.values.get(path)

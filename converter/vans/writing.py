@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from converter.issues import IssueLog, Location, Severity, declare
-from converter.mapping.ids import Minter
+from converter.mapping.ids import Minter, netstrings
 from converter.routes import FHIR, Name, Routes
 from converter.vans.envelope import MIME, NAMESPACE
 
@@ -54,7 +54,7 @@ def wrapped(outcome: Outcome, routes: Routes, log: IssueLog, *, sent: str, attem
     if not all(parties) or outcome.output is None:
         return None
     key = [letter.text(leaf) or "" for leaf in routes.key] if letter is not None else [outcome.message]
-    minter = Minter((parties[0], name.token, *key))
+    minter = Minter(netstrings((parties[0], name.token, *key)))
     message = outcome.message if fhir else minter.v5("message")
     ids = minter.v5("envelope", str(attempt)), message
     return _xml(parties, ids, sent, name, outcome.output)
