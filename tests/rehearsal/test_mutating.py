@@ -170,9 +170,13 @@ def test_reasons_that_nothing_needs_and_files_that_are_wrong(tmp_path: Path) -> 
 
 @pytest.mark.long
 def test_our_examples_notice_most_faults(root: Path) -> None:
-    log = IssueLog()
-    score = mutate(Engines(root / "mappings", None, validate=False), root, log, jobs=2)
+    engines, log = Engines(root / "mappings", None, validate=False), IssueLog()
+    score = mutate(engines, root, log, jobs=2)
     report(score, log, "")
-    assert score.mutants > 1300
-    assert score.per_cent >= 90
+    assert score.mutants > 1800
+    tried = mutants(engines.of_table(None).mappings)
+    for mapping in {name for mutant in tried for name in mutant.sites}:
+        own = [mutant for mutant in tried if mapping in mutant.sites]
+        left = [mutant for mutant in score.survivors if mapping in mutant.sites]
+        assert len(left) <= 0.05 * len(own), mapping
     assert [issue.message for issue in log if issue.code != "LNT531"] == [], "each survivor has its reason, and no more"
