@@ -248,7 +248,7 @@ class Engine:
         found = Partners(self.attachments, self.limits.joined)
         for data, name in inputs:
             for letter, broken in self.holders(data, name):
-                found.add(letter, name, lambda letter=letter, broken=broken: (letter, broken))  # type: ignore[misc]
+                found.add(letter, broken, name, lambda letter=letter, broken=broken: (letter, broken))  # type: ignore[misc]
         return found
 
     def holders(self, data: bytes, name: str) -> Iterator[tuple[Letter, bool]]:

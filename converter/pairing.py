@@ -122,7 +122,7 @@ class Pairing:
         for number, found in enumerate(self._engine.holders(item.data, item.display)):
             again = again or self._again(source, item)
             fetch = _Fetch(self._engine, again, item.display, number)
-            self.partners.add(found[0], item.display, fetch)
+            self.partners.add(*found, item.display, fetch)
             self._keep(fetch, found, len(item.data))
 
     def _keep(self, fetch: _Fetch, found: tuple[Letter, bool], size: int) -> None:

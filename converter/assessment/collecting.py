@@ -28,7 +28,7 @@ from converter.flows.messages import Message, Remembering
 from converter.flows.persons import Persons
 from converter.flows.table import FILE as FLOWS
 from converter.issues import Issue, IssueLog, Severity
-from converter.joining import ALONE, MISSING
+from converter.joining import ALONE, MISSING, NOT_JOINED
 from converter.ledger import Ledger, Raw, losses_by_leaf
 from converter.letter import Letter, Value, pattern, plain
 from converter.mapping import LOSS, Context
@@ -483,8 +483,10 @@ class Collector:
         return [] if person is None else [*(part.hex() for part in person[:3]), person.replacement]
 
 
-# What the ledger or the pairs say: pairs are of the whole corpus, and a batch joins attachments in one input only.
-_SAID_ANYWAY = frozenset(kind.code for kind in (LOSS, NO_MAPPING, NO_TARGET, SAME_SYNTAX, ALONE, MISSING, NOT_ACROSS))
+# What the ledger or the pairs say: pairs are of the whole corpus, and attachments are joined within one input only.
+_SAID_ANYWAY = frozenset(
+    kind.code for kind in (LOSS, NO_MAPPING, NO_TARGET, SAME_SYNTAX, ALONE, NOT_JOINED, MISSING, NOT_ACROSS)
+)
 _TABLE = "table"  # stands for the severity of what the organisation table makes go away
 _SERVICE = frozenset(("UNA", "UNB", "UNG", "UNH", "UNT", "UNE", "UNZ", "UNO", "UNP"))
 

@@ -26,9 +26,10 @@ NOT_ACROSS = declare(
     "BAT060",
     "attachments-of-other-inputs",
     Severity.WARNING,
-    "a batch joins letters and their attachments only where they stand in one input; others were not looked at",
-    why="The attachment may be there, in another file, archive member or line.",
-    help="Put both into one interchange, or convert the letters that have attachments with `convert`.",
+    "letters and their attachments were joined only where they stand in one input; others were not looked at",
+    why="The attachment may be there, in another file, archive member or line: watched folders, another attempt at "
+    "dead letters and Spark do not look at all inputs together.",
+    help="Put both into one interchange, or convert the letters that have attachments with `batch run` or `convert`.",
 )
 
 if TYPE_CHECKING:
@@ -74,13 +75,21 @@ class Options:
         """What converts an input: made once in every worker."""
         engine = engine_for(self)
 
-        def convert(item: Input) -> Iterator[Outcome]:
-            first = True
+        def outcomes(item: Input) -> Iterator[Outcome]:
             for outcome in engine.convert(item.data, to=self.to or None, name=item.display):
-                if item.envelope is not None:
-                    outcome.issues += check(item.envelope, outcome, engine.routes, first=first)
-                first = False
                 outcome.issues += not_across(outcome)
+                yield outcome
+
+        return self.converting(engine, outcomes)
+
+    @staticmethod
+    def converting(engine: Engine, outcomes: Convert) -> Convert:
+        """What converts an input, with a look at the envelope that it came in."""
+
+        def convert(item: Input) -> Iterator[Outcome]:
+            for number, outcome in enumerate(outcomes(item)):
+                if item.envelope is not None:
+                    outcome.issues += check(item.envelope, outcome, engine.routes, first=not number)
                 yield outcome
 
         return convert

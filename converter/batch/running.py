@@ -7,13 +7,14 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from converter.batch import parquet
+from converter.batch.across import across
 from converter.batch.chunk import FAULT, WORKER, State, merged
 from converter.batch.ledger import Key, Ledger, Part, Planned, create
 from converter.batch.options import Options, engine_for, fingerprint
@@ -139,7 +140,7 @@ def resume(folder: Path, jobs: int, bounds: Bounds, progress: Progress, *, facto
     `factory` makes what converts; the engine, unless told otherwise.
     """
     with going_on(folder, bounds, progress, factory) as run:
-        how = run.go(Job(folder, factory or run.options, run.options.form()), jobs)
+        how = run.go(Job(folder, factory or run.options, run.options.form()), jobs, whole=factory is None)
         run.ledger.say(how)
         return run.ended(how)
 
@@ -190,17 +191,32 @@ class Run:
 
     # -- converting ----------------------------------------------------------------------------------------------------
 
-    def go(self, job: Job, jobs: int) -> str:
-        """Do what is not done of the plan; returns how that ended."""
+    def go(self, job: Job, jobs: int, *, whole: bool = False) -> str:
+        """Do what is not done of the plan; returns how that ended.
+
+        `whole`: the plan has everything that will come, so that letters and attachments in different inputs are joined.
+        """
         if self.ledger.get("complete"):
             if not (self.folder / SUCCESS).is_file():  # a retry was stopped
                 self.finish()
             return COMPLETE
         sweep(self.folder, self.ledger)
-        how = self.convert(Chunks(self.ledger.plan(), self.ledger.done(), self.options.limits), job, jobs)
+        with self.joining(job) if whole else nullcontext(job) as work:
+            how = self.stop or self.convert(self._chunks(), work, jobs)
         if how == COMPLETE:
             self.finish()
         return how
+
+    def _chunks(self) -> Chunks:
+        return Chunks(self.ledger.plan(), self.ledger.done(), self.options.limits)
+
+    @contextmanager
+    def joining(self, job: Job) -> Iterator[Job]:
+        """The job with the attachments of all inputs."""
+        with ExitStack() as stack:
+            with self.signals():
+                factory = stack.enter_context(across(self.folder, self.ledger.plan(), self.options, self.stopped))
+            yield replace(job, factory=factory)
 
     def convert(self, chunks: Chunks, job: Job, jobs: int) -> str:
         """Convert all chunks; returns how that ended. What is begun is always finished."""

@@ -5,7 +5,7 @@ carry it by their rules. What the letters of the objects say besides is accounte
 `mappings/attachments.yaml`.
 """
 
-from converter.joining.index import ALONE, Held, Partners
+from converter.joining.index import ALONE, NOT_JOINED, Facts, Found, Held, Naming, Partners
 from converter.joining.joined import MISSING, PREFIX, Joined, check_object, in_order
 from converter.joining.splitting import Splitting, without_partners
 from converter.joining.table import FILE, NOTHING_JOINED, AttachmentTable, load_table
@@ -15,10 +15,14 @@ __all__ = [
     "FILE",
     "MISSING",
     "NOTHING_JOINED",
+    "NOT_JOINED",
     "PREFIX",
     "AttachmentTable",
+    "Facts",
+    "Found",
     "Held",
     "Joined",
+    "Naming",
     "Partners",
     "Splitting",
     "check_object",
