@@ -83,14 +83,16 @@ class Narratives:
         for entry in entries:
             try:
                 resource = entry["resource"]
-                kind = resource.get("resourceType")
+                kind = resource["resourceType"]
+                name = f"{kind}/{resource['id']}"
                 render = self._templates.get(kind, self._other)
             except _WRONG:
                 resource = entry.get("resource") if type(entry) is dict else None
                 if type(resource) is not dict:
                     continue
-                kind, render = "", self._other
-            name = f"{kind}/{resource.get('id')}"
+                kind = resource.get("resourceType")
+                name = f"{kind}/{resource.get('id')}"
+                render = self._templates.get(kind, self._other) if type(kind) is str else self._other
             if name not in near:
                 near[name] = resource
             if render is not None:

@@ -70,9 +70,15 @@ def _moment(value: str) -> str:
 
 def person(name: Resource) -> str:
     """A HumanName in one line."""
-    return name.get("text") or " ".join(
-        [*name.get("prefix", ()), *name.get("given", ()), *((name["family"],) if "family" in name else ())]
-    )
+    said: str = name.get("text", "")
+    if said:
+        return said
+    parts = list(name["prefix"]) if "prefix" in name else []
+    if "given" in name:
+        parts += name["given"]
+    if "family" in name:
+        parts.append(name["family"])
+    return " ".join(parts)
 
 
 def plain(div: str) -> str:
@@ -140,10 +146,10 @@ class Wording:
 
     def coding(self, coding: Mapping[str, Any]) -> str:
         """A Coding."""
-        if display := coding.get("display"):
-            return str(display)
         code: str = coding.get("code", "")
-        return self.labels.get((coding.get("system", ""), code), code)
+        if "display" in coding and (display := coding["display"]):
+            return str(display)
+        return self.labels.get((coding["system"], code), code) if "system" in coding else code
 
     def concept(self, concept: Mapping[str, Any]) -> str:
         """A CodeableConcept: its text, and its codings if they say anything else."""
@@ -152,7 +158,7 @@ class Wording:
             return own
         codings = concept["coding"]
         said = self.coding(codings[0]) if len(codings) == 1 else ", ".join(map(self.coding, codings))
-        return f"{own} ({said})" if own and own != said else said
+        return own + " (" + said + ")" if own and own != said else said
 
     def concepts(self, found: list[Resource]) -> str:
         """All CodeableConcepts of a list."""
@@ -244,8 +250,9 @@ def _identifiers(resource: Resource, wording: Wording) -> list[tuple[str, str]]:
 
 
 def _patient_name(resource: Resource, wording: Wording) -> str:
-    said = [person(name) for name in resource.get("name", ())[:1]]
-    said += [identifier.get("value", "") for identifier in resource.get("identifier", ())[:1]]
+    said = [person(resource["name"][0])] if resource.get("name") else []
+    if resource.get("identifier"):
+        said.append(resource["identifier"][0].get("value", ""))
     return ", ".join(said)
 
 
@@ -255,7 +262,8 @@ def _practitioner_name(resource: Resource, wording: Wording) -> str:
 
 def _role_name(resource: Resource, wording: Wording) -> str:
     said = [wording.reference(resource["practitioner"])] if "practitioner" in resource else []
-    said += [wording.concept(code) for code in resource.get("code", ())]
+    if "code" in resource:
+        said += [wording.concept(code) for code in resource["code"]]
     if "organization" in resource:
         said.append(wording.reference(resource["organization"]))
     return ", ".join(filter(None, said))

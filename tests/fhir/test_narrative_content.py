@@ -205,6 +205,20 @@ def test_a_reference_by_full_url_is_told(narratives: Narratives) -> None:
     assert "Patient: Fornavn Mellemnavn" in seen(told(bundle)["Communication"]["text"]["div"])
 
 
+@pytest.mark.parametrize("odd", ["text", ["item"], 7, True])
+@pytest.mark.parametrize("place", ["identifier.0", "name.0", "address.0", "telecom.0", "extension.0"])
+def test_an_element_of_any_other_shape_is_told_leaf_by_leaf(narratives: Narratives, place: str, odd: Any) -> None:
+    bundle = everything()
+    where: Any = told(bundle)["Patient"]
+    where["gender"] = "unknown"  # no template shows it
+    *above, last = [int(step) if step.isdigit() else step for step in place.split(".")]
+    for step in above:
+        where = where[step]
+    where[last] = odd
+    narratives.add(bundle)
+    assert "gender: unknown" in seen(told(bundle)["Patient"]["text"]["div"])
+
+
 def test_what_is_remembered_of_dates_stays_small() -> None:
     for year in range(2000, 4500):
         assert moment(f"{year}-01-02") == f"02-01-{year}"
