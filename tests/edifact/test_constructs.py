@@ -96,7 +96,7 @@ def renumbered(letter: Letter) -> Letter:
     return Letter(letter.type, letter.version, letter.syntax, values, counts_of(values))
 
 
-@pytest.mark.parametrize("examples", [40, pytest.param(400, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [20, pytest.param(400, marks=pytest.mark.long)])
 def test_every_construct_goes_there_and_back(definitions: Definitions, examples: int) -> None:
     @settings(SLOW, max_examples=examples)
     @given(letters(of(definitions)))

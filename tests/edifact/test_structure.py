@@ -26,7 +26,7 @@ BY_VERSION = pytest.mark.parametrize("definition", WIRED, ids=lambda d: f"{d.typ
 LAW = pytest.mark.parametrize(
     ("definition", "examples"),
     [
-        *(pytest.param(d, 3, id=f"3-{d.type}-{d.version}") for d in NEW),
+        *(pytest.param(d, 2, id=f"2-{d.type}-{d.version}") for d in NEW),
         *(pytest.param(d, 300, id=f"300-{d.type}-{d.version}", marks=pytest.mark.long) for d in WIRED),
     ],
 )
