@@ -273,8 +273,10 @@ class _Forth(_Probes):
 
 
 def _asks_for_none(test: ast.expr) -> bool:
-    """Whether a slot is asked for being empty; a guard `X absent` asks the letter."""
-    return isinstance(test, ast.Compare) and isinstance(test.ops[0], ast.Is) and isinstance(test.left, ast.Name)
+    """Whether a slot or a row is asked for being empty; a guard `X absent` asks the letter, or a variable of it."""
+    if not isinstance(test, ast.Compare) or not isinstance(test.ops[0], ast.Is):
+        return False
+    return isinstance(test.left, ast.Name) and not test.left.id.startswith("v_")
 
 
 class _Back(_Probes):
