@@ -288,7 +288,11 @@ class Pack:
 
     def quick_extension(self, url: str) -> Answer | None:
         """The short way of the extension with this URL; None if no package of the guide defines it."""
-        return self.quick(self._extensions[url]["key"]) if url in self._extensions else None
+        return self.quick(self._extensions[url]["key"]) if self.knows_extension(url) else None
+
+    def knows_extension(self, url: str) -> bool:
+        """Whether a package of the guide defines the extension with this URL."""
+        return url in self._extensions
 
     @cached_property
     def uris(self) -> frozenset[str]:

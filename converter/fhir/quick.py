@@ -83,6 +83,7 @@ class Quick(Functions):
     def __init__(self, pack: Pack, key: str) -> None:
         super().__init__(pack, key, NAMES)
         self.names["URIS"] = pack.uris
+        self.names["SYSTEMS"] = pack.systems
         self._level = 0
 
     def _other(self, key: str) -> Answer:
@@ -115,16 +116,18 @@ class Quick(Functions):
         seen = [child for child in usual if self._seen_in_index(child, node)]
         usual = [child for child in usual if child not in seen]
         needed = [child for child in usual if _must(child)]
-        looked_at = sum(not child.choice for child in needed) + resource
+        looked_at = sum(not child.choice or _lone(child) for child in needed) + resource
         if seen:
             with source.block("if x.plain:"):
                 self._count(looked_at + len(seen))
             with source.block("else:"):
-                self._start(looked_at + sum(map(_must, seen)))
+                self._start(looked_at + sum(map(_must, seen)), certain=True)
                 for child in seen:
                     self._child(child, node)
         else:
-            self._start(looked_at)
+            # What is no object has nothing that must be there; rules of a type are only asked about objects.
+            ruled = node is self.root and not resource and bool(self._checks(node))
+            self._start(looked_at, certain=looked_at > resource and not ruled)
         # Rules bear any JSON, so they can come first: then the last property of an object ends the search for more.
         if self._is_coding(node):
             self._no(f"not right_system({r}, x)")
@@ -140,8 +143,9 @@ class Quick(Functions):
                     source("break")
             source(NO)
 
-    def _start(self, looked_at: int) -> None:
-        self._no(f"{self._r}.__class__ is not dict or not {self._r}")
+    def _start(self, looked_at: int, *, certain: bool) -> None:
+        if not certain:
+            self._no(f"{self._r}.__class__ is not dict or not {self._r}")
         self._count(looked_at)
 
     def _count(self, looked_at: int) -> None:
@@ -193,7 +197,8 @@ class Quick(Functions):
 
         def typed(owner: str, kind: str) -> str:
             self._once(f"s = scope({value}, x)", written)
-            self._once(f"all{kind} = s.typed({owner}, {kind!r})", written)
+            listed = f"x.by_type.get({kind!r}, ()) if {owner} is x.root else s.typed({owner}, {kind!r})"
+            self._once(f"all{kind} = {listed}", written)
             return f"all{kind}"
 
         resource = value if self.resource and node is self.root else "s.resource"
@@ -218,10 +223,10 @@ class Quick(Functions):
 
     def _child(self, node: Node, parent: Node) -> None:
         """Code for one element. If one that must be there is not, Python raises KeyError: not certainly sound."""
-        if node.choice:
+        if node.choice and not _lone(node):
             self._choice(node)
             return
-        source, value = self.source, f"{self._r}[{node.name!r}]"
+        source, value = self.source, f"{self._r}[{next(iter(node.names()))!r}]"
         if _must(node):
             source(f"{self._v} = {value}")
             self._content(node, parent)
@@ -322,10 +327,10 @@ class Quick(Functions):
     def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str]) -> None:
         source, v, k = self.source, self._v, f"k{self._level}"
         if matcher.property:
-            self._no(f"{v}.__class__ is not dict")
-            source(f"{k} = {v}.get({matcher.property!r})")
-            table = source.constant(matcher.table, "SLICES")
-            source(f"{k} = {table}.get({k}, -1) if {k}.__class__ is str else -1")
+            source(f"{k} = {source.constant(matcher.table, 'SLICES')}.get({v}.get({matcher.property!r}), -1)")
+        elif matcher.names:
+            found = (" or ".join(f"{name!r} in {v}" for name in names) for names in matcher.names)
+            source(f"{k} = {' '.join(f'{number} if {one} else' for number, one in enumerate(found))} -1")
         else:
             source(f"{k} = {source.constant(matcher, 'MATCHER')}.index({v}, x)")
         for number, part in enumerate(node.slices.values()):
@@ -336,7 +341,8 @@ class Quick(Functions):
                 if counters[number]:
                     source(f"{counters[number]} += 1")
                 if extends(node):
-                    self._slice_of_extensions(part, node, parent)
+                    urls = [url for url, n in matcher.table.items() if n == number and matcher.property == "url"]
+                    self._slice_of_extensions(part, node, parent, urls)
                 else:
                     self._item(part, parent)
                     if not covers(part, node) and not self._profile_covers(part, node):
@@ -347,10 +353,10 @@ class Quick(Functions):
             else:
                 self._item(node, parent)
 
-    def _slice_of_extensions(self, part: Node, node: Node, parent: Node) -> None:
+    def _slice_of_extensions(self, part: Node, node: Node, parent: Node, urls: list[str]) -> None:
         known = any(p for t in part.types for p in t.profiles)
         if known or not part.children:
-            self._item(node, parent)
+            self._extension(node, parent, urls[0] if len(urls) == 1 else "")
         if part.children:
             self._inside(part)
 
@@ -365,12 +371,18 @@ class Quick(Functions):
 
     def _item(self, node: Node, parent: Node) -> None:
         if extends(node):
-            place = extensions.Place(self._places(parent), self.site(node), node.name == "modifierExtension")
-            here = self.source.constant(place, "PLACE")
-            url = f"{self._v}['url']"
-            self._no(f"not ({here}.answers.get({url}) or answer_of({url}, x, {here}))({self._v}, x)")
+            self._extension(node, parent)
         else:
             self.value(node)
+
+    def _extension(self, node: Node, parent: Node, url: str = "") -> None:
+        """Look at an extension by the definition of its URL, if that is known before."""
+        place = extensions.Place(self._places(parent), self.site(node), node.name == "modifierExtension")
+        if self.pack.knows_extension(url) and extensions.belongs(url, self.pack, place):
+            self._no(f"not {self._lazy(self.pack.extension_facts(url)['key'])}({self._v}, x)")
+            return
+        here, given = self.source.constant(place, "PLACE"), f"{self._v}['url']"
+        self._no(f"not ({here}.answers.get({given}) or answer_of({given}, x, {here}))({self._v}, x)")
 
     def value(self, node: Node, kind: Type | None = None) -> None:
         """Look at the current value as the element `node`, as one of its types if it is a choice."""
@@ -388,8 +400,8 @@ class Quick(Functions):
             self._no(f"not waits({v}, x, {kind.code!r}, {keys!r})")
         elif kind.code == "Reference":
             self._reference(node, kind)
-        elif kind.code == "Coding" and self._asks_texts(node, kind):
-            self._coding(node, kind)
+        elif kind.code in ("Coding", "CodeableConcept") and self._asks_texts(node, kind):
+            self._coded(node, kind)
             return
         else:
             self._structure(node, kind)
@@ -416,17 +428,27 @@ class Quick(Functions):
         found = f"len({self._v}) == 1 and (e := x.near.get({self._v}.get('reference'))) and x.current.base"
         return f"{found}{claimed} and x.current.links.append(e.number) is None"
 
-    def _coding(self, node: Node, kind: Type) -> None:
-        """A Coding of a system, a code and a display that were found sound before is sound."""
-        v, known = self._v, self.source.constant(set(), "KNOWN")
-        with self._unless(f"({v}.get('system'), {v}.get('code'), {v}.get('display'), len({v})) in {known}"):
+    def _coded(self, node: Node, kind: Type) -> None:
+        """A Coding whose texts were found sound before is sound; so is a concept that is nothing but one of them."""
+        source, v, c, known = self.source, self._v, f"c{self._level}", self.source.constant(set(), "KNOWN")
+        if kind.code == "Coding":
+            source(f"{c} = {v}")
+        else:
+            lone = f"len({v}) == 1 and ({c} := {v}.get('coding')).__class__ is list and len({c}) == 1"
+            source(f"{c} = {c}[0] if {lone} else NONE")
+        texts = f"({c}.get('system'), {c}.get('code'), {c}.get('display'), len({c}))"
+        with source.block(f"if {c} is NONE or {texts} not in {known}:"):
             self._structure(node, kind)
             self._profiles(kind)
             self._extras(node, kind)
-            self.source(f"learn({known}, {v}, x)")
+            with source.block(f"if {c}.get('system') in SYSTEMS:"):
+                source(f"learn({known}, {c}, SYSTEMS)")
 
     def _asks_texts(self, node: Node, kind: Type) -> bool:
         """Whether the verdict on an element and what is in it depends on nothing but their own texts."""
+        base = self.pack.tree(self.pack.base(kind.code))
+        if base is None or any(n.rules for n in base.walk()) or any(self.pack.facts(p) for p in kind.profiles):
+            return False
         texts = (n for n in node.walk() if not n.types or n.types[0].code not in ("Extension", "Reference"))
         return all(self._checks(n, kind.code if n is node else "") == [] for n in texts)
 
@@ -453,11 +475,11 @@ class Quick(Functions):
         elif node.binding and kind.code in TEXTS:
             codes = self.pack.codes(node.binding)
             flat, bound = self.source.constant(codes.flat, "CODES"), self.source.constant((codes, kind.code), "BOUND")
-            self._no(f"({v}.__class__ is not str or {v} not in {flat}) and not right_code({v}, {bound})")
+            self._no(f"{v} not in {flat} and not right_code({v}, {bound})")
         else:
             fast = primitives.fast(kind.code, v) or "False"
             if kind.code in ("uri", "canonical"):
-                fast = f"{v}.__class__ is str and ({v} in URIS or {kind.code}_match({v}))"
+                fast = f"{v} in URIS or {kind.code}_match({v})"
             self._no(f"not ({fast}) and not right_primitive({v}, {kind.code!r})")
         if node.length is not None:
             self._no(f"{v}.__class__ is not str or len({v}) > {node.length}")
@@ -485,6 +507,11 @@ class Quick(Functions):
 
 def _must(node: Node) -> bool:
     return bool(node.min) or any(part.min for part in node.slices.values())
+
+
+def _lone(node: Node) -> bool:
+    """Whether an element that must be there is a choice of one type only."""
+    return node.choice and bool(node.min) and len(node.names()) == 1 and not node.slicing
 
 
 def _rank(node: Node) -> int:

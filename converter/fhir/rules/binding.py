@@ -186,13 +186,13 @@ def right_system(value: dict[str, Any], run: Run) -> bool:
     return known is not None and ("display" not in value or _is_display(value["display"], known))
 
 
-def learn(known: set[tuple[Any, ...]], value: dict[str, Any], run: Run) -> None:
+def learn(known: set[tuple[Any, ...]], coding: dict[str, Any], systems: dict[str, dict[str, list[str]]]) -> None:
     """Remember a sound Coding if all its texts are the code system's own: what only messages say is not kept."""
-    system, code, display = value.get("system", ""), value.get("code", ""), value.get("display")
-    shown = run.pack.systems.get(system, {}).get(code)
+    system, code, display = coding["system"], coding.get("code"), coding.get("display")
+    shown = systems[system].get(coding.get("code", ""))
     named = shown is not None and (display is None or display in shown)
-    if named and len(value) == (2 if display is None else 3) and len(known) < MOST_KNOWN:
-        known.add((system, code, display, len(value)))
+    if named and len(coding) == (2 if display is None else 3) and len(known) < MOST_KNOWN:
+        known.add((system, code, display, len(coding)))
 
 
 def right_code(value: object, bound: tuple[Codes, str]) -> bool:

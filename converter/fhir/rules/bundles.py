@@ -198,9 +198,10 @@ def check_reachable(run: Run) -> None:
     # Most often every entry is led to by one before it, or leads to one.
     reached = {run.entries[0].number}
     for entry in run.entries:
-        if entry.number in reached or (entry.type in BACKWARDS and not reached.isdisjoint(entry.links)):
-            reached.add(entry.number)
+        if entry.number in reached:
             reached.update(entry.links)
+        elif entry.type in BACKWARDS and not reached.isdisjoint(entry.links):
+            reached.add(entry.number)
     if len(reached) == len(run.entries):
         return
     reached = _reachable(run, start)
@@ -308,12 +309,10 @@ def response_only_in_responses(value: Object, run: Run) -> bool:
     return _everywhere(value, "response", value.get("type") in ("batch-response", "transaction-response", "history"))
 
 
-@native("bdl-7/1b803340")
+@native("bdl-7/1b803340", sure="x.plain and {0} is x.root")
 def full_urls_are_distinct(value: Object, run: Run) -> bool:
     """A fullUrl occurs once, unless the versions of the resources differ."""
-    if value.get("type") == "history" or (
-        value is run.root and (run.plain or len(run.by_url) == len(listed(value.get("entry"))))
-    ):
+    if value.get("type") == "history" or (value is run.root and len(run.by_url) == len(listed(value.get("entry")))):
         return True
     marks = [_mark(part) for part in objects(value.get("entry")) if isinstance(part.get("fullUrl"), str)]
     return len(marks) == len(set(marks))
@@ -353,7 +352,7 @@ def document_starts_with_composition(value: Object, run: Run) -> bool:
     return value.get("type") != "document" or _first(value) == "Composition"
 
 
-@native("bdl-12/451978f4")
+@native("bdl-12/451978f4", sure="x.plain and {0} is x.root and x.entries[0].type == 'MessageHeader'")
 def message_starts_with_header(value: Object, run: Run) -> bool:
     """The first entry of a message is a MessageHeader."""
     return value.get("type") != "message" or _first(value) == "MessageHeader"

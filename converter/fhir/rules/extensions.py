@@ -12,6 +12,7 @@ from converter.fhir.run import UNCHECKED_PROFILE, Run
 from converter.issues import Severity, declare
 
 if TYPE_CHECKING:
+    from converter.fhir.profiles import Pack
     from converter.fhir.source import Source
 
 UNKNOWN_URL = declare(
@@ -103,7 +104,7 @@ def check_extension(value: Any, pointer: str, run: Run, place: Place) -> None:
 def answer_of(url: Any, run: Run, place: Place) -> Answer:
     """A function that tells whether `check_extension` would find nothing in an extension of this URL; remembered."""
     answer = run.pack.quick_extension(url) if isinstance(url, str) else None
-    if answer is None or not (url in place.allowed or _belongs(url, run, place)):
+    if answer is None or not (url in place.allowed or belongs(url, run.pack, place)):
         return _uncertain
     place.answers[url] = answer
     return answer
@@ -113,9 +114,9 @@ def _uncertain(value: Any, run: Run) -> bool:
     return False
 
 
-def _belongs(url: str, run: Run, place: Place) -> bool:
+def belongs(url: str, pack: Pack, place: Place) -> bool:
     """Whether every extension of this URL may stand here; remembered, since the answer stays the same."""
-    facts = run.pack.extension_facts(url)
+    facts = pack.extension_facts(url)
     fits = facts["contexts"] is None or not place.names.isdisjoint(facts["contexts"])
     if fits and facts["modifier"] == place.modifier:
         place.allowed.add(url)
@@ -124,7 +125,7 @@ def _belongs(url: str, run: Run, place: Place) -> bool:
 
 
 def _check_place(url: str, pointer: str, run: Run, place: Place) -> None:
-    if _belongs(url, run, place):
+    if belongs(url, run.pack, place):
         return
     facts = run.pack.extension_facts(url)
     if facts["modifier"] != place.modifier:

@@ -145,10 +145,12 @@ class Asked(Scope):
     def resolve(self, reference: str) -> dict[str, Any] | None:
         """By fullUrl; rules of a Bundle stand in no entry, so type and id count as well."""
         run = self.run
-        if reference[:1] == "#":
-            return contained(run, reference)
-        entry = run.near.get(reference) or run.by_url.get(reference) or run.by_url.get(run.current.base + reference)
-        entry = entry or run.by_type_id.get(reference)
+        entry = run.near.get(reference)
+        if entry is None:
+            if reference[:1] == "#":
+                return contained(run, reference)
+            entry = run.by_url.get(reference) or run.by_url.get(run.current.base + reference)
+            entry = entry or run.by_type_id.get(reference)
         return entry.resource if entry else None
 
     def typed(self, bundle: dict[str, Any], kind: str) -> list[Any]:

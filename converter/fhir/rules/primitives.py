@@ -142,17 +142,18 @@ JUDGES: dict[str, Judge] = {
 _LOWEST = {"integer": -(2**31), "unsignedInt": 0, "positiveInt": 1}
 
 # Tests that are cheap and certain; a value that fails one is judged by `judge` and may still be valid.
+_IS_TEXT = "v.__class__ is str and "
 FAST = {
-    "string": "v.__class__ is str and v.isprintable() and v and v.strip() is v",
-    "code": "v.__class__ is str and (v.isalnum() or code_match(v))",
-    "date": "v.__class__ is str and date_match(v)",
-    "dateTime": "v.__class__ is str and moment_match(v)",
-    "instant": "v.__class__ is str and moment_match(v)",
+    "string": _IS_TEXT + "v.isprintable() and v and v.strip() is v",
+    "code": _IS_TEXT + "(v.isalnum() or code_match(v))",
+    "date": _IS_TEXT + "date_match(v)",
+    "dateTime": _IS_TEXT + "moment_match(v)",
+    "instant": _IS_TEXT + "moment_match(v)",
     "boolean": "v is True or v is False",
-    "id": "v.__class__ is str and id_match(v)",
-    "uri": "v.__class__ is str and uri_match(v)",
-    "url": "v.__class__ is str and uri_match(v)",
-    "canonical": "v.__class__ is str and canonical_match(v)",
+    "id": _IS_TEXT + "id_match(v)",
+    "uri": _IS_TEXT + "uri_match(v)",
+    "url": _IS_TEXT + "uri_match(v)",
+    "canonical": _IS_TEXT + "canonical_match(v)",
 }
 _PLAIN_DAY = r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
 FAST_NAMES = {
@@ -166,8 +167,9 @@ FAST_NAMES = {
 
 
 def fast(code: str, value: str) -> str:
-    """The cheap test of a type over a Python name; empty if there is none."""
-    return re.sub(r"\bv\b", value, FAST.get(code, ""))
+    """The cheap test of a type over a Python name; empty if there is none. It may raise any of `reading.FAULTS`."""
+    # What is no text has no such methods, and does not match.
+    return re.sub(r"\bv\b", value, FAST.get(code, "").removeprefix(_IS_TEXT))
 
 
 def emit_primitive(source: Source, code: str, pointer: str, site: Site) -> None:

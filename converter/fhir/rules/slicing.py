@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import ABSENT, Node, Site, Type
-from converter.fhir.rules.invariants import objects
+from converter.fhir.rules.invariants import listed
 from converter.fhir.rules.references import resolve
 from converter.fhir.rules.values import holds
 from converter.fhir.run import Run
@@ -73,10 +73,12 @@ _EXTENSION = re.compile(r"extension\('([^']*)'\)\Z")
 class Matcher:
     """How items of one slicing find their slice: a table of the texts at one path where that is enough, else tests.
 
-    `property` is that path if it is a plain property of the item.
+    `property` is that path if it is a plain property of the item; `names` are the properties by which an item is of a
+    slice, where one of them decides for every slice.
     """
 
     property: str
+    names: list[list[str]]
     table: dict[str, int]
     path: Path | None
     tests: list[tuple[Test, ...]]
@@ -107,7 +109,21 @@ def matcher_of(node: Node, pack: Pack) -> Matcher | None:
     table = _table(node, slicing["by"], pack)
     path = slicing["by"][0][1] if table else ""
     plain = path.isalpha() and all(_single(_child(part, path, pack)) for part in node.slices.values())
-    return Matcher(path if plain else "", table or {}, path_of(_steps(path)) if table else None, rows)
+    names = [_names(slicing["by"], part, pack) for part in node.slices.values()]
+    return Matcher(
+        path if plain else "",
+        names if all(names) else [],
+        table or {},
+        path_of(_steps(path)) if table else None,
+        rows,
+    )
+
+
+def _names(by: list[list[str]], part: Node, pack: Pack) -> list[str]:
+    """The properties that alone tell by the type of a choice that an item is of a slice; empty if it takes more."""
+    steps = _steps(by[0][1])
+    below = _descend(part, steps, pack) if len(by) == 1 == len(steps) and by[0][0] == "type" else None
+    return list(below.names()) if below is not None and below.choice else []
 
 
 def _single(below: Node | None) -> bool:
@@ -243,7 +259,9 @@ def _step(step: str) -> Path:
     extension = _EXTENSION.match(step)
     if extension:
         url = extension[1]
-        return lambda value, run: [e for e in objects(_property(value, "extension")) if e.get("url") == url]
+        return lambda value, run: [
+            e for e in listed(_property(value, "extension")) if isinstance(e, dict) and e.get("url") == url
+        ]
 
     def take(value: Any, run: Run) -> list[Any]:
         if not isinstance(value, dict):
