@@ -352,8 +352,9 @@ class Engine:
 
     # -- the two ways --------------------------------------------------------------------------------------------------
 
-    def _context(self, name: str, message: str) -> Context:
+    def _context(self, name: str, message: str, log: IssueLog) -> Context:
         return Context(
+            log=log,
             directory=self.directory,
             attempt=self.attempt,
             accept=self.accept,
@@ -427,7 +428,7 @@ class Engine:
             return
         joined = Joined(letter, partners, self.definitions, log, mapping.carried)
         outcome.letter, outcome.partners = joined.own, joined.partners
-        context = self._context(outcome.name, "")
+        context = self._context(outcome.name, "", log)
         context.original, context.told = original, True
         bundle, ledger = mapping.to_fhir(joined.letter, context, log)
         mapping.report(joined.account(ledger, bundle, context.keeping), joined.letter.locate, context, log)
@@ -532,7 +533,7 @@ class Engine:
             what = "the profile of this Bundle"
             log.add(NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what=what)
             return None
-        context = self._context(outcome.name, outcome.message)
+        context = self._context(outcome.name, outcome.message, log)
         context.accept, context.letters = accept, len(answered)
         context.original = answered[0] if answered else None
         leaves = fhir.leaves(bundle)

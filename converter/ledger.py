@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, KeysView
 from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
@@ -101,16 +101,16 @@ class Ledger:
             (x, kind, rule, moved(to) if to else "", loss) for x, kind, rule, to, loss in self.raw_defaulted
         ]
 
-    def check(self, leaves: Iterable[str], log: IssueLog) -> None:
+    def check(self, leaves: Collection[str], log: IssueLog) -> None:
         """Compare the entries with the leaf ids of the source; add `SYS001` if they do not balance."""
-        wanted = list(leaves)
         known = {*map(LEAF_OF, self.raw)}
-        if not len(wanted) == len(self.raw) == len(known) or known != {*wanted}:
-            want, got = Counter(wanted), Counter(map(LEAF_OF, self.raw))
+        single = leaves if isinstance(leaves, KeysView) else {*leaves}
+        if not len(leaves) == len(self.raw) == len(known) or known != single:
+            want, got = Counter(leaves), Counter(map(LEAF_OF, self.raw))
             missing, twice = sum((want - got).values()), sum((got - want).values())
             if not missing and not twice:
                 return  # an element that stands twice has two leaves of one path, and two entries
-            log.add(UNBALANCED, leaves=len(wanted), entries=len(self.raw), missing=missing, twice=twice)
+            log.add(UNBALANCED, leaves=len(leaves), entries=len(self.raw), missing=missing, twice=twice)
 
     def losses(self) -> dict[str, int]:
         """How often each id of the loss catalogue stands in the ledger."""
@@ -122,12 +122,9 @@ def _entry(raw: Raw) -> Entry:
     return Entry(leaf, Disposition(disposition), rule, target, loss)
 
 
-def leaves_of(letter: Letter) -> list[str]:
+def leaves_of(letter: Letter) -> Collection[str]:
     """All leaf ids of a letter, those without a place in its definition included."""
-    found = [*letter.values]
-    if letter.extras:
-        found += [extra.path for extra in letter.extras]
-    return found
+    return [*letter.values, *(extra.path for extra in letter.extras)] if letter.extras else letter.values.keys()
 
 
 def losses_by_leaf(forward: Ledger, back: Ledger) -> dict[str, str]:

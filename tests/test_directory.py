@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from converter import directory as directory_module
 from converter.directory import COLUMNS, Directory, DirectoryError, Organisation, check
 from converter.issues import Issue, IssueLog, Severity
 
@@ -271,6 +272,16 @@ def test_hostile_files_give_issues_and_never_a_traceback(tmp_path: Path, hostile
 
 def test_a_cell_beyond_what_csv_takes_is_an_issue(tmp_path: Path) -> None:
     assert codes(table(tmp_path, f"{GLN},{'1' * 200_000}")) == ["DIR003"]
+
+
+def test_rows_that_were_asked_for_are_remembered_and_not_without_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_module, "MAX_ASKED", 2)
+    found = Directory.load(table(tmp_path, GOOD), IssueLog())
+    for on, number in (("2024-01-01", 1), ("2031-01-01", 0), ("2019-12-31", 0), ("2024-01-01", 1)):
+        assert [len(found.rows(GLN, on)) for _ in range(2)] == [number] * 2
+        assert len(found._asked) <= 2
 
 
 def test_ten_thousand_rows_for_one_gln_are_checked_in_linear_time(tmp_path: Path) -> None:

@@ -85,7 +85,17 @@ def test_fhir_in_xml_is_recognised_and_refused() -> None:
 @pytest.mark.parametrize("entries", [["a"], ["a", "b", "c"], ["a", "a"]])
 def test_ledger_that_does_not_balance_is_reported(entries: list[str]) -> None:
     log = IssueLog()
-    Ledger(len(entries), [(leaf, "mapped", "rule", "/id", "") for leaf in entries]).check(["a", "b"], log)
+    ledger = Ledger(len(entries), [(leaf, "mapped", "rule", "/id", "") for leaf in entries])
+    ledger.check(["a", "b"], log)
+    ledger.check({"a": 1, "b": 2}.keys(), log)
+    assert codes(log) == ["SYS001"] * 2
+
+
+def test_ledger_of_leaves_that_stand_twice() -> None:
+    ledger, log = Ledger(2, [(leaf, "mapped", "rule", "/id", "") for leaf in "ab"]), IssueLog()
+    ledger.check(["a", "a"], log)
+    assert codes(log) == ["SYS001"]
+    Ledger(2, [ledger.raw[0]] * 2).check(["a", "a"], log)
     assert codes(log) == ["SYS001"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -177,9 +177,11 @@ class Joined:
             places.update({f"{PREFIX}[{k}].{leaf}": (partner, leaf) for leaf in leaves_of(partner)})
         return replace(own, values=values, places=places, source=_Sources(own))
 
-    def leaves(self) -> list[str]:
+    def leaves(self) -> Collection[str]:
         """The leaf ids of the letter, and those of its partners behind `Attachment[n]`."""
-        found = leaves_of(self.own)
+        if not self.partners:
+            return leaves_of(self.own)
+        found = [*leaves_of(self.own)]
         for k, partner in enumerate(self.partners, 1):
             found += [f"{PREFIX}[{k}].{leaf}" for leaf in leaves_of(partner)]
         return found

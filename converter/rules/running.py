@@ -37,11 +37,8 @@ class _Leaf:
     always: list[_Judge]
     by: list[tuple[str, str, dict[Value | None, list[_Judge]]]]
 
-    def findings(self, leaf: str, values: Mapping[str, Value], found: list[_Finding]) -> None:
+    def findings(self, leaf: str, value: str, values: Mapping[str, Value], found: list[_Finding]) -> None:
         """Add what is found about a value that is there."""
-        value = values[leaf]
-        if type(value) is not str:
-            return
         for judge in self.always:
             if (facts := judge.judge(value, leaf, values, judge.rule)) is not None:
                 found.append((leaf, judge, facts))
@@ -98,17 +95,24 @@ class Rules:
         values = letter.values
         if letter.refused or not values:
             return
-        day = next((str(values[leaf]) for leaf in self._dates if leaf in values), "")
+        day = ""
+        for leaf in self._dates:
+            if leaf in values:
+                day = str(values[leaf])
+                break
         plan = self._plan(definition, day)
         found: list[_Finding] = []
         for leaf, asked in plan.single:
-            if leaf in values:
-                asked.findings(leaf, values, found)
+            value = values.get(leaf)
+            if type(value) is str:
+                asked.findings(leaf, value, values, found)
         if plan.repeated:
             for leaf in values:
                 if "[" in leaf and (repeated := plan.repeated.get(pattern(leaf))) is not None:
-                    repeated.findings(leaf, values, found)
-        missing = [(rule, leaf) for rule, leaf in plan.present if leaf not in values]
+                    value = values[leaf]
+                    if type(value) is str:
+                        repeated.findings(leaf, value, values, found)
+        missing = [(rule, leaf) for rule, leaf in plan.present if leaf not in values] if plan.present else []
         long = plan.least is not None and _size(values) > plan.least
         if found or missing or long:
             self._report(found, missing, plan.sums if long else [], letter, log)

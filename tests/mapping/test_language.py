@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from converter.errors import MappingError
 from converter.mapping.codes import load_codes, load_losses
 from converter.mapping.guards import compile_guard
-from converter.mapping.ids import NAMESPACE, Minter, netstrings, short
+from converter.mapping.ids import LENGTHS, NAMESPACE, Minter, netstrings, netstrings_source, short
 from converter.mapping.paths import Node, Slice, parse, walk
-from converter.mapping.running import origin_value, origin_values
+from converter.mapping.running import entries, origin_value, origin_values
+from converter.mapping.source import LetterSource
 
 SLICES = {
     "extension[date]": Slice("extension[date]", "url", ("u:date",)),
@@ -136,3 +137,29 @@ def test_a_loss_of_ours_needs_a_reason(tmp_path: Path) -> None:
     with pytest.raises(MappingError) as caught:
         load_losses(path, "losses.yaml")
     assert [(i.code, i.at.line) for i in caught.value.issues] == [("LNT062", 2), ("LNT062", 3)]
+
+
+@pytest.mark.parametrize("part", ["", "nytbrev", "Æble", "x" * 99, "x" * 100, "1,2:3{4}"])
+def test_netstrings_that_generated_code_writes_are_those_of_parts(part: str) -> None:
+    source = netstrings_source(["'DIS91'", "part", "(None or '')"])
+    assert eval(source, {"N": LENGTHS, "part": part}) == netstrings(["DIS91", part, ""])  # noqa: S307
+
+
+def test_entries_whose_place_is_counted() -> None:
+    pointer = "/entry/{}/resource/identifier/{}/value"
+    table = entries("Sender.Identifier", "mapped", "sender.sor", pointer, "", (2, 3), (0, 1))
+    for entry, number in ((2, 0), (3, 1)):
+        place = f"/entry/{entry}/resource/identifier/{number}/value"
+        assert table[entry][number] == ("Sender.Identifier", "mapped", "sender.sor", place, "")
+    with pytest.raises(TypeError):
+        table[1][0]  # no letter has the resource there
+    with pytest.raises(IndexError):
+        table[3][2]
+
+
+def test_a_value_that_is_asked_for_twice_is_got_once() -> None:
+    out = LetterSource()
+    out.put("start")
+    for path in ("A.B", "A.B", "C.D"):
+        out.put(f"use({out.get(path)})")
+    assert out.written() == ["    start", "    v_A__B = g('A.B')", *["    use(v_A__B)"] * 2, "    use(g('C.D'))"]
