@@ -58,7 +58,7 @@ def of(folder: Path, suffix: str = "xml") -> tuple[bytes, ...]:
 
 def codes(outcome: Outcome) -> set[str]:
     """The codes of what was found about joining."""
-    return {issue.code for issue in outcome.issues if "MAP040" <= issue.code <= "MAP054"}
+    return {issue.code for issue in outcome.issues if "MAP040" <= issue.code <= "MAP055"}
 
 
 def attachments(outcome: Outcome) -> list[dict[str, Any]]:
@@ -308,6 +308,13 @@ def test_what_speaks_against_an_attachment_is_told(engine: Engine, name: str) ->
         assert (entry.disposition, entry.loss) in ledger_tables.allowed(table, pattern(entry.leaf), sidecar=False), (
             entry
         )
+
+
+def test_a_file_that_is_named_and_not_joined_is_told_at_the_file_too(engine: Engine) -> None:
+    letter, files = of(FILES, "edi")
+    first, file = engine.convert(letter + files.replace(b"0504909995", b"0201919996"), name="both")
+    assert codes(first) == {"MAP040", "MAP044"}
+    assert (codes(file), file.output, file.joined) == ({"MAP055"}, None, False)
 
 
 def test_attachments_beyond_the_limit_are_left_out(organisations: Any) -> None:
