@@ -15,6 +15,9 @@ from converter.issues import IssueLog, Severity
 ORDINARY = 5_000
 RATE = 1_000
 
+# What the seeded fault replaces: the month of the signature; in receipts, which have none, the code of the verdict.
+_FAULTS = rb"(DTM\+137:\d{4}|<Authorisation><Date>\d{4}-)\d\d|(?<=\n)(UCI\+[^']*\+)\d(?=[+'])"
+
 
 def rows(messages: int, parts: Parts) -> Iterator[Row]:
     """A row a letter type."""
@@ -60,7 +63,7 @@ def _gate(engine: Engine, letters: Sequence[Message]) -> str:
 
 def _judged(engine: Engine, message: Message) -> str:
     """A seeded fault in the letter must be found by its definition, and one in the Bundle by its profiles."""
-    broken = re.sub(rb"(DTM\+137:\d{4}|<Authorisation><Date>\d{4}-)\d\d", rb"\g<1>13", message.edifact)
+    broken = re.sub(_FAULTS, lambda found: (found[1] or found[2]) + b"13", message.edifact)
     if not any(issue.severity is Severity.ERROR for issue in _only(engine, broken).issues):
         return "a fault of the letter is not found"
     bundle = _only(engine, message.edifact).bundle or {}
