@@ -10,7 +10,7 @@ from typing import Any
 from converter.errors import MappingError
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.joining.table import FILE as ATTACHMENTS
-from converter.linting.scope import Scope
+from converter.linting.scope import Scope, Written
 from converter.linting.shapes import Unknown
 from converter.mapping import paths
 from converter.mapping.document import Derived, Document, Each, Refs, Rule
@@ -47,6 +47,14 @@ SAME_ID = declare(
     "the id {name!r} is made for {first!r} too",
     why="Two things would have one id.",
     help="Give each made id a name of its own.",
+)
+HIDDEN = declare(
+    "LNT155",
+    "constant-hides-rule",
+    Severity.ERROR,
+    "the rule {constant!r} always writes its constant here, so this one never writes {element}",
+    why="What this rule says of the letter's value does not happen, and the value is lost.",
+    help="Give the constant a `when`, or make it the `default` of this rule.",
 )
 UNUSED_PART = declare(
     "LNT160",
@@ -122,6 +130,7 @@ def check(scope: Scope) -> None:
     _references(scope)
     _reachable(scope.document, scope)
     _made_ids(scope)
+    _hidden(scope)
     _not_carried(scope)
 
 
@@ -193,6 +202,29 @@ def _made_ids(scope: Scope) -> None:
                 told = {"name": written.rule.id, "first": seen[written.rule.id]}
                 scope.add(SAME_ID, written.rule.place("id"), rule=written.name, **told)
             seen.setdefault(written.rule.id, written.name)
+
+
+def _hidden(scope: Scope) -> None:
+    """Rules beside a constant without a guard: the constant stands, wherever it is written.
+
+    A rule with the same constant may stand there, to claim the letter's value that says as much.
+    """
+    constants: dict[tuple[int, int, str], Written] = {}
+    for written in scope.rules():
+        if written.rule.forward and written.rule.const is not None and not written.rule.when:
+            constants.setdefault(_slot(written, written.rule.target), written)
+    for written in scope.rules() if constants else ():
+        rule = written.rule
+        for target in rule.fhir_columns.values() if rule.map else [rule.target]:
+            constant = constants.get(_slot(written, target), written)
+            if rule.forward and not rule.keep and constant.rule is not rule and rule.const != constant.rule.const:
+                told = {"constant": constant.name, "element": target}
+                scope.add(HIDDEN, rule.place("to"), rule=written.name, **told)
+
+
+def _slot(written: Written, target: str) -> tuple[int, int, str]:
+    """Where a rule writes: in which resource, in which item of a list, at which path."""
+    return id(written.resource), id(written.each), target
 
 
 def _not_carried(scope: Scope) -> None:
