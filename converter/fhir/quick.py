@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from converter.fhir.compiler import Functions, extends
 from converter.fhir.elements import ABSENT, RESOURCES, Node, Type, covers
 from converter.fhir.fhirpath.direct import Names
+from converter.fhir.loops import DEEPEST as LOOPS
+from converter.fhir.loops import Loops
 from converter.fhir.rules import (
     binding,
     bundles,
@@ -85,6 +87,7 @@ class Quick(Functions):
         self.names["URIS"] = pack.uris
         self.names["SYSTEMS"] = pack.systems
         self._level = 0
+        self._loops = Loops(self.source)
 
     def _other(self, key: str) -> Answer:
         return self.pack.quick(key)
@@ -160,9 +163,11 @@ class Quick(Functions):
         with self.source.block(f"if not ({condition}):"):
             yield
 
-    def _no(self, condition: str) -> None:
-        with self.source.block(f"if {condition}:"):
-            self.source(NO)
+    def _no(self, condition: str, *, same: bool = False) -> None:
+        """`same`: the condition is about the same object as the one before."""
+        if not same:
+            self._loops.forget()
+        self._loops.refuse(condition, NO, LOOPS - 2 * (self._level + 1))
 
     def _checks(self, node: Node, code: str = "") -> list[Checked] | None:
         """The rules of a node with their functions; None if one of them cannot be checked and must be counted."""
@@ -174,6 +179,7 @@ class Quick(Functions):
     def _rules(self, node: Node, value: str, code: str = "") -> None:
         usual = {name for child in self._usual(node) for name in child.names()}
         written: set[str] = set()  # what the rules of this object have in common
+        self._loops.forget()
         names = self._names(node, value, written)
         for rule, check, when in self._checks(node, code) or ():
             if when and when not in usual and node.children:
@@ -185,7 +191,7 @@ class Quick(Functions):
             conditions = [f"{when!r} in {value}" if when else "", f"not {sure}" if sure else ""]
             if not whole:
                 conditions.append(f"not {self.source.constant(check, 'RULE')}({value}, x)")
-            self._no(" and ".join(c for c in conditions if c))
+            self._no(" and ".join(c for c in conditions if c), same=True)
 
     def _once(self, line: str, written: set[str]) -> None:
         if line not in written:

@@ -311,7 +311,7 @@ class Direct:
             same = path.any_value(f"{path.value} == {text!r}")
             return same if equal else path.any(f"{path.value} != {text!r}")
         items = f"({path.listed()})"
-        return f"({items} == [{text!r}])" if equal else f"({items} not in ([], [{text!r}]))"
+        return f"({items} == [{text!r}])" if equal else f"({items} not in {self._constant(([], [text]))})"
 
     def _equal_paths(self, left: Path, right: Path, equal: bool) -> str:
         kinds = (left.kind, right.kind)

@@ -41,7 +41,11 @@ def present(owner: dict[str, Any], names: frozenset[str], others: frozenset[str]
     """The value of a choice, if it has one of these types; of other types it is not for the direct way."""
     if others and not others.isdisjoint(owner):
         raise NotHere
-    return [v for k, v in owner.items() if k in names]
+    items = []
+    for name, value in owner.items():
+        if name in names:
+            items.append(value)
+    return items
 
 
 def found(value: Any, scope: Any) -> Sequence[Any]:
@@ -70,8 +74,9 @@ def texts(items: list[Any]) -> list[Any]:
 
 def resources(items: list[Any]) -> list[Any]:
     """Items of unknown type: resources are compared as they are; a text could be a date."""
-    if any(i.__class__ is not dict for i in items):
-        raise NotHere
+    for item in items:
+        if item.__class__ is not dict:
+            raise NotHere
     return items
 
 
