@@ -13,9 +13,11 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
+from converter import archives
 from converter.errors import InterchangeError
 from converter.issues import IssueLog
 from converter.limits import Limits
@@ -274,6 +276,26 @@ def test_an_encrypted_member_is_an_issue_and_the_others_are_read(tmp_path: Path)
     found, codes = read(encrypted(tmp_path / "a.zip"))
     assert names(found) == ["a.edi", "z.edi"]
     assert codes == ["BAT005"]
+
+
+def test_members_that_are_read_without_zipfile_are_what_zipfile_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in an archive that was altered anywhere; most members are read that way, and none that is damaged."""
+    content = {"a.edi": MESSAGE, "mappe/æ.edi": MESSAGE[:30], "c": b""}
+    whole, plain, taken = make_zip(tmp_path / "a.zip", content).read_bytes(), archives._plain, []
+
+    def noting(file: IO[bytes], member: zipfile.ZipInfo, limit: int) -> bytes | None:
+        taken.append(data := plain(file, member, limit))
+        return data
+
+    for at in range(len(whole) - 22):
+        (tmp_path / "a.zip").write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
+        monkeypatch.setattr(archives, "_plain", noting)
+        found = read(tmp_path / "a.zip")
+        monkeypatch.setattr(archives, "_plain", lambda *_: None)
+        assert found == read(tmp_path / "a.zip"), at
+    assert len(taken) > taken.count(None) > 0
 
 
 def test_a_wrong_checksum_in_a_zip_is_an_issue_and_the_others_are_read(tmp_path: Path) -> None:

@@ -47,19 +47,21 @@ CREATE TABLE verdict (digest BLOB PRIMARY KEY, joined INTEGER NOT NULL) WITHOUT 
 
 
 @contextmanager
-def across(folder: Path, plan: Iterable[Planned], options: Options, stopped: Callable[[], bool]) -> Iterator[Factory]:
+def across(folder: Path, options: Options) -> Iterator[Factory]:
     """What converts the inputs of a run, each with the attachments of all; the index is there as long as the context.
 
-    Raises `SinkError` if it cannot be written. Once `stopped` says so, nothing more is looked at, and nothing may be
-    converted.
+    Raises `SinkError` if it cannot be written. Nothing may be converted before `look` has been at all inputs.
     """
     if options.to not in ("", FHIR):
         yield options
         return
-    joining = Joining(options, str(folder), secrets.token_bytes(32))
     try:
-        _look(joining, plan, stopped)
-        yield joining
+        for name in (INDEX, OBJECTS):
+            try:
+                os.close(os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
+            except OSError as error:
+                raise _unwritten(folder, error) from error
+        yield Joining(options, str(folder), secrets.token_bytes(32))
     finally:
         for name in (INDEX, OBJECTS):
             with suppress(OSError):
@@ -104,14 +106,14 @@ def _settle(outcome: Outcome, index: Index, partners: Partners) -> None:
         outcome.issues += log.issues
 
 
-def _look(joining: Joining, plan: Iterable[Planned], stopped: Callable[[], bool]) -> None:
-    """Make the index of the files as they were when the run began."""
-    folder = Path(joining.folder)
-    for name in (INDEX, OBJECTS):
-        try:
-            os.close(os.open(folder / name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600))
-        except OSError as error:
-            raise _unwritten(folder, error) from error
+def look(
+    joining: Joining, plan: Iterable[Planned], stopped: Callable[[], bool], first: Callable[[Input], None]
+) -> None:
+    """Make the index of the files as they were when the run began; `first` is told the first input of all.
+
+    Once `stopped` says so, nothing more is looked at, and nothing may be converted.
+    """
+    folder, met = Path(joining.folder), False
     with closing(Index(folder, engine_for(joining.options), new=True)) as index:
         partners, chunks = index.partners(joining.key), Chunks(iter(()), {}, joining.options.limits)
         for file in plan:
@@ -119,6 +121,9 @@ def _look(joining: Joining, plan: Iterable[Planned], stopped: Callable[[], bool]
                 return
             if file.size >= 0 and is_unchanged(file):
                 for piece in chunks.pieces(file):
+                    if not met and piece.fault is None:
+                        met = True
+                        first(piece.item)
                     _take(index, partners, file, piece.item)
         index.decide(partners)
 

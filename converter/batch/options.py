@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -81,6 +82,21 @@ class Options:
                 yield outcome
 
         return self.converting(engine, outcomes)
+
+    def rehearse(self, item: Input) -> None:
+        """Convert an input to no end but that whatever such a message needs is loaded; what is wrong is told later."""
+        with suppress(Exception):
+            for _ in engine_for(self).convert(item.data, to=self.to or None, name=item.display):
+                pass
+
+    def prepare(self) -> None:
+        """Read what all workers share: the organisation table, and all files of a mapping folder that somebody named.
+
+        Raises `MappingError` with all faults. What came with the program is read by the workers that need it.
+        """
+        engine = engine_for(self)
+        if self.mappings:
+            engine.load()
 
     @staticmethod
     def converting(engine: Engine, outcomes: Convert) -> Convert:

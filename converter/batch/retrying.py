@@ -9,7 +9,7 @@ from pathlib import Path
 
 from converter.batch.chunk import Piece, State
 from converter.batch.ledger import Key, Ledger
-from converter.batch.options import Options, engine_for
+from converter.batch.options import Options
 from converter.batch.plan import PIECES, Chunk, Chunks, is_unchanged
 from converter.batch.protocol import SUCCESS, sync_folder
 from converter.batch.running import COMPLETE, Bounds, Ended, Progress, Run, opened, sweep
@@ -41,7 +41,7 @@ def retry(
             raise InterchangeError(f"{folder} was carried out on Spark; begin a run of its own for the dead letters")
         options = stored if mappings is None else replace(stored, mappings=mappings)
         if factory is None:
-            engine_for(options).load()
+            options.prepare()
         failed = ledger.failed([str(state) for state in states], code)
         run = Run(folder, ledger, options, Bounds(), progress)
         if not failed:

@@ -7,17 +7,17 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from converter.batch import parquet
-from converter.batch.across import across
+from converter.batch.across import Joining, across, look
 from converter.batch.chunk import FAULT, WORKER, State, merged
 from converter.batch.ledger import Key, Ledger, Part, Planned, create
-from converter.batch.options import Options, engine_for, fingerprint
+from converter.batch.options import Options, fingerprint
 from converter.batch.plan import CHANGED, Chunks, paths_of, planned
 from converter.batch.protocol import (
     DEAD,
@@ -152,7 +152,7 @@ def going_on(folder: Path, bounds: Bounds, progress: Progress, factory: Factory 
         if not ledger.get("complete"):
             _same(ledger, options)
             if factory is None:
-                engine_for(options).load()
+                options.prepare()
         yield Run(folder, ledger, options, bounds, progress)
 
 
@@ -212,27 +212,31 @@ class Run:
 
     @contextmanager
     def joining(self, job: Job) -> Iterator[Job]:
-        """The job with the attachments of all inputs."""
-        with ExitStack() as stack:
-            with self.signals():
-                factory = stack.enter_context(across(self.folder, self.ledger.plan(), self.options, self.stopped))
-            yield replace(job, factory=factory)
+        """The job with the attachments of all inputs, once they have been looked at."""
+        with across(self.folder, self.options) as factory:
+            yield replace(job, factory=factory, rehearse=self.options.rehearse)
 
     def convert(self, chunks: Chunks, job: Job, jobs: int) -> str:
         """Convert all chunks; returns how that ended. What is begun is always finished."""
         with Pool(job, jobs) as pool, self.signals():
+            if isinstance(job.factory, Joining):
+                look(job.factory, self.ledger.plan(), self.stopped, pool.rehearse)
+                if self.stop:
+                    return self.stop
             waiting = iter(chunks)
             ready = next(waiting, None)
             while pool.busy or (ready is not None and not self.stopped()):
                 while ready is not None and not self.stopped() and pool.take(ready):
                     self._tell(chunks)
                     ready = next(waiting, None)
+                if self.stop:
+                    pool.withdraw()
                 for done in pool.done(0.5):
                     self.commit(done)
             self._tell(chunks)
         if chunks.unread:
             self.progress.found(chunks.unread)
-        if ready is not None:
+        if ready is not None or pool.left:
             return self.stop
         return UNREAD if chunks.unread else COMPLETE
 

@@ -12,10 +12,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from converter.batch import parquet
@@ -23,6 +25,9 @@ from converter.batch.chunk import WORKER, Convert, Fault, Form, Result, Row, con
 from converter.batch.plan import Chunk
 from converter.batch.protocol import DEAD, FILES, PARTS, RAW, Written, write_temporary
 from converter.errors import ConverterError, SinkError
+from converter.sources import Input
+
+_AHEAD = 2  # chunks that a worker has: the one that it works on, and the one that it need not wait for then
 
 Factory = Callable[[], Convert]
 """Makes what converts an input. Called once in every worker; must be something that can be pickled."""
@@ -30,11 +35,15 @@ Factory = Callable[[], Convert]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What all workers do: where to, with what, in which form."""
+    """What all workers do: where to, with what, in which form.
+
+    `rehearse` is called with an input before there is work: what it needs is loaded while the run is still planned.
+    """
 
     folder: Path
     factory: Factory
     form: Form
+    rehearse: Callable[[Input], None] | None = None
 
 
 class Done(NamedTuple):
@@ -64,17 +73,22 @@ class _Fault(NamedTuple):
 class _Worker:
     process: Any
     pipe: Connection
-    chunk: Chunk | None = None
+    chunks: list[Chunk] = field(default_factory=list)
     careful: bool = False
     at: int = 0
 
 
 @dataclass(slots=True)
 class Pool:
-    """Some workers. Used as a context manager; when it is left, they are ended, whatever they do."""
+    """Some workers. Used as a context manager; when it is left, they are ended, whatever they do.
+
+    `left`: whether chunks that were given were withdrawn and are not done.
+    """
 
     job: Job
     jobs: int
+    left: bool = False
+    _withdrawn: bool = False
     _workers: list[_Worker] = field(default_factory=list)
 
     def __enter__(self) -> Pool:
@@ -87,7 +101,7 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         for worker in self._workers:
             worker.pipe.close()
-            if worker.chunk is not None:
+            if worker.chunks:
                 worker.process.kill()
         for worker in self._workers:
             worker.process.join()
@@ -95,20 +109,32 @@ class Pool:
 
     @property
     def busy(self) -> int:
-        """How many workers have a chunk."""
-        return sum(worker.chunk is not None for worker in self._workers)
+        """How many chunks the workers have."""
+        return sum(len(worker.chunks) for worker in self._workers)
+
+    def rehearse(self, item: Input) -> None:
+        """Have all workers load what this input needs, if the job says how."""
+        for worker in self._workers if self.job.rehearse is not None else ():
+            _send(worker, item)
 
     def take(self, chunk: Chunk) -> bool:
-        """Give a chunk to a worker; False if all have one."""
-        for worker in self._workers:
-            if worker.chunk is None:
-                self._give(worker, chunk, careful=False)
-                return True
-        return False
+        """Give a chunk to the worker that has least to do; False if all have enough."""
+        worker = min(self._workers, key=lambda worker: len(worker.chunks))
+        if len(worker.chunks) >= _AHEAD:
+            return False
+        self._give(worker, chunk)
+        return True
+
+    def withdraw(self) -> None:
+        """Take back what no worker has begun: the rest of the run is for another time."""
+        if not self._withdrawn:
+            self._withdrawn = True
+            for worker in self._workers:
+                _send(worker, None)
 
     def done(self, timeout: float) -> Iterator[Done]:
         """What has been finished, waiting for that long. Raises `SinkError` if output cannot be written."""
-        waiting = {worker.pipe: worker for worker in self._workers if worker.chunk is not None}
+        waiting = {worker.pipe: worker for worker in self._workers if worker.chunks}
         for pipe in wait(list(waiting), timeout):
             worker = waiting[pipe]  # type: ignore[index]
             try:
@@ -121,29 +147,35 @@ class Pool:
             elif isinstance(answer, _Fault):
                 raise answer.error()
             else:
-                assert worker.chunk is not None
-                chunk, worker.chunk = worker.chunk, None
-                yield Done(chunk, *answer)
+                worker.careful, worker.at = False, 0
+                chunk = worker.chunks.pop(0)
+                if answer is None:
+                    self.left = True
+                else:
+                    yield Done(chunk, *answer)
 
-    def _give(self, worker: _Worker, chunk: Chunk, *, careful: bool) -> None:
-        worker.chunk, worker.careful, worker.at = chunk, careful, 0
-        # It died before: its chunk is met again in `done`.
-        with contextlib.suppress(OSError):
-            worker.pipe.send((chunk, careful))
+    def _give(self, worker: _Worker, chunk: Chunk, *, careful: bool = False) -> None:
+        worker.chunks.append(chunk)
+        _send(worker, (chunk, careful))
 
     def _again(self, dead: _Worker) -> None:
-        """Another worker for the chunk of a dead one. One that went piece by piece has told which piece it was."""
+        """Another worker for the chunks of a dead one. One that went piece by piece has told which piece it was."""
         dead.pipe.close()
         dead.process.join()
-        chunk = dead.chunk
-        assert chunk is not None
+        chunk, *others = dead.chunks
         if dead.careful:
             pieces = list(chunk.pieces)
             pieces[dead.at] = replace(pieces[dead.at], fault=Fault(WORKER.code, "convert"))
             chunk = replace(chunk, pieces=pieces)
         place = self._workers.index(dead)
-        self._workers[place] = self._started()
-        self._give(self._workers[place], chunk, careful=True)
+        worker = self._workers[place] = self._started()
+        worker.careful = True
+        self._give(worker, chunk, careful=True)
+        if self._withdrawn and others:
+            self.left = True
+            return
+        for other in others:
+            self._give(worker, other)
 
     def _started(self) -> _Worker:
         # What is loaded before the fork is shared by all workers, and they start at once.
@@ -157,23 +189,52 @@ class Pool:
         return _Worker(process, ours)
 
 
+def _send(worker: _Worker, message: Any) -> None:
+    # It died before: its chunks are met again in `done`.
+    with contextlib.suppress(OSError):
+        worker.pipe.send(message)
+
+
 def _work(pipe: Connection, ours: Connection, others: list[Connection], job: Job) -> None:
     """A worker's life. It ends when the pipe does, so none is left when the run is killed."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     for inherited in (ours, *others):
         inherited.close()
+    asked, withdrawn = SimpleQueue[Any](), threading.Event()
+    threading.Thread(target=_listen, args=(pipe, asked, withdrawn), daemon=True).start()
     try:
         convert = job.factory()
         while True:
-            chunk, careful = pipe.recv()
-            pipe.send(_finished(job, chunk, convert, pipe.send if careful else lambda _: None))
+            message = asked.get()
+            if isinstance(message, Exception):
+                raise message
+            if isinstance(message, Input) and job.rehearse is not None:
+                job.rehearse(message)
+            elif withdrawn.is_set():
+                pipe.send(None)
+            else:
+                chunk, careful = message
+                pipe.send(_finished(job, chunk, convert, pipe.send if careful else lambda _: None))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         os._exit(0)
     except ConverterError as error:
         pipe.send(_Fault(str(error)))
     except Exception as error:  # noqa: BLE001 - a traceback may show values
         pipe.send(_Fault(f"a worker failed: {type(error).__name__}", bug=True))
+
+
+def _listen(pipe: Connection, asked: SimpleQueue[Any], withdrawn: threading.Event) -> None:
+    """Take what is sent at once, so that whoever sends need not wait until the worker has done what it is at."""
+    while True:
+        try:
+            if (message := pipe.recv()) is None:
+                withdrawn.set()
+            else:
+                asked.put(message)
+        except Exception as error:  # noqa: BLE001 - raised again where the work is done
+            asked.put(error)
+            return
 
 
 def _finished(
