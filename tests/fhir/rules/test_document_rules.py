@@ -11,6 +11,7 @@ import pytest
 
 from converter.engine import Engine
 from converter.fhir.rules.bundles import CARRIED
+from converter.issues import Severity
 
 LETTER = Path(__file__).resolve().parents[3] / "fixtures/letters/DIS01/full/message.xml"
 NOWHERE = {"reference": "Practitioner/00000000-0000-4000-8000-00000000ffff"}
@@ -57,7 +58,9 @@ def test_an_entry_that_nothing_leads_to_is_an_error(document: dict[str, Any]) ->
     basic = {"resourceType": "Basic", "id": "1", "text": {"status": "generated", "div": div}, "code": {"text": "x"}}
     changed["entry"].append({"fullUrl": "https://example.dk/Basic/1", "resource": basic})
     last = f"/entry/{len(changed['entry']) - 1}"
-    assert ("PRO051", f"{last}/resource") in found(changed)
+    (outcome,) = Engine().validate(json.dumps(changed).encode(), name="document")
+    (issue,) = [i for i in outcome.issues if i.code == "PRO051"]
+    assert (issue.at.path, issue.severity) == (f"{last}/resource", Severity.ERROR)
     assert "PRO051" not in {code for code, _ in found(document)}
     composition = changed["entry"][0]["resource"]
     composition["section"][0]["entry"] = [

@@ -118,3 +118,18 @@ def test_a_tag_that_only_begins_like_one_of_xhtml_is_none(profile: Profile, tag:
         div = f'<div xmlns="http://www.w3.org/1999/xhtml">a{inside.replace(tag + ">", name + ">")}</div>'
         found = judge(profile, [{"set": "/entry/2/resource/text/div", "to": div}])
         assert bool(found) == wrong, found
+
+
+@pytest.mark.parametrize("character", ["\ufffe", "\uffff", "]]>"])
+def test_a_narrative_that_xml_cannot_hold(profile: Profile, character: str) -> None:
+    for text, wrong in (("x", False), (character, True)):
+        div = f'<div xmlns="http://www.w3.org/1999/xhtml"><p>\u20ac{text}</p></div>'
+        assert bool(judge(profile, [{"set": "/entry/2/resource/text/div", "to": div}])) == wrong
+
+
+def test_reachability_begins_at_the_header(profile: Profile) -> None:
+    """Also where no Provenance leads back to it."""
+    basic = {"resourceType": "Basic", "id": "00000000-0000-4000-8000-0000000000ff", "code": {"text": "x"}}
+    orphan = {"fullUrl": f"https://example.dk/Basic/{basic['id']}", "resource": basic}
+    found = judge(profile, [{"remove": "/entry/8"}, {"set": "/entry/-", "to": orphan}])
+    assert [i.at.path for i in found if i.code == "PRO051"] == ["/entry/8/resource"]
