@@ -185,21 +185,20 @@ def _zip(file: IO[bytes], display: str, log: IssueLog, limits: Limits) -> Iterat
         return
     packed, budget = _size(file), _Budget(limits)
     for member in archive.infolist():
-        at = Location(f"{display}/{member.filename}")
-        if member.is_dir() or not _zip_usable(member, at, log):
+        if member.is_dir() or not _zip_usable(member, display, log):
             continue
         try:
             yield member.filename, _zip_member(archive, member, packed, budget)
         except LimitError as refusal:
-            refusal.report(log, Location(display) if refusal.whole else at)
+            refusal.report(log, Location(display) if refusal.whole else Location(f"{display}/{member.filename}"))
             if refusal.whole:
                 return
         except (*_FAULTS, RuntimeError) as error:
-            log.add(DAMAGED, at, problem=_problem(error))
+            log.add(DAMAGED, Location(f"{display}/{member.filename}"), problem=_problem(error))
 
 
-def _zip_usable(member: zipfile.ZipInfo, at: Location, log: IssueLog) -> bool:
-    mode = member.external_attr >> 16
+def _zip_usable(member: zipfile.ZipInfo, display: str, log: IssueLog) -> bool:
+    mode, at = member.external_attr >> 16, Location(f"{display}/{member.filename}")
     if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         log.add(NOT_A_FILE, at, found=kind_of_file(mode))
     elif member.flag_bits & 1:

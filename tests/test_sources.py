@@ -289,7 +289,7 @@ def test_members_that_are_read_without_zipfile_are_what_zipfile_finds(
         taken.append(data := plain(file, member, limit))
         return data
 
-    for at in range(len(whole) - 22):
+    for at in range(0, len(whole) - 22, 2):
         (tmp_path / "a.zip").write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
         monkeypatch.setattr(archives, "_plain", noting)
         found = read(tmp_path / "a.zip")

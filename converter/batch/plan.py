@@ -142,9 +142,10 @@ class Chunks:
         """The inputs of a file, with a piece of its own for each that could not be read."""
         log, number = IssueLog(), 0
         for item in chain(read(self.source(file), log, self.limits), (None,)):
-            for fault in self._faults(log, item):
-                yield Piece(file.n, number, _nothing(file, fault.file), fault.fault)
-                number += 1
+            if len(log):
+                for fault in self._faults(log, item):
+                    yield Piece(file.n, number, _nothing(file, fault.file), fault.fault)
+                    number += 1
             if item is not None:
                 yield Piece(file.n, number, item)
                 number += 1

@@ -118,6 +118,8 @@ _KNOWN = {
 
 def sniff(data: bytes) -> bool:
     """Whether the bytes look like an envelope: XML whose document element is VANSEnvelope, in any namespace."""
+    if data[:1] in (b"U", b"{"):  # nearly every input: EDIFACT or JSON
+        return False
     start = 0 if data.startswith(_MARKS) else prolog_end(data)
     head = data[start : start + _SNIFFED]
     if head.startswith(_MARKS):
