@@ -8,14 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from converter.edifact.reading import Place, placed_lines, run_of_lines
-from converter.edifact.text import FORMATS, MAX_COMPONENT, read_text
+from converter.edifact.reading import run_of_lines
+from converter.edifact.text import FORMATS, MAX_COMPONENT, read_lines, read_text
 from converter.freetext import COMPONENTS
 from converter.letter import Text
 
 Match = Callable[[str], re.Match[str] | None]
-Lines = tuple[int, int, list[str], list[list[Place]]]
-"""The number after the last segment, triggers passed, the lines, and where each stands."""
+Lines = tuple[int, int, list[str]]
+"""The number after the last segment, triggers passed, the lines."""
 
 
 def plain_text(bodies: Sequence[str], numbers: Sequence[int], match: Match) -> Text | None:
@@ -46,13 +46,8 @@ def plain_lines(
     parts = [components(number) for number in numbers]
     if not all(parts) or any(map(_oversized, parts)):
         return None
-    body = bodies[i].count("+")
-    where = [(n, body, c) for n, part in zip(numbers, parts, strict=True) for c in range(1, len(part) + 1)]
-    lines, places = placed_lines([component for part in parts for component in part], where)
-    if any(lines[fields:]):
-        return None
-    missing = fields - len(lines)
-    return following, passed, lines + [""] * missing, places + [[] for _ in range(missing)]
+    lines = read_lines([component for part in parts for component in part])
+    return None if any(lines[fields:]) else (following, passed, lines + [""] * (fields - len(lines)))
 
 
 def crowded(keys: Sequence[str], tag: str, limit: int) -> bool:

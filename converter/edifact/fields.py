@@ -83,6 +83,11 @@ class SegmentCompiler:
         """A line that reports a finding; a quick reader leaves letters with findings to the others."""
         self._out.add("return -1" if self._quick else line)
 
+    def _place(self, key: str, place: str) -> None:
+        """Note where a leaf stands; after a quick reader, that is found out when somebody asks."""
+        if not self._quick:
+            self._out.add(f"P[{key}] = {place}")
+
     def _plain_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
         out = self._out
         fields = [(e, c, p) for e, c, p in template.places() if p.leaf is not None or p.counter]
@@ -180,7 +185,7 @@ class SegmentCompiler:
                     where = f"(i, {element}, {component})"
                     self._report(f"v = R.shape({where}, {variable}, {key}, {piece.codec.name!r})")
             out.add(f"V[{key}] = {'v' if piece.codec else variable}")
-            out.add(f"P[{key}] = (i, {element}, {component})")
+            self._place(key, f"(i, {element}, {component})")
             self._numbered(piece, scope)
         if piece.default is not None:
             self._default(piece.default, f"(i, {element}, {component})", key, scope)
@@ -199,7 +204,7 @@ class SegmentCompiler:
             self._out.add(f"v = {texts}.get(V.get({scope.key(default.code)}))")
             with self._out.block("if v is not None:"):
                 self._out.add(f"V[{key}] = v")
-                self._out.add(f"P[{key}] = {place}")
+                self._place(key, place)
 
     def _code(
         self,
@@ -232,11 +237,11 @@ class SegmentCompiler:
                 with out.block(f"elif {name}[{variables[0]}] != {variable}:"):
                     self._report(f"R.literals(i, (({e}, {c}, {variable}, {name}[{variables[0]}]),))")
             out.add(f"V[{key}] = v")
-            out.add(f"P[{key}] = {all_places}")
+            self._place(key, all_places)
         if codes.empty is not None:
             with out.block("else:"):
                 out.add(f"V[{key}] = {codes.empty!r}")
-                out.add(f"P[{key}] = {all_places}")
+                self._place(key, all_places)
 
     def _shared(self, element: int, component: int, pieces: tuple[Piece, ...], scope: Scope) -> None:
         """Several leaves in one component, by fixed width."""
@@ -259,12 +264,12 @@ class SegmentCompiler:
             with out.block(f"if len({variable}) <= {width} and {' and '.join(tests)}:"):
                 for local, key in assigned:
                     out.add(f"V[{key}] = {local}")
-                    out.add(f"P[{key}] = {where}")
+                    self._place(key, where)
             with out.block("else:"):
                 expected = "".join(p.codec.name if p.codec else p.literal for p in pieces)
                 key = assigned[0][1]
                 self._report(f"V[{key}] = R.shape({where}, {variable}, {key}, {expected!r})")
-                self._report(f"P[{key}] = {where}")
+                self._place(key, where)
         out.add(f"{scope.raws[signature(pieces)]} = {variable}")
 
     def _counter(self, element: int, component: int, piece: Piece, scope: Scope) -> None:
@@ -288,7 +293,7 @@ class SegmentCompiler:
                 expected = raw
             elif leaf is not None and leaf.const is not None and piece.codec is not None:
                 expected = repr(piece.codec.write(leaf.const))
-                out.add(f"P[{key}] = (i, {element}, {component})")
+                self._place(key, f"(i, {element}, {component})")
             else:
                 expected = self._encoded(pieces, scope)
             with out.block(f"if {variable} != {expected}:"):
@@ -340,7 +345,7 @@ class SegmentCompiler:
         self._numbered(piece, scope)
         if template.optional_text:
             with self._out.block(f"if not V[{key}]:"):
-                self._out.add(f"del V[{key}], P[{key}]")
+                self._out.add(f"del V[{key}]" if self._quick else f"del V[{key}], P[{key}]")
         self._out.add("i = j")
 
     def _run(self, scope: Scope) -> None:
@@ -359,7 +364,7 @@ class SegmentCompiler:
     def _text_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
         """Take a text with one expression for each of its segments, or give the letter up."""
         out = self._out
-        body, _, piece = next(f for f in template.places() if f[2].text)
+        piece = next(p for p in template.pieces() if p.text)
         others = [f for f in template.places() if f[2].own and not f[2].text]
         self._run(scope)
         match = out.name("MATCH", expression(template).fullmatch)
@@ -373,7 +378,6 @@ class SegmentCompiler:
         with out.block(f"if (v := plain_text(B, numbers, {match})) is None:"):
             out.add("return -1")
         out.add(f"V[{key}] = v")
-        out.add(f"P[{key}] = [(j, {body}, 0) for j in numbers] if len(numbers) > 1 else (i, {body}, 0)")
         self._text_taken(template, piece, scope)
 
     def _lines(self, template: SegmentTemplate, scope: Scope) -> None:
@@ -396,7 +400,7 @@ class SegmentCompiler:
         options = f"fields={number}, trigger={scope.trigger!r}"
         with out.block(f"if (v := plain_lines(K, B, i, {match}, {options})) is None:"):
             out.add("return -1")
-        out.add("j, passed, lines, where = v")
+        out.add("j, passed, lines = v")
         self._passed(scope)
         self._lines_taken(template, scope)
 
@@ -412,11 +416,11 @@ class SegmentCompiler:
                     with out.block("if v is None:"):
                         self._report(f"v = R.code(where[{number}], (lines[{number}],), {key}, {piece.codes.name!r})")
                 out.add(f"V[{key}] = v")
-                out.add(f"P[{key}] = where[{number}]")
+                self._place(key, f"where[{number}]")
         for path, value in template.fills:
             key = scope.key(path)
             out.add(f"V[{key}] = {value!r}")
-            out.add(f"P[{key}] = (i, 1, 1)")
+            self._place(key, "(i, 1, 1)")
         out.add("i = j")
 
     def _passed(self, scope: Scope) -> None:

@@ -1,27 +1,28 @@
 """One letter about which there is nothing to say, read without making its segments.
 
 Nearly every input is one. What is read here is a part of what the other readers read, with the same result; everything
-else, and everything that would be reported, is left to them. The places of leaves are noted as they do it, and the
-segments that they name are made when somebody asks where they stand.
+else, and everything that would be reported, is left to them. They also find the places of the leaves, when somebody
+asks for one: few do.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 
 from converter.definitions import Definitions
 from converter.edifact import charsets
 from converter.edifact.controls import iso_date, iso_time
 from converter.edifact.envelope import read_messages
-from converter.edifact.segments import DEFAULT
+from converter.edifact.segments import DEFAULT, Segment
 from converter.edifact.splitting import bodies, restored
-from converter.edifact.structure import Source, compiled
+from converter.edifact.structure import Compiled, Source, compiled
 from converter.edifact.syntax import usual
 from converter.issues import IssueLog, Location
 from converter.letter import Letter, Value
 from converter.limits import Limits
 
-_KEY = re.compile(r"([A-Z][A-Z0-9]{2}\+[^+:']*)[^']*'?")
+_KEYS = re.compile(r"'([A-Z][A-Z0-9]{2}\+[^+:']*)").findall
 _UNB = re.compile(
     r"UNB\+UNOC:3\+([^+:]*):[^+:]*\+([^+:]*):[^+:]*\+([^+:]*):([^+:]*)\+([^+:]*)(?:\+\+\+\+[01]?)?"
 ).fullmatch
@@ -31,19 +32,54 @@ _UNH = re.compile(r"UNH\+([^+:]*)\+([^+:]*):[^+:]*:[^+:]*:[^+:]*:([^+:]*)\+([^+:
 class LateSource:
     """An input of one letter, whose segments are made when the first place is asked for."""
 
-    __slots__ = ("_data", "_file", "_limits", "_source")
+    __slots__ = ("_data", "_file", "_source", "limits")
 
     def __init__(self, data: bytes, file: str, limits: Limits) -> None:
-        self._data, self._file, self._limits = data, file, limits
+        self._data, self._file, self.limits = data, file, limits
         self._source: Source | None = None
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """UNB, then UNH up to the one before UNT."""
+        if self._source is None:
+            message = next(read_messages(self._data, IssueLog(), file=self._file, limits=self.limits))
+            assert message.interchange.header is not None
+            self._source = Source([message.interchange.header, *message.segments[:-1]])
+        return self._source.segments
 
     def locate(self, place: object) -> tuple[Location, ...]:
         """The locations of a place, or of a list of places."""
-        if self._source is None:
-            message = next(read_messages(self._data, IssueLog(), file=self._file, limits=self._limits))
-            assert message.interchange.header is not None
-            self._source = Source([message.interchange.header, *message.segments[:-1]])
-        return self._source.locate(place)
+        return Source(self.segments).locate(place)
+
+
+class LatePlaces(Mapping[str, object]):
+    """The places of a letter's leaves, which another reader finds when the first is asked for."""
+
+    __slots__ = ("_found", "_reader", "_source")
+
+    def __init__(self, reader: Compiled, source: LateSource) -> None:
+        self._reader, self._source = reader, source
+        self._found: Mapping[str, object] | None = None
+
+    def _all(self) -> Mapping[str, object]:
+        if self._found is None:
+            letter = Letter("", "", "edifact")
+            self._reader.read(self._source.segments, letter, IssueLog(), self._source.limits, headless=False)
+            self._found = letter.places
+        return self._found
+
+    def __getitem__(self, leaf: str) -> object:
+        return self._all()[leaf]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __reduce__(self) -> tuple[type, tuple[dict[str, object]]]:
+        """Pickled as what was found: a reader is a compiled function."""
+        return dict, (dict(self._all()),)
 
 
 def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Letter | None:
@@ -60,18 +96,19 @@ def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Le
     if found is None or named is None:
         return None
     definition = definitions.by_edifact(*named)
-    keys = _KEY.findall("'".join(found))
     if definition is None or not definition.edifact:
         return None
-    if len(keys) != len(found) or not all(map(str.startswith, found, keys)):
+    keys = _KEYS("'" + "'".join(found))
+    if len(keys) != len(found):  # there is a segment without one
         return None
-    letter = Letter(*named, "edifact")
+    letter, reader = Letter(*named, "edifact"), compiled(definition)
     del found[-2:], keys[-2:]
-    if not compiled(definition).read_at_once(keys, found, letter):
+    if not reader.read_at_once(keys, found, letter):
         return None
     if DEFAULT.release in text:
         letter.values = {leaf: _restored(value) for leaf, value in letter.values.items()}
-    letter.source = LateSource(data, file, limits)
+    letter.source = source = LateSource(data, file, limits)
+    letter.places = LatePlaces(reader, source)
     return letter
 
 

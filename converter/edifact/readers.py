@@ -2,7 +2,8 @@
 
 Three functions with one body are made. `read_in_order` expects every segment where the layout has it and gives up, with
 -1, at the first that is not. `read_at_once` does so too, and also gives up where anything would be reported: that is
-all that nearly every letter needs, and it takes segments as they were written (`B`), not split. `read_arranged` reads
+all that nearly every letter needs, and it takes segments as they were written (`B`), not split, and leaves the places
+to `read_in_order`, which is run too when somebody asks for one. `read_arranged` reads
 the segments of a letter after `arrange.py` has put them into the order of the layout and written beside each which item
 it belongs to.
 
@@ -75,7 +76,7 @@ class ReaderCompiler:
         self._out, self._variables = Module(), 0
         self._arranged, self._quick = name == ARRANGED, name == AT_ONCE
         self._segments = SegmentCompiler(self._out, quick=self._quick)
-        with self._out.block(f"def {name}(K, {'B' if self._quick else 'S, R'}, V, P, N):"):
+        with self._out.block(f"def {name}({'K, B, V, N' if self._quick else 'K, S, R, V, P, N'}):"):
             self._out.add(f'"""{self._definition.type} {self._definition.version}."""')
             self._out.add("i = 0")
             for trigger in sorted({i.trigger for i in self._definition.layout if isinstance(i, Group)}):

@@ -89,7 +89,6 @@ _Known = dict[str, tuple[str, list[list[str]]]]
 _known: _Known = {}  # segments with the standard separators, split
 _tags: set[str] = set()  # tags found well formed so far: at most 26 * 36 * 36
 _PARKED = "\ue000\ue001\ue002\ue003"  # never in text that was decoded as ISO 8859-1
-_UNPARKED = str.maketrans(_PARKED, "?:+'")
 
 
 def is_tag(text: str) -> bool:
@@ -102,26 +101,24 @@ def bodies(text: str, limit: int) -> list[str] | None:
 
     None if any of them has to be looked at more closely. `limit`: bytes of a segment. See `restored`.
     """
-    between, release = _between(text, DEFAULT.terminator), DEFAULT.release
+    if DEFAULT.release in text:
+        text, strays = _park(text, DEFAULT)
+        if strays:
+            return None
+    between = _between(text, DEFAULT.terminator)
     found = text.split(between)
     if between[1:] and not _alone(text, between, len(found) - 1):
         return None
-    released = release in text
-    if released and release + between[0] in text:
-        found = _joined(found, between, release)
-    if max(map(len, found)) > min(limit, MAX_CONSTITUENTS):
-        return None
-    for index, piece in enumerate(found) if released else ():
-        if release in piece:
-            found[index], strays = _park(piece, DEFAULT)
-            if strays or "\n" in piece:
-                return None
-    return found
+    return None if len(max(found, key=len)) > min(limit, MAX_CONSTITUENTS) else found
 
 
 def restored(value: str) -> str:
     """A value from `bodies` with its released characters."""
-    return value if value.isascii() else value.translate(_UNPARKED)
+    if not value.isascii():
+        for _, character, parked in _parking(DEFAULT):
+            if parked in value:
+                value = value.replace(parked, character)
+    return value
 
 
 class Splitter:

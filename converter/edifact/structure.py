@@ -21,7 +21,7 @@ from converter.limits import Limits
 
 Writer = Callable[[dict[str, Any], dict[str, list[int]], Writing], list[Row]]
 Reader = Callable[[list[str], Sequence[Segment], Reading, dict[str, Any], dict[str, Any], dict[str, int]], int]
-QuickReader = Callable[[list[str], Sequence[str], dict[str, Any], dict[str, Any], dict[str, int]], int]
+QuickReader = Callable[[list[str], Sequence[str], dict[str, Any], dict[str, int]], int]
 
 MAX_PLACES = 1000
 """Locations that are worked out for one leaf."""
@@ -119,16 +119,14 @@ class Compiled:
             letter.values, letter.counts, letter.places, letter.extras = {}, {}, {}, []
 
     def read_at_once(self, keys: list[str], bodies: Sequence[str], letter: Letter) -> bool:
-        """Fill a letter from its segments as they were written; False if they must be read one by one.
+        """Fill a letter, but for its places, from its segments as they were written; False if that cannot be.
 
         `keys` holds tag, plus and first component of each; neither has release characters.
         """
-        places: dict[str, Any] = {}
-        if self.at_once([*keys, *_END], bodies, letter.values, places, letter.counts) != len(bodies):
+        if self.at_once([*keys, *_END], bodies, letter.values, letter.counts) != len(bodies):
             return False
         for alias in self.definition.aliases:
-            alias.read(letter.values, places)
-        letter.places = places
+            alias.read(letter.values, {})
         return True
 
     def _read_arranged(self, segments: Sequence[Segment], reading: Reading, headless: bool) -> None:

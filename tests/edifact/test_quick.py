@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -108,6 +110,44 @@ def test_altered_samples_are_read_alike(samples: list[bytes], engine: Engine, mo
     assert [d for d in found if d] == []
     read = sum(d == [] for d in found)
     assert 0.1 * len(found) < read < 0.9 * len(found), "some can be read quickly, and some not"
+
+
+def test_released_quotes_in_lined_files_are_read_quickly(engine: Engine) -> None:
+    data = (LETTERS / "REF01" / "full" / "message.edi").read_bytes()
+    assert b"?'" in data
+    assert b"'\n" in data
+    assert quick.read(data, engine.definitions, "x", LIMITS) is not None
+    cut = data.replace(b"?''\n", b"?'\n")
+    assert cut != data
+    assert quick.read(cut, engine.definitions, "x", LIMITS) is None
+
+
+def test_places_are_looked_for_when_one_is_asked_for(
+    samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Compiled] = []
+    read = Compiled.read
+
+    def noted(self: Compiled, *args: Any, **options: Any) -> None:
+        looked.append(self)
+        read(self, *args, **options)
+
+    monkeypatch.setattr(Compiled, "read", noted)
+    letter = quick.read(samples[0], engine.definitions, "x", LIMITS)
+    assert letter is not None
+    assert looked == []
+    assert letter.locate("Letter.Identifier")[0].segment == "UNH"
+    assert letter.locate("no.such.leaf") == ()
+    assert len(looked) == 1
+
+
+def test_letters_that_were_read_quickly_can_be_pickled(samples: list[bytes], engine: Engine) -> None:
+    letter = quick.read(samples[0], engine.definitions, "x", LIMITS)
+    assert letter is not None
+    again = pickle.loads(pickle.dumps(letter))
+    assert again.places == letter.places
+    assert again.values == letter.values
+    assert [again.locate(leaf) for leaf in again.places] == [letter.locate(leaf) for leaf in letter.places]
 
 
 def test_values_in_triggers_within_a_text_are_kept_aside(engine: Engine) -> None:
