@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,12 +184,13 @@ def test_limits_stop_a_run_that_can_go_on(bounds: Bounds, tmp_path: Path) -> Non
 # What goes wrong with messages and processes
 
 
-def test_worker_that_dies_costs_only_the_message_that_killed_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])  # of one worker, a second chunk waits when it dies
+def test_worker_that_dies_costs_only_the_message_that_killed_it(jobs: int, tmp_path: Path) -> None:
     corpus.folder(tmp_path / "in", range(300))
     (tmp_path / "in" / "0000007.edi").write_bytes(cheap.POISON)
     told = cheap.Silent()
     started(tmp_path / "run", tmp_path / "in")
-    end = gone_on(tmp_path / "run", told=told)
+    end = gone_on(tmp_path / "run", jobs, told=told)
     assert (end.totals["ok"], end.totals["dead"]) == (299, 1)
     assert told.issues == ["BAT021"]
     assert [letter["input"].rpartition("/")[2] for letter in dead(tmp_path / "run")] == ["0000007.edi"]
@@ -215,20 +217,23 @@ def test_workers_that_die_before_there_is_work_cost_nothing(tmp_path: Path) -> N
 
 def test_chunks_that_nobody_has_begun_are_taken_back(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
-    with Pool(Job(tmp_path, slow, Form()), 1) as pool:
+    with Pool(Job(tmp_path, partial(slow, tmp_path / "begun"), Form()), 1) as pool:
         for k in range(2):
             assert pool.take(Chunk(Key(k, 0), [Piece(k, 0, Input("x", "x", corpus.letter(k), explicit=False))]))
         assert not pool.take(Chunk(Key(2, 0)))
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.02)
         pool.withdraw()
         seen = [done.chunk.key.source for _ in range(9) if pool.busy for done in pool.done(5)]
         assert (seen, pool.left) == ([0], True)
 
 
-def slow() -> Convert:
-    """The cheap conversion, in half a second."""
+def slow(begun: Path) -> Convert:
+    """The cheap conversion, in a second; makes a file when it begins."""
 
     def convert(item: Input) -> Iterator[Outcome]:
-        time.sleep(0.5)
+        begun.touch()
+        time.sleep(1)
         yield from cheap.factory()(item)
 
     return convert
