@@ -52,8 +52,8 @@ class Entry(NamedTuple):
 Raw = tuple[str, str, str, str, str]
 """An entry as generated code makes it: a plain tuple of the fields of `Entry`, in their order."""
 
-LEAF_OF, LOSS_OF = itemgetter(0), itemgetter(4)
-"""The leaf and the loss of such an entry."""
+LEAF_OF = itemgetter(0)
+"""The leaf of such an entry."""
 
 
 @dataclass(slots=True)

@@ -35,7 +35,9 @@ def pattern(leaf: str) -> str:
 
 def plain(value: Value) -> str:
     """The characters of a value without its formats, line breaks as newlines."""
-    return value if isinstance(value, str) else "".join(text for _, text in value)
+    if isinstance(value, str):
+        return value
+    return value[0][1] if len(value) == 1 else "".join([text for _, text in value])
 
 
 def unspaced(text: str) -> str:

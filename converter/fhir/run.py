@@ -230,7 +230,12 @@ class Run:
 
     def _included(self, entry: Entry, profile: str) -> bool:
         """Whether an entry was judged by a profile that is derived from this one, and so includes all its rules."""
-        return any(profile in self.pack.ancestors(done) for done in entry.wanted[: entry.wanted.index(profile)])
+        for done in entry.wanted:
+            if done == profile:
+                break
+            if profile in self.pack.ancestors(done):
+                return True
+        return False
 
     def judge(self, entry: Entry, profile: str) -> None:
         """Judge an entry by a profile now: the short way if it is certainly sound, else exactly."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Mapping
+from itertools import filterfalse
 from typing import Any
 
 from converter.fhir.bundle import Resource, index, leaves, resolve
@@ -162,12 +163,16 @@ class Wording:
 
     def concepts(self, found: list[Resource]) -> str:
         """All CodeableConcepts of a list."""
-        return ", ".join([self.concept(concept) for concept in found])
+        return ", ".join(map(self.concept, found))
 
     def extensions(self, found: list[Resource]) -> list[tuple[str, str]]:
         """The extensions that we have a label for and that hold one value, as label and value."""
         label = self.labels.get
-        return [(said, self._value(e)) for e in found if (said := label((EXTENSION, e.get("url"))))]
+        values = []
+        for extension in found:
+            if said := label((EXTENSION, extension.get("url"))):
+                values.append((said, self._value(extension)))
+        return values
 
     def values(self, found: list[Resource]) -> str:
         """What the extensions say that we have a label for."""
@@ -176,10 +181,12 @@ class Wording:
     def extension(self, found: list[Resource], url: str) -> str:
         """What the extension with that URL says."""
         if found is not self._extended:  # templates ask the same element for several
-            self._by_url = {extension.get("url"): extension for extension in found}
+            self._by_url = by_url = {}
+            for extension in found:
+                by_url[extension.get("url")] = extension
             self._extended = found
-        extension = self._by_url.get(url)
-        return self._value(extension) if extension is not None else ""
+        said = self._by_url.get(url)
+        return self._value(said) if said is not None else ""
 
     def _value(self, extension: Resource) -> str:
         if "valueCoding" in extension:
@@ -197,11 +204,11 @@ class Wording:
 
     def compositions(self, found: list[Resource]) -> list[Resource]:
         """The Compositions among what the References of a list point to."""
-        return [r for reference in found if (r := self._composition(reference))]
+        return [*filter(None, map(self._composition, found))]
 
     def others(self, found: list[Resource]) -> list[Resource]:
         """The References of a list that point to anything but Compositions."""
-        return [reference for reference in found if not self._composition(reference)]
+        return [*filterfalse(self._composition, found)]
 
     def _composition(self, reference: Resource) -> Resource | None:
         name = reference.get("reference")
@@ -257,13 +264,13 @@ def _patient_name(resource: Resource, wording: Wording) -> str:
 
 
 def _practitioner_name(resource: Resource, wording: Wording) -> str:
-    return ", ".join([person(name) for name in resource.get("name", ())])
+    return ", ".join(map(person, resource.get("name", ())))
 
 
 def _role_name(resource: Resource, wording: Wording) -> str:
     said = [wording.reference(resource["practitioner"])] if "practitioner" in resource else []
     if "code" in resource:
-        said += [wording.concept(code) for code in resource["code"]]
+        said += map(wording.concept, resource["code"])
     if "organization" in resource:
         said.append(wording.reference(resource["organization"]))
     return ", ".join(filter(None, said))
@@ -282,7 +289,7 @@ def _encounter_name(resource: Resource, wording: Wording) -> str:
 
 
 def _communication_name(resource: Resource, wording: Wording) -> str:
-    said = [wording.concept(category) for category in resource.get("category", ())]
+    said = [*map(wording.concept, resource.get("category", ()))]
     said.append(wording.concept(resource.get("topic", _NOTHING)))
     return ": ".join(filter(None, said))
 
@@ -312,8 +319,9 @@ def _composition_name(resource: Resource, wording: Wording) -> str:
 
 def _document_name(resource: Resource, wording: Wording) -> str:
     said = [resource.get("description", "")]
-    said += [content.get("attachment", _NOTHING).get("url", "") for content in resource.get("content", ())]
-    said += [f"{label}: {value}" for label, value in wording.extensions(resource.get("extension", []))]
+    for content in resource.get("content", ()):
+        said.append(content.get("attachment", _NOTHING).get("url", ""))
+    said += map(": ".join, wording.extensions(resource.get("extension", [])))
     return ", ".join(filter(None, said))
 
 

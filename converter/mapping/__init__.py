@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from converter.errors import MappingError
-from converter.issues import Issue, IssueKind, IssueLog, Location, Severity, declare
-from converter.ledger import LOSS_OF, Ledger, leaves_of
+from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, pattern
 from converter.mapping import backward, forward, guards
 from converter.mapping import id_codecs as _ids  # noqa: F401 - registers its codecs
@@ -203,8 +203,11 @@ class Mapping:
         if not letter.values[leaf]:
             return (leaf, "ignored", "", "", "C91-18")
         path, text = pattern(leaf), letter.text
-        held = next(((keep, loss) for holds, keep, loss in self._guarded.get(path, ()) if holds(text)), None)
-        declared = held or self._declared.get(path)
+        declared = self._declared.get(path)
+        for holds, keep, loss in self._guarded.get(path, ()):
+            if holds(text):
+                declared = keep, loss
+                break
         if declared is None:
             return (leaf, "lost", "", "", "C91-22")
         keep, loss = declared
@@ -229,27 +232,30 @@ class Mapping:
         self, ledger: Ledger, locate: Callable[[str], tuple[Location, ...]], context: Context, log: IssueLog
     ) -> bool:
         """One issue for each loss that is not mere information. Whether a loss refuses the message."""
-        numbers: dict[str, int] = {}
-        first: list[tuple[Raw, tuple[IssueKind, str]]] = []
-        told, refused, start = self._told, False, Location(context.file)
-        for raw in (*filter(LOSS_OF, ledger.raw), *filter(LOSS_OF, ledger.raw_defaulted)):
+        seen: dict[str, Issue | None] = {}
+        told, refused = self._told, False
+        # No filter: to ask each entry here is half of what a call of a function for each costs.
+        for raw in ledger.raw + ledger.raw_defaulted if ledger.raw_defaulted else ledger.raw:
             loss_id = raw[4]
-            if loss_id in numbers:
-                numbers[loss_id] += 1
-            elif (what := told[loss_id]) is not None:
-                numbers[loss_id] = 1
-                first.append((raw, what))
-        for (leaf, disposition, rule, target, loss_id), (kind, message) in first:
-            if disposition == "kept":
+            if not loss_id:
                 continue
+            if loss_id in seen:
+                if (issue := seen[loss_id]) is not None:
+                    issue.count += 1
+                continue
+            if (what := told[loss_id]) is None or raw[1] == "kept":
+                seen[loss_id] = None
+                continue
+            (kind, message), (leaf, _, rule, target, _) = what, raw
             if kind is REFUSED_BY_LOSS:
                 if loss_id in context.accept:
                     kind, message = LOSS, self._messages[LOSS.code, loss_id]
                 else:
                     refused = True
-            where = partial(_place, locate, leaf, context.file) if leaf else start
+            where = partial(_place, locate, leaf, context.file) if leaf else Location(context.file)
             name = f"{self.name}.{rule}" if rule else self.name
-            log.issues.append(Issue(kind, where, message, target, name, None, numbers[loss_id], kind.severity))
+            seen[loss_id] = issue = Issue(kind, where, message, target, name, None, 1, kind.severity)
+            log.issues.append(issue)
         return refused
 
     def from_fhir(

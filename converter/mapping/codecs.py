@@ -17,6 +17,7 @@ import html
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import Any
 
 from converter.identifiers import ecpr_kind
@@ -202,14 +203,16 @@ class Xhtml:
 
     @staticmethod
     def there(value: Text) -> tuple[str | None, bool]:
-        parts, lost = [_DIV], False
+        parts, lost, said = [_DIV], False, False
         for code, text in value:
             before, after = _TAGS.get(code, ("", ""))
             clean = _NOT_XML.sub("\ufffd", text)
             lost = lost or clean != text or code not in _TAGS
             escaped = clean.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#13;")
             parts += (before, escaped.replace("\n", "<br/>"), after)
-        return "".join([*parts, "</div>"]) if any(text.split() for _, text in value) else None, lost
+            said = said or text.strip() != ""
+        parts.append("</div>")
+        return "".join(parts) if said else None, lost
 
     @staticmethod
     def back(value: Any) -> tuple[Text | None, bool]:
@@ -349,7 +352,7 @@ class JoinedParts:
 
     @staticmethod
     def there(organisation: str | None, department: str | None, unit: str | None, size: str) -> tuple[str | None, bool]:
-        joined = " ".join(part for part in (organisation, department, unit) if part)
+        joined = " ".join(filter(None, (organisation, department, unit)))
         return joined or None, JoinedParts.back(joined, size, organisation)[0] != (organisation, department, unit)
 
     @staticmethod
@@ -374,7 +377,7 @@ class SplitName:
 
     @staticmethod
     def there(organisation: str | None, department: str | None, unit: str | None, size: str) -> tuple[str | None, bool]:
-        joined = " ".join(part for part in (organisation, department, unit) if part)
+        joined = " ".join(filter(None, (organisation, department, unit)))
         return joined or None, SplitName.back(joined, size)[0] != (organisation, department, unit)
 
     @staticmethod
@@ -410,13 +413,17 @@ class PlusJoined:
         return main or None, added
 
 
+_NO_NAME = frozenset({None, "", "_"})
+
+
 @codec("name_of_parts", "oneway", sources=3)
 class NameOfParts:
     """Organisation, department and unit as one name for readers; `_` stands for no name in letters."""
 
     @staticmethod
     def there(organisation: str | None, department: str | None, unit: str | None) -> str | None:
-        return " / ".join(part for part in (organisation, department, unit) if part and part != "_") or None
+        names = filterfalse(_NO_NAME.__contains__, (organisation, department, unit))
+        return " / ".join(names) or None  # type: ignore[arg-type] # None is no name
 
 
 @codec("matching", "iso")

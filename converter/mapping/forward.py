@@ -514,9 +514,10 @@ class _Writer:
         value: Any = "VALUE"
         for part in reversed(derived.position.split(".")):
             value = {part: value}
-        shape = repr({**(step.slice.start if step.slice else {}), **value}).replace("'VALUE'", "n")
+        one = f"d1_{derived.name}"
+        shape = repr({**(step.slice.start if step.slice else {}), **value}).replace("'VALUE'", one)
         self.put(f"# {scope}.{derived.name} ({derived.at.file}:{derived.at.line})")
-        self.put(f"{values}.extend([{shape} for n in d_{derived.name}])")
+        self.put(f"for {one} in d_{derived.name}: {values}.append({shape})")
 
 
 def _placed(items: dict[str, Any], values: str, pointer: str) -> Iterator[tuple[str, Any, str]]:

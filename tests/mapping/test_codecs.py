@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,6 +146,7 @@ class Found:
 
     def __init__(self) -> None:
         self.kinds: list[Any] = []
+        self.current = SimpleNamespace(claim="")  # no entry of a plain Bundle, whose narratives are judged before
 
     def add(self, kind: Any, *_: Any, **__: Any) -> None:
         self.kinds.append(kind)
