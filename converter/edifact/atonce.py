@@ -25,9 +25,10 @@ def plain_text(bodies: Sequence[str], numbers: Sequence[int], match: Match) -> T
         found = match(bodies[number])
         if found is None:
             return None
-        form, body = found["form"], found["body"]
+        form, body = found.group("form", "body")
         components = body.split(":")
-        if form not in FORMATS or _oversized(components):
+        short = len(body) <= MAX_COMPONENT and len(components) <= COMPONENTS
+        if form not in FORMATS or (not short and _oversized(components)):
             return None
         parts.append((form, components))
     return None if body[-1:] == "\\" else read_text(parts)

@@ -83,6 +83,7 @@ def iso_date(text: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=1440)
 def iso_time(text: str) -> str:
     """`HH:MM` for `hhmm`, empty if no such time exists (24:00 does not)."""
     if len(text) != 4 or not (text.isascii() and text.isdigit()) or text[:2] > "23" or text[2:] > "59":
