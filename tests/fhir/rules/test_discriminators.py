@@ -153,6 +153,25 @@ def test_discriminator_type_of_a_choice_below() -> None:
     assert outside(facts, {"inner": ["valueCode"]})
 
 
+@pytest.mark.parametrize("inner", ["", "inner."])
+def test_the_type_of_a_choice_and_a_value_must_both_agree(inner: str) -> None:
+    below = [
+        {"id": "Thing.part:a.inner", "types": ["BackboneElement"]},
+        {"id": f"Thing.part:a.{inner}value[x]", "types": ["code"]},
+        {"id": "Thing.part:a.one", "types": ["string"], "fixed": "one"},
+    ]
+    facts = sliced_parts([["type", inner + "value"], ["value", "one"]], {}, *below[0 if inner else 1 :])
+    for choice, one, wrong in (("Code", "one", False), ("Code", "x", True), ("String", "one", True)):
+        value: dict[str, Any] = {f"value{choice}": "v"}
+        assert outside(facts, {"one": one, **({"inner": value} if inner else value)}) == wrong, (choice, one)
+    part = next(row for row in facts["profiles"][THING]["elements"] if row["id"] == "Thing.part")
+    part["slicing"]["rules"] = "open"
+    facts["profiles"][THING]["elements"].append({"id": "Thing.part:a.two", "types": ["string"], "fixed": "two"})
+    coded = {"inner": {"valueCode": "v"}} if inner else {"valueCode": "v"}
+    thing = {"resourceType": "Thing", "id": "1", "part": [{"one": "one", "two": "x", **coded}]}
+    assert "PRO027 /entry/0/resource/part/0/two" in judge(facts, bundle(thing))
+
+
 def test_discriminator_value_of_a_choice() -> None:
     """`value` means valueCode, and neither an element as long nor one that only begins with the word."""
     below = {"id": "Thing.part:a.value[x]", "types": ["code"], "fixed": "in"}
