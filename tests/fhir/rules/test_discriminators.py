@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from converter.fhir.profiles import Pack
 from converter.fhir.rules.primitives import right_primitive
+from converter.fhir.rules.values import holding, holds
 from converter.issues import Issue, IssueLog
 
 _spec = importlib.util.spec_from_file_location("tiny", Path(__file__).with_name("tiny.py"))
@@ -342,6 +344,43 @@ def test_value_range(kind: str, least: Any, most: Any, good: list[Any], bad: lis
     for bound, value in (("minValue", bad[-1]), ("maxValue", bad[0])):
         del (alone := limited(kind, least, most))["profiles"][THING]["elements"][-1][bound]
         assert judge(alone, bundle({"resourceType": "Thing", "id": "1", "size": value})) != []
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "bad"),
+    [("boolean", True, False), ("integer", 1, 2), ("Thing", {"flag": True}, {"flag": False})],
+)
+def test_pattern_that_is_no_text(kind: str, pattern: Any, bad: Any) -> None:
+    facts = tiny()
+    rows = facts["profiles"][THING]["elements"]
+    inner = kind == "Thing"
+    rows.append({"id": "Thing.size", "types": ["BackboneElement" if inner else kind], "pattern": pattern})
+    rows += [{"id": "Thing.size.flag", "types": ["boolean"]}] * inner
+    assert judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": pattern})) == []
+    found = judge(facts, bundle({"resourceType": "Thing", "id": "1", "size": bad}))
+    assert found == ["PRO028 /entry/0/resource/size"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        ("a", "a", "b"),
+        (["a"], ["b", "a"], ["b"]),
+        ({"a": "b"}, {"a": "b", "c": "d"}, {"a": "c"}),
+        ({"a": ["b", {"c": "d"}]}, {"a": [{"c": "d"}, "b"]}, {"a": ["b", "c"]}),
+    ],
+)
+def test_pattern_printed_as_code(pattern: Any, good: Any, bad: Any) -> None:
+    assert holds(good, pattern)
+    assert eval(holding("value", pattern), {"value": good})  # noqa: S307 - printed by us
+    assert not holds(bad, pattern)
+    with contextlib.suppress(AttributeError):  # the exact way is taken then
+        assert not eval(holding("value", pattern), {"value": bad})  # noqa: S307 - printed by us
+
+
+@pytest.mark.parametrize("pattern", [True, 1, None, {}, [], {"a": True}, ["a", 1]])
+def test_pattern_that_is_not_of_texts_only_is_not_printed(pattern: Any) -> None:
+    assert holding("value", pattern) == ""
 
 
 def weight(value: object, unit: str = "kg") -> dict[str, Any]:
