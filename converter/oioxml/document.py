@@ -2,7 +2,8 @@
 
 Nothing outside the bytes is ever opened: a DOCTYPE is refused before any content is read, so there are no entities to
 expand, and lxml gets neither network nor DTD (OWASP XML external entities; W3C XML 1.0, 2.8). Comments and processing
-instructions are removed by the parser, which joins the text around them: a comment inside a value does not cut it.
+instructions are removed by the parser, which joins the text around them: a comment inside a value does not cut it, and
+is told.
 """
 
 from __future__ import annotations
@@ -114,6 +115,15 @@ MARK_CONTRADICTED = declare(
     help="Make the label in the XML declaration agree with the bytes.",
     source="W3C XML 1.0, 4.3.3",
 )
+INSIDE_VALUE = declare(
+    "XML013",
+    "comment-in-value",
+    Severity.WARNING,
+    "{number} comment(s) or processing instruction(s) stand inside a value; they were left out and the value joined.",
+    why="Programs that stop at a comment read another value from the same bytes: half a number, or another dose.",
+    help="Ask the sender for the document without it; compare the value with what was meant.",
+    source="W3C XML 1.0, 2.5: comments are no part of a document's character data",
+)
 PARSER_FAILED = declare(
     "XML099",
     "parser-failed",
@@ -184,7 +194,9 @@ def parse(data: bytes, log: IssueLog, *, file: str, limits: Limits) -> tuple[_El
         return None, False
     huge = len(data) > _PLAIN_SIZE or limits.xml_depth > _PLAIN_DEPTH
     try:
-        return etree.fromstring(data, _parser(encoding, huge)), trusted
+        root = etree.fromstring(data, _parser(encoding, huge))
+        _tell_of_remarks(data, log, file, _parser(encoding, huge, bare=False))
+        return root, trusted
     except etree.XMLSyntaxError as fault:
         _report(fault, log, file, limits)
     except (OSError, ValueError, LookupError, RecursionError, MemoryError, SystemError, etree.LxmlError) as fault:
@@ -193,7 +205,7 @@ def parse(data: bytes, log: IssueLog, *, file: str, limits: Limits) -> tuple[_El
 
 
 @lru_cache(maxsize=16)
-def _parser(encoding: str, huge: bool) -> etree.XMLParser:
+def _parser(encoding: str, huge: bool, *, bare: bool = True) -> etree.XMLParser:
     # lxml locks a parser while it works, so one per encoding serves all threads. The encoding is the one decided here:
     # libxml2 must not follow a label of its own choice.
     return etree.XMLParser(
@@ -205,10 +217,29 @@ def _parser(encoding: str, huge: bool) -> etree.XMLParser:
         no_network=True,
         huge_tree=huge,
         recover=False,
-        remove_comments=True,
-        remove_pis=True,
+        remove_comments=bare,
+        remove_pis=bare,
         strip_cdata=True,
     )
+
+
+def _tell_of_remarks(data: bytes, log: IssueLog, file: str, parser: etree.XMLParser) -> None:
+    """Report comments and instructions that cut a value: the tree was made without them. Few documents hold any."""
+    start = prolog_end(data)
+    if data.find(b"<!--", start) < 0 and data.find(b"<?", start) < 0:
+        return
+    root = etree.fromstring(data, parser)
+    found = [node for node in root.iter(etree.Comment, etree.ProcessingInstruction) if _cuts(node)]
+    if found:
+        log.add(INSIDE_VALUE, Location(file, line_of(found[0]), 1), number=len(found))
+
+
+def _cuts(remark: _Element) -> bool:
+    """Whether text stands beside it, before or behind."""
+    before = remark.getprevious()
+    parent: Any = remark.getparent()  # the iteration began at the root, so there is one
+    text = parent.text if before is None else before.tail
+    return bool((text or "").strip() or (remark.tail or "").strip())
 
 
 def _report(fault: etree.XMLSyntaxError, log: IssueLog, file: str, limits: Limits) -> None:

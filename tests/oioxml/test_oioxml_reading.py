@@ -93,7 +93,8 @@ def test_a_letter_can_be_pickled() -> None:
             b'xsi:schemaLocation="http://rep.oio.dk/ http://127.0.0.1:1/x.xsd" ',
         ),
         emessage().replace(b"<ClinicalEmail>", b'<ClinicalEmail xml:base="file:///etc/" xml:space="preserve">'),
-        emessage().replace(b"BREV1", b"<![CDATA[BR]]>E<!-- V -->V<?x y?>1"),
+        emessage().replace(b"BREV1", b"<![CDATA[BR]]>EV1"),
+        emessage().replace(b"<ClinicalEmail>", b"<ClinicalEmail>\n <!-- V -->\n <?x y?>"),
         emessage().replace(b"BREV1", b"&#66;REV&#x31;"),
     ],
     ids=[
@@ -108,7 +109,8 @@ def test_a_letter_can_be_pickled() -> None:
         "prefix",
         "attributes on the root",
         "xml attributes",
-        "cdata, comment and instruction inside a value",
+        "cdata inside a value",
+        "comment and instruction between elements",
         "character references",
     ],
 )
@@ -117,6 +119,31 @@ def test_another_way_to_write_the_same_letter(data: bytes) -> None:
     assert letter.values == PLAIN.values
     assert letter.counts == PLAIN.counts
     assert letter.extras == []
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        (b"BREV<!-- V -->1", 1),
+        (b"<![CDATA[BR]]><!-- V -->E<?x y?>V1", 2),
+        (b"\n <!-- V -->BREV1", 1),
+        (b"BREV1<?x y?>", 1),
+        (b"<![CDATA[BREV]]><!-- V --><![CDATA[1]]>", 1),
+        (b"<![CDATA[]]>BREV1<!-- V -->\n", 1),
+    ],
+)
+def test_a_comment_in_a_value_is_told_and_cuts_nothing(written: bytes, number: int) -> None:
+    (letter,), log = read_all(emessage().replace(b"BREV1", written))
+    assert letter.values == PLAIN.values
+    (issue,) = log
+    assert (issue.code, issue.message.split()[0]) == ("XML013", str(number))
+
+
+def test_what_looks_like_a_comment_in_a_value_is_none() -> None:
+    """Negative control: in a section of character data it is text."""
+    letter, codes = read_one(emessage().replace(b"BREV1", b"<![CDATA[<!-- V -->]]>"))
+    assert letter.values["Letter.Identifier"] == "<!-- V -->"
+    assert "XML013" not in codes
 
 
 def test_blanks_in_a_plain_value_are_data_and_line_ends_are_layout() -> None:

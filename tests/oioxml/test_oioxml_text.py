@@ -81,7 +81,7 @@ ONE_WAY: list[tuple[str, Text]] = [
     ("a<Right/>b", (("P00", "a\nb"),)),
     ("a<FixedFont><Right>b</Right></FixedFont>c", (("P00", "a\n"), ("F0H", "b\n"), ("P00", "c"))),
     ("<Bold>a</Bold><Right>b</Right>", (("PF0", "a\n"), ("P0H", "b"))),
-    ("4<!-- 2 -->2<?p q?>0<![CDATA[ <mg>]]>", (("P00", "420 <mg>"),)),
+    ("420<![CDATA[ <mg>]]>", (("P00", "420 <mg>"),)),
 ]
 
 
@@ -98,6 +98,7 @@ def test_words_of_a_block_do_not_run_into_the_line_before() -> None:
 @pytest.mark.parametrize(
     ("markup", "runs", "codes"),
     [
+        ("4<!-- 2 -->2<?p q?>0<![CDATA[ <mg>]]>", (("P00", "420 <mg>"),), ["XML013"]),
         ("<Bold><Italic>a</Italic></Bold>b", (("PF0", "a"), ("P00", "b")), ["XML036"]),
         ("<Right><FixedFont>a</FixedFont></Right>", (("P0H", "a"),), ["XML036"]),
         ("<FixedFont><FixedFont>a</FixedFont></FixedFont>", (("F00", "a"),), ["XML036"]),
