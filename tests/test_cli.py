@@ -64,6 +64,19 @@ COMMANDS = dict(every_command())
 # Names and options
 
 
+def test_every_command_of_every_module_is_known() -> None:
+    """The table of `converter.cli` names by hand what its modules declare, so that `--version` imports none of them."""
+    import pkgutil
+    from importlib import import_module
+
+    from converter import cli
+
+    modules = [import_module(f"converter.cli.{module.name}") for module in pkgutil.iter_modules(cli.__path__)]
+    declared = {name for module in modules for name in vars(module).get("COMMANDS", {}) and module.COMMANDS}
+    below = {command for group in declared if isinstance(group, click.Group) for command in group.commands.values()}
+    assert {command.name for command in declared - below} == set(program.commands)
+
+
 def test_commands_and_options_are_those_of_the_contract() -> None:
     wanted = {"convert", "validate", "flows", "route", "lint", "explain", "show", "doctor", "sor check"}
     wanted |= {"test", "cover", "diff", "mutate", "docs", "fmt", "new mapping"}

@@ -6,32 +6,54 @@ Nothing heavy is imported before a command needs it: `medcom-fhir --version` mus
 from __future__ import annotations
 
 import gc
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any, NoReturn, cast
 
 import click
 
-from converter.cli import (
-    assessing,
-    authoring,
-    batching,
-    converting,
-    documenting,
-    flowing,
-    looking,
-    packing,
-    pricing,
-    rehearsing,
-    routing,
-    sharing,
-)
 from converter.cli.exits import NAME, Program
 from converter.cli.options import examples
 from converter.limits import COLLECTOR
 from converter.version import VERSION
 
+_HOMES = {
+    "assessing": "assess",
+    "authoring": "fmt new",
+    "batching": "batch",
+    "converting": "convert validate",
+    "documenting": "docs",
+    "flowing": "flows",
+    "looking": "explain show lint profiles sor doctor",
+    "packing": "pack",
+    "rehearsing": "test cover diff mutate",
+    "routing": "route",
+    "sharing": "pseudonymise",
+}
+"""The commands of each module."""
+
+
+class _Commands(Mapping[str, click.Command]):
+    """The commands by name; the module of one is imported when somebody asks for it."""
+
+    def __init__(self) -> None:
+        self._homes = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+    def __getitem__(self, name: str) -> click.Command:
+        home = import_module(f"{__name__}.{self._homes[name]}")
+        commands: tuple[click.Command, ...] = home.COMMANDS
+        return next(command for command in commands if command.name == name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._homes)
+
+    def __len__(self) -> int:
+        return len(self._homes)
+
 
 @click.group(
     cls=Program,
+    commands=cast(Any, _Commands()),  # click only reads it
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
     epilog=examples(
         "convert letter.edi -o letter.json",
@@ -53,24 +75,6 @@ def _show_version(context: click.Context, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
         click.echo(f"{NAME} {VERSION}")
         context.exit()
-
-
-for _command in (
-    *converting.COMMANDS,
-    *batching.COMMANDS,
-    *assessing.COMMANDS,
-    *flowing.COMMANDS,
-    *routing.COMMANDS,
-    *looking.COMMANDS,
-    *rehearsing.COMMANDS,
-    *packing.COMMANDS,
-    *authoring.COMMANDS,
-    *documenting.COMMANDS,
-    *sharing.COMMANDS,
-):
-    program.add_command(_command)
-for _command in pricing.COMMANDS:
-    assessing.assess.add_command(_command)
 
 
 def main() -> NoReturn:

@@ -13,6 +13,7 @@ import click
 from converter.cli.batching import BUSY, absolute, cluster, code_of, processors
 from converter.cli.exits import CLEAN
 from converter.cli.options import EXISTING, FOLDER, NEW, Settings, bilingual, examples
+from converter.cli.pricing import COMMANDS as PRICING
 
 if TYPE_CHECKING:
     from converter.assessment.running import Assessed, Wanted
@@ -186,5 +187,8 @@ def _report(
     for path in write_all(folder, mappings, settings.lang, output=output, form=copies):
         told.note(str(path))
 
+
+for _command in PRICING:
+    assess.add_command(_command)
 
 COMMANDS = (assess,)
