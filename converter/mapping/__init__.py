@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import linecache
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Mapping as Dict
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import filterfalse
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
 from converter.errors import MappingError
-from converter.issues import Issue, IssueLog, Location, Severity, declare
+from converter.issues import NOWHERE, Issue, IssueKind, IssueLog, Location, Severity, declare, issue
 from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, pattern
 from converter.mapping import backward, forward, guards
@@ -74,8 +76,29 @@ UNREADABLE = declare(
 )
 
 
+_Said = tuple[list[tuple[str, IssueKind, str, str, str, int]], bool]
+"""Leaf, kind, message, target, rule and count of each issue about losses; whether one of them refuses the message."""
+
+_LOSS_OF = itemgetter(4)
+
+_MAX_SAID = 256
+"""How many such answers are remembered, each of at most so many entries."""
+
+_MAX_FATES = 2048
+
 Compiler = Callable[[str, str, str, Dict[str, Any]], Callable[..., Any]]
 """Makes a function of generated source, its name, a title for tracebacks, and the objects that it needs."""
+
+
+class _Fates(dict[str, Raw | None]):
+    """Entries by leaf; those of leaves that repeat are made of that of their pattern when they are asked for."""
+
+    def __missing__(self, leaf: str) -> Raw | None:
+        known = self.get(pattern(leaf))
+        raw = None if known is None else (leaf, *known[1:])
+        if len(self) < _MAX_FATES:
+            self[leaf] = raw
+        return raw
 
 
 class Mapping:
@@ -102,17 +125,17 @@ class Mapping:
         for d in document.declared:
             if d.when:
                 self._guarded.setdefault(d.leaf, []).append((_holds(d.when), d.keep, d.loss))
-        # Entries of leaves that are ignored whatever they hold: those of most leaves that no rule carries.
-        declared = self._declared.items()
-        self._ignored: dict[str, Raw] = {
-            k: (k, "ignored", "", "", loss) for k, (keep, loss) in declared if not keep and k not in self._guarded
-        }
+        # Entries of leaves that no rule carries, whatever they hold; those that a sidecar keeps, if there is none.
+        declared = [(k, *fate) for k, fate in self._declared.items() if k not in self._guarded]
+        self._ignored = _Fates((k, (k, "ignored", "", "", loss)) for k, keep, loss in declared if not keep)
+        self._dropped = _Fates((k, (k, "lost" if keep else "ignored", "", "", loss)) for k, keep, loss in declared)
         # What is said of a loss unless it is accepted; nothing of mere information.
         kinds = {"block": REFUSED_BY_LOSS, "warn": LOSS}
         self._told = {
             loss.id: (kind, self._messages[kind.code, loss.id]) if (kind := kinds.get(loss.severity)) else None
             for loss in losses.values()
         }
+        self._said: dict[tuple[frozenset[str], tuple[Raw, ...]], _Said] = {}
         self._key = [path for path in document.key if not path.startswith("$")]
 
     # Code is made when the first message needs it: a run of one type does not wait for the others. What can be wrong
@@ -187,11 +210,12 @@ class Mapping:
             entries = [(leaf, "lost", "", "", "C91-22") for leaf in leaves_of(letter)]
             return None, Ledger(len(entries), entries)
         bundle, led, defaulted = self._forward(letter, context)
-        if len(led) < len(values):
-            ignored = self._ignored.get
-            for leaf in [*filterfalse(led.__contains__, values)]:
-                led[leaf] = (ignored(leaf) if values[leaf] else None) or self._unclaimed(leaf, letter, context)
         entries = [*led.values()]
+        if len(led) < len(values):
+            fates = self._ignored if context.sidecar else self._dropped
+            for leaf in filterfalse(led.__contains__, values):
+                raw = fates[leaf]
+                entries.append(self._unclaimed(leaf, letter, context) if raw is None or not values[leaf] else raw)
         if letter.extras:  # not keyed by path: an element that stands twice is an extra under the path of a leaf
             entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
         ledger = Ledger(len(entries), entries, defaulted)
@@ -232,31 +256,42 @@ class Mapping:
         self, ledger: Ledger, locate: Callable[[str], tuple[Location, ...]], context: Context, log: IssueLog
     ) -> bool:
         """One issue for each loss that is not mere information. Whether a loss refuses the message."""
-        seen: dict[str, Issue | None] = {}
-        told, refused = self._told, False
-        # No filter: to ask each entry here is half of what a call of a function for each costs.
-        for raw in ledger.raw + ledger.raw_defaulted if ledger.raw_defaulted else ledger.raw:
-            loss_id = raw[4]
-            if not loss_id:
+        lossy = (*filter(_LOSS_OF, ledger.raw), *filter(_LOSS_OF, ledger.raw_defaulted))
+        if not lossy:
+            return False
+        asked = context.accept, lossy
+        said = self._said.get(asked)
+        if said is None:
+            said = self._say(lossy, context.accept)
+            if len(self._said) >= _MAX_SAID:
+                self._said.clear()
+            if len(lossy) <= _MAX_SAID:
+                self._said[asked] = said
+        file, issues = context.file, log.issues
+        for leaf, kind, message, target, rule, count in said[0]:
+            where = (_place, locate, leaf, file) if leaf else Location(file) if file else NOWHERE
+            issues.append(issue(kind, where, message, target, rule, count))
+        return said[1]
+
+    def _say(self, lossy: tuple[Raw, ...], accept: frozenset[str]) -> _Said:
+        """What is said of the entries of a message that lost something. Letters of one kind lose the same."""
+        first: dict[str, Raw] = {}
+        for raw in lossy:
+            first.setdefault(raw[4], raw)
+        times = Counter(raw[4] for raw in lossy)
+        found, refused = [], False
+        for loss_id, (leaf, fate, rule, target, _) in first.items():
+            if (what := self._told[loss_id]) is None or fate == "kept":
                 continue
-            if loss_id in seen:
-                if (issue := seen[loss_id]) is not None:
-                    issue.count += 1
-                continue
-            if (what := told[loss_id]) is None or raw[1] == "kept":
-                seen[loss_id] = None
-                continue
-            (kind, message), (leaf, _, rule, target, _) = what, raw
+            kind, message = what
             if kind is REFUSED_BY_LOSS:
-                if loss_id in context.accept:
+                if loss_id in accept:
                     kind, message = LOSS, self._messages[LOSS.code, loss_id]
                 else:
                     refused = True
-            where = partial(_place, locate, leaf, context.file) if leaf else Location(context.file)
             name = f"{self.name}.{rule}" if rule else self.name
-            seen[loss_id] = issue = Issue(kind, where, message, target, name, None, 1, kind.severity)
-            log.issues.append(issue)
-        return refused
+            found.append((leaf, kind, message, target, name, times[loss_id]))
+        return found, refused
 
     def from_fhir(
         self,
