@@ -6,6 +6,7 @@ python -m benchmarks.endurance corpus/ run/ --jobs 2
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import time
@@ -17,6 +18,7 @@ from benchmarks.corpus import TABLE
 from converter.batch.options import Options
 from converter.batch.running import Bounds, begin, resume
 from converter.issues import Issue, IssueLog
+from converter.limits import COLLECTOR
 
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -29,9 +31,11 @@ class Watching:
         self.peaks: dict[int, int] = {}
 
     def advance(self, totals: dict[str, int], files: int, planned: int) -> None:
-        """Look at this process and its workers."""
-        children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text(encoding="ascii").split()
-        processes = [os.getpid(), *map(int, children)]
+        """Look at this process and those below it: the one that loads what workers need, and the workers."""
+        processes = [os.getpid()]
+        for process in processes:  # grows meanwhile
+            children = Path(f"/proc/{process}/task/{process}/children")
+            processes += map(int, children.read_text(encoding="ascii").split())
         self.points.append((totals["in"], sum(map(_seconds, processes))))
         self.peaks |= {number: _peak(number) for number in processes}
 
@@ -90,6 +94,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--no-validate", action="store_true")
     asked = parser.parse_args()
+    gc.set_threshold(*COLLECTOR)  # as the command does
     print(json.dumps(watched(asked.corpus, asked.run, asked.jobs, validate=not asked.no_validate)))
 
 

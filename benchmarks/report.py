@@ -204,7 +204,7 @@ def _growth(found: Sequence[Figures]) -> list[str]:
         )
         for f in found
     ]
-    header = ("messages", "s", "µs/message", "first tenth", "last tenth", "peak MB, main", "workers")
+    header = ("messages", "s", "µs/message", "first tenth", "last tenth", "peak MB, main", "loading, workers")
     note = (
         f"Correspondence, two workers, validated. Memory is to stay within {_FLAT} of that at 10,000, time within 10 %."
     )

@@ -11,9 +11,9 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal, NamedTuple
 
 from converter.archives import (
     NOT_A_FILE,
@@ -53,8 +53,7 @@ NOTHING = declare(
 STDIN = "stdin"
 
 
-@dataclass(frozen=True, slots=True)
-class Input:
+class Input(NamedTuple):
     """Some bytes to read messages from.
 
     `name` is the label that outputs are named after: the path below the folder or archive that the user named, or the
@@ -69,9 +68,6 @@ class Input:
     explicit: bool
     line: int = 1
     envelope: Envelope | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:  # what a dataclass would do for itself is five times as dear
-        return Input, (self.name, self.display, self.data, self.explicit, self.line, self.envelope)
 
 
 def require(paths: Sequence[str]) -> None:
@@ -153,7 +149,7 @@ def _opened(item: Input, log: IssueLog, limits: Limits) -> Input | None:
     if is_envelope(envelope.payload):
         log.add(NESTED, envelope.at("Message/Data"))
         return None
-    return replace(item, display=f"{item.display}/Data", data=envelope.payload, explicit=True, envelope=envelope)
+    return item._replace(display=f"{item.display}/Data", data=envelope.payload, explicit=True, envelope=envelope)
 
 
 def _stdin(log: IssueLog, limits: Limits) -> Iterator[Input]:

@@ -1,10 +1,11 @@
-"""Letters and their attachments in different inputs of a run, joined by an index that is made before the run goes on.
+"""Letters and their attachments in different inputs of a run, joined by an index that is made while the run goes on.
 
-All files of the plan are looked at once, in this process. Letters with objects and letters that name objects are read;
-what decides about joining them is written into a file of the run folder, which goes when the run stops. It follows from
-the plan alone, and so does what becomes of each letter: it is the same whatever the number of workers and however often
-the run was stopped. The objects themselves are read again when the letter that names them is converted; those in
-archives, NDJSON and envelopes stand in a second such file.
+All files of the plan are looked at once, as they are read to be converted: the name of what holds an object, or names
+one, stands in its bytes. Nearly all inputs have neither and are converted at once. Chunks with one that has come again
+when everything has been looked at; what decides about joining is written into a file of the run folder until then,
+which goes when the run stops. It follows from the plan alone, and so does what becomes of each letter: it is the same
+whatever the number of workers and however often the run was stopped. The objects themselves are read again when the
+letter that names them is converted; those in archives, NDJSON and envelopes stand in a second such file.
 """
 
 from __future__ import annotations
@@ -13,16 +14,17 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converter.batch.chunk import Convert
-from converter.batch.ledger import Planned
+from converter.batch.chunk import Convert, Piece
+from converter.batch.ledger import Key, Planned
 from converter.batch.options import Options, engine_for
-from converter.batch.plan import Chunks, is_container, is_unchanged, stamp
+from converter.batch.plan import CLOSED, Chunk, Chunks, is_container, splits, stamp
 from converter.batch.protocol import TEMPORARY
 from converter.batch.workers import Factory
 from converter.errors import SinkError
@@ -50,7 +52,7 @@ CREATE TABLE verdict (digest BLOB PRIMARY KEY, joined INTEGER NOT NULL) WITHOUT 
 def across(folder: Path, options: Options) -> Iterator[Factory]:
     """What converts the inputs of a run, each with the attachments of all; the index is there as long as the context.
 
-    Raises `SinkError` if it cannot be written. Nothing may be converted before `look` has been at all inputs.
+    Raises `SinkError` if it cannot be written. The chunks of the run must be those of `Looking`.
     """
     if options.to not in ("", FHIR):
         yield options
@@ -78,78 +80,112 @@ class Joining:
 
     def __call__(self) -> Convert:
         """What converts an input with the attachments of all inputs."""
-        index = Index(Path(self.folder), engine_for(self.options))
-        partners = index.partners(self.key)
+        engine = engine_for(self.options)
+        index, nobody = Index(Path(self.folder), engine), engine.partners()
+        all_ = index.partners(self.key)
 
         def outcomes(item: Input) -> Iterator[Outcome]:
-            for outcome in index.engine.convert(
-                item.data, to=self.options.to or None, name=item.display, partners=partners
-            ):
-                if outcome.is_partner and outcome.syntax != FHIR:
-                    _settle(outcome, index, partners)
+            asks = concerned(engine, item.data)
+            partners = all_ if asks else nobody
+            for outcome in engine.convert(item.data, to=self.options.to or None, name=item.display, partners=partners):
+                if outcome.is_partner and outcome.syntax != FHIR and outcome.letter is not None:
+                    verdict = index.verdict(partners.digest(outcome.letter)) if asks else None
+                    _settle(outcome, outcome.letter, verdict, partners)
                 yield outcome
             partners.forget()
 
-        return self.options.converting(index.engine, outcomes)
+        return self.options.converting(engine, outcomes)
 
 
-def _settle(outcome: Outcome, index: Index, partners: Partners) -> None:
-    """Say what became of a letter with objects: it went with another letter, or nobody named it."""
-    assert outcome.letter is not None
-    verdict = index.verdict(partners.digest(outcome.letter))
+def concerned(engine: Engine, data: bytes) -> bool:
+    """Whether an input can hold objects or name some, so that others are asked.
+
+    The name of the type that holds objects, or of the element that names one, stands in the bytes of each, in both
+    syntaxes; XML with two bytes a character is taken for one of them.
+    """
+    if data[:1] == b"{":
+        return False
+    table = engine.attachments
+    return bool(table.letters) and (table.within.encode() in data or table.marked(data) or b"\0" in data[:4])
+
+
+def _settle(outcome: Outcome, letter: Letter, verdict: bool | None, partners: Partners) -> None:
+    """Say what became of a letter with objects: it went with another letter, or nobody named it (None)."""
     outcome.joined = bool(verdict)
     if not verdict:
         log = IssueLog()
-        log.add(
-            ALONE if verdict is None else NOT_JOINED, partners.place(outcome.letter, outcome.name), type=outcome.type
-        )
+        log.add(ALONE if verdict is None else NOT_JOINED, partners.place(letter, outcome.name), type=outcome.type)
         outcome.issues += log.issues
 
 
-def look(
-    joining: Joining, plan: Iterable[Planned], stopped: Callable[[], bool], first: Callable[[Input], None]
-) -> None:
-    """Make the index of the files as they were when the run began; `first` is told the first input of all.
+class Looking(Chunks):
+    """The chunks of a run, looked at as they are read, done or not, as they were when the run began.
 
-    Once `stopped` says so, nothing more is looked at, and nothing may be converted.
+    Those that are concerned are given as `later`, and once more when all inputs have been looked at.
     """
-    folder, met = Path(joining.folder), False
-    with closing(Index(folder, engine_for(joining.options), new=True)) as index:
-        partners, chunks = index.partners(joining.key), Chunks(iter(()), {}, joining.options.limits)
-        for file in plan:
-            if stopped():
-                return
-            if file.size >= 0 and is_unchanged(file):
-                for piece in chunks.pieces(file):
-                    if not met and piece.fault is None:
-                        met = True
-                        first(piece.item)
-                    _take(index, partners, file, piece.item)
-        index.decide(partners)
+
+    def __init__(
+        self, joining: Joining, plan: Callable[[], Iterator[Planned]], done: Mapping[tuple[int, int], int]
+    ) -> None:
+        super().__init__(plan(), done, joining.options.limits)
+        self._joining, self._plan, self._engine = joining, plan, engine_for(joining.options)
+
+    def __iter__(self) -> Iterator[Chunk]:
+        given, later = dict(self.done), set[tuple[int, int]]()
+        with closing(Index(Path(self._joining.folder), self._engine, new=True)) as self._index:
+            self._partners = self._index.partners(self._joining.key)
+            for chunk in super().__iter__():
+                if not chunk.later:
+                    given[chunk.key[:2]] = chunk.ended
+                elif chunk.pieces:
+                    later.add(chunk.key[:2])
+                yield chunk
+            self._index.decide(self._partners)
+        again = Chunks(iter(()), given, self.limits)
+        sources = {source for source, _ in later}
+        for files in splits(self._plan()) if later else ():
+            if files[0].n in sources:
+                # Others, which could not be read before, have not been looked at.
+                yield from (chunk for chunk in again.of(files) if chunk.key[:2] in later or chunk.ended == CLOSED)
+        self.unread += [issue for issue in again.unread if issue not in self.unread]
+
+    def look(self, file: Planned, pieces: Sequence[Piece]) -> bool:
+        """Take the letters that hold or name objects."""
+        found = [piece.item for piece in pieces if concerned(self._engine, piece.item.data)]
+        for item in found if file.size >= 0 else ():
+            self._take(file, item)
+        return bool(found)
+
+    def looked_over(self, files: Sequence[Planned]) -> Iterator[Chunk]:
+        """Take those of files that are done; what is wrong with a file was told when it was converted."""
+        for file in files:
+            if file.size >= 0 and self.is_unchanged(file):
+                for piece in Chunks(iter(()), {}, self.limits).pieces(file):
+                    self.look(file, [piece])
+            yield Chunk(Key(file.n, 0), later=True)
+
+    def _take(self, file: Planned, item: Input) -> None:
+        """Note the letters of an input that hold or name objects."""
+        place, index, partners = None, self._index, self._partners
+        for number, (letter, broken) in enumerate(self._engine.holders(item.data, item.display)):
+            place = place or index.placed(file, item)
+            fetch = Fetch(index, replace(place, number=number))
+            index.put(partners.held(letter, broken, item.display, fetch), fetch.place)
+        for letter in _naming(self._engine, item):
+            index.note(partners.naming(letter))
 
 
 def _unwritten(folder: Path, error: OSError) -> SinkError:
     return SinkError(f"cannot write in {folder}: {error.strerror or type(error).__name__}")
 
 
-def _take(index: Index, partners: Partners, file: Planned, item: Input) -> None:
-    """Note the letters of an input that hold or name objects."""
-    place = None
-    for number, (letter, broken) in enumerate(index.engine.holders(item.data, item.display)):
-        place = place or index.placed(file, item)
-        fetch = Fetch(index, replace(place, number=number))
-        index.put(partners.held(letter, broken, item.display, fetch), fetch.place)
-    for letter in _naming(index.engine, item):
-        index.note(partners.naming(letter))
-
-
 def _naming(engine: Engine, item: Input) -> Iterator[Letter]:
     """The letters of an input that name objects and become FHIR messages of their own.
 
-    The name of the element that names an object stands in the bytes of each, in both syntaxes; others are not read.
+    Others are not read: the name of the element that names an object stands in the bytes of each, in both syntaxes.
     """
     table = engine.attachments
-    if not table.letters or item.data[:1] == b"{" or table.within.encode() not in item.data:
+    if table.within.encode() not in item.data:
         return
     for outcome in engine.messages(item.data, name=item.display):
         letter = outcome.letter
@@ -193,10 +229,14 @@ class Index:
 
     def __init__(self, folder: Path, engine: Engine, *, new: bool = False) -> None:
         self._folder, self.engine = folder, engine
-        with self._writing():
-            self._database = sqlite3.connect(folder / INDEX, isolation_level=None)
-            if new:
+        if new:
+            with self._writing():
                 self._database.executescript(_SCHEMA + "BEGIN;")
+
+    @cached_property
+    def _database(self) -> sqlite3.Connection:
+        # Opened when it is asked first: no process may use what was opened by another.
+        return sqlite3.connect(self._folder / INDEX, isolation_level=None)
 
     def close(self) -> None:
         """Let go of the file."""

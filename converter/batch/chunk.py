@@ -60,8 +60,7 @@ class Fault(NamedTuple):
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """One input of a chunk, or, with a `fault`, the record of one that could not be read.
 
     `source` and `number` name it: which file of the plan, and which input in that file. `settled`: messages in it that
@@ -73,9 +72,6 @@ class Piece:
     item: Input
     fault: Fault | None = None
     settled: frozenset[int] = frozenset()
-
-    def __reduce__(self) -> tuple[Any, ...]:  # as for inputs: a run sends one to a worker for every input
-        return Piece, (self.source, self.number, self.item, self.fault, self.settled)
 
 
 class Row(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
@@ -32,6 +32,8 @@ NOT_ACROSS = declare(
     "dead letters and Spark do not look at all inputs together.",
     help="Put both into one interchange, or convert the letters that have attachments with `batch run` or `convert`.",
 )
+
+_REHEARSED = 50  # inputs: types that are rarer are loaded when they are met
 
 if TYPE_CHECKING:
     from converter.directory import Directory
@@ -83,11 +85,15 @@ class Options:
 
         return self.converting(engine, outcomes)
 
-    def rehearse(self, item: Input) -> None:
-        """Convert an input to no end but that whatever such a message needs is loaded; what is wrong is told later."""
-        with suppress(Exception):
-            for _ in engine_for(self).convert(item.data, to=self.to or None, name=item.display):
-                pass
+    def rehearse(self, items: Sequence[Input]) -> None:
+        """Convert one message of each type to no end but that what it needs is loaded; what is wrong is told later."""
+        engine, known = engine_for(self), set[tuple[str, ...]]()
+        for item in items[:_REHEARSED]:
+            with suppress(Exception):
+                types = {(o.syntax, o.type, o.version) for o in engine.messages(item.data, name=item.display)}
+                for _ in engine.convert(item.data, to=self.to or None, name=item.display) if types - known else ():
+                    pass
+                known |= types
 
     def prepare(self) -> None:
         """Read what all workers share: the organisation table, and all files of a mapping folder that somebody named.

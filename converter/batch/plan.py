@@ -12,6 +12,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
+from typing import Any
 
 from converter.archives import is_archive
 from converter.batch.chunk import Fault, Piece
@@ -37,12 +38,25 @@ NOT_LAST, LAST, CLOSED = 0, 1, 2  # is a chunk the last of its file? CLOSED: wha
 
 @dataclass(slots=True)
 class Chunk:
-    """Some pieces that are converted and written together. `files`: how many files of the plan are done with it."""
+    """Some pieces that are converted and written together. `files`: how many files of the plan are done with it.
+
+    `later`: what becomes of it depends on other inputs, so that it comes again when all have been looked at.
+    """
 
     key: Key
     pieces: list[Piece] = field(default_factory=list)
     ended: int = LAST
     files: int = 1
+    later: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:  # plain tuples: a run sends every input to a worker
+        pieces = [(p.source, p.number, tuple(p.item), p.fault, p.settled) for p in self.pieces]
+        return _received, (tuple(self.key), pieces, self.ended, self.files)
+
+
+def _received(key: tuple[int, int, int], pieces: Iterable[tuple[Any, ...]], ended: int, files: int) -> Chunk:
+    made = [Piece(n, number, Input._make(item), fault, settled) for n, number, item, fault, settled in pieces]
+    return Chunk(Key(*key), made, ended, files)
 
 
 def paths_of(arguments: Sequence[str]) -> list[str]:
@@ -92,13 +106,26 @@ class Chunks:
 
     def __iter__(self) -> Iterator[Chunk]:
         for files in splits(self.plan):
-            if is_container(files[0].name):
-                yield from self._container(files[0])
-            else:
-                yield from self._group(files)
+            yield from self.of(files)
+
+    def of(self, files: Sequence[Planned]) -> Iterator[Chunk]:
+        """The chunks of what is read together."""
+        if is_container(files[0].name):
+            yield from self._container(files[0])
+        else:
+            yield from self._group(files)
+
+    def look(self, file: Planned, pieces: Sequence[Piece]) -> bool:
+        """Look at what was read of a file, done or not; returns whether it is to be converted later."""
+        return False
+
+    def looked_over(self, files: Sequence[Planned]) -> Iterator[Chunk]:
+        """Look at files of which everything is done; gives chunks without pieces, so that others have their turn."""
+        yield from ()
 
     def _group(self, files: Sequence[Planned]) -> Iterator[Chunk]:
         if (files[0].n, 0) in self.done:
+            yield from self.looked_over(files)
             return
         chunk, waiting = Chunk(Key(files[0].n, 0)), len(self.unread)
         for file in files:
@@ -108,6 +135,8 @@ class Chunks:
                 # That it is gone is no reason to wait for it.
                 del self.unread[before:]
                 pieces = [_changed(file)]
+            elif self.look(file, pieces):
+                chunk.later = True
             chunk.pieces += pieces
         chunk.files = len(files)
         if len(self.unread) == waiting:
@@ -115,6 +144,7 @@ class Chunks:
 
     def _container(self, file: Planned) -> Iterator[Chunk]:
         if file.n in self._closed:
+            yield from self.looked_over([file])
             return
         waiting, given = len(self.unread), set[int]()
         for chunk in _cut(file.n, self.pieces(file)):
@@ -124,6 +154,7 @@ class Chunks:
                 k = next(k for k in count() if (file.n, k) not in self.done and k not in given)
                 yield Chunk(Key(file.n, k), [_changed(file)], ended=CLOSED)
                 return
+            chunk.later = self.look(file, chunk.pieces)
             if len(self.unread) != waiting:
                 return
             if chunk.key[:2] not in self.done:

@@ -11,6 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class Written(NamedTuple):
     sha256: str
 
 
+_numbers = count()
 _watchers: list[Callable[[str], None]] = []
 
 
@@ -94,7 +96,8 @@ def make_folder(path: Path) -> None:
 
 def write_temporary(folder: Path, name: str, kind: str, data: bytes, lines: int = 0) -> Written:
     """Write a file under a temporary name and bring it to the disk. `OSError` if that fails."""
-    temporary = f"{TEMPORARY}/{name.replace('/', '_')}.{os.getpid()}"
+    # Messages with the same bytes may have one name, and the earlier file may not have it yet.
+    temporary = f"{TEMPORARY}/{name.replace('/', '_')}.{os.getpid()}.{next(_numbers)}"
     handle = os.open(folder / temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     try:
         passed("opened")

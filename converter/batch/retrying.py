@@ -13,7 +13,7 @@ from converter.batch.options import Options
 from converter.batch.plan import PIECES, Chunk, Chunks, is_unchanged
 from converter.batch.protocol import SUCCESS, sync_folder
 from converter.batch.running import COMPLETE, Bounds, Ended, Progress, Run, opened, sweep
-from converter.batch.workers import Factory, Job
+from converter.batch.workers import Factory
 from converter.errors import InterchangeError
 
 STATES = (State.DEAD, State.REFUSED)
@@ -53,7 +53,7 @@ def retry(
         sync_folder(folder)
         attempt = ledger.attempts() + 1
         chunks = _Again(ledger, options, failed, attempt)
-        how = run.convert(chunks, Job(folder, factory or options, options.form(attempt)), jobs)
+        how = run.convert(chunks, run.job(factory, attempt), jobs)
         # Whatever stopped it, what is written down is a whole result.
         run.finish()
         return run.ended(how)
@@ -87,4 +87,4 @@ class _Again(Chunks):
             if wanted is not None and is_unchanged(file):
                 for piece in self.pieces(file):
                     if piece.number in wanted:
-                        yield replace(piece, settled=wanted[piece.number])
+                        yield piece._replace(settled=wanted[piece.number])

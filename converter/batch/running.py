@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, Protocol
 
 from converter.batch import parquet
-from converter.batch.across import Joining, across, look
+from converter.batch.across import Joining, Looking, across
 from converter.batch.chunk import FAULT, WORKER, State, merged
 from converter.batch.ledger import Key, Ledger, Part, Planned, create
 from converter.batch.options import Options, fingerprint
@@ -140,7 +140,7 @@ def resume(folder: Path, jobs: int, bounds: Bounds, progress: Progress, *, facto
     `factory` makes what converts; the engine, unless told otherwise.
     """
     with going_on(folder, bounds, progress, factory) as run:
-        how = run.go(Job(folder, factory or run.options, run.options.form()), jobs, whole=factory is None)
+        how = run.go(run.job(factory), jobs, whole=factory is None)
         run.ledger.say(how)
         return run.ended(how)
 
@@ -191,6 +191,11 @@ class Run:
 
     # -- converting ----------------------------------------------------------------------------------------------------
 
+    def job(self, factory: Factory | None, attempt: int = 1) -> Job:
+        """What workers do; `factory` makes what converts, in the place of the engine."""
+        rehearse = self.options.rehearse if factory is None else None
+        return Job(self.folder, factory or self.options, self.options.form(attempt), rehearse)
+
     def go(self, job: Job, jobs: int, *, whole: bool = False) -> str:
         """Do what is not done of the plan; returns how that ended.
 
@@ -201,43 +206,46 @@ class Run:
                 self.finish()
             return COMPLETE
         sweep(self.folder, self.ledger)
-        with self.joining(job) if whole else nullcontext(job) as work:
-            how = self.stop or self.convert(self._chunks(), work, jobs)
+        plan, done = self.ledger.plan, self.ledger.done()
+        with across(self.folder, self.options) if whole else nullcontext(job.factory) as factory:
+            chunks = Chunks(plan(), done, self.options.limits)
+            if isinstance(factory, Joining):
+                chunks = Looking(factory, plan, done)
+            how = self.stop or self.convert(chunks, replace(job, factory=factory), jobs)
         if how == COMPLETE:
             self.finish()
         return how
 
-    def _chunks(self) -> Chunks:
-        return Chunks(self.ledger.plan(), self.ledger.done(), self.options.limits)
-
-    @contextmanager
-    def joining(self, job: Job) -> Iterator[Job]:
-        """The job with the attachments of all inputs, once they have been looked at."""
-        with across(self.folder, self.options) as factory:
-            yield replace(job, factory=factory, rehearse=self.options.rehearse)
-
     def convert(self, chunks: Chunks, job: Job, jobs: int) -> str:
         """Convert all chunks; returns how that ended. What is begun is always finished."""
-        with Pool(job, jobs) as pool, self.signals():
-            if isinstance(job.factory, Joining):
-                look(job.factory, self.ledger.plan(), self.stopped, pool.rehearse)
-                if self.stop:
-                    return self.stop
-            waiting = iter(chunks)
+        waiting = iter(chunks)
+        with self.signals():
             ready = next(waiting, None)
-            while pool.busy or (ready is not None and not self.stopped()):
-                while ready is not None and not self.stopped() and pool.take(ready):
-                    self._tell(chunks)
-                    ready = next(waiting, None)
-                if self.stop:
-                    pool.withdraw()
-                for done in pool.done(0.5):
-                    self.commit(done)
-            self._tell(chunks)
-        if chunks.unread:
-            self.progress.found(chunks.unread)
+            if ready is None:
+                return self._exhausted(chunks)
+            with Pool(job, jobs, [piece.item for piece in ready.pieces if piece.fault is None]) as pool:
+                while pool.busy or (ready is not None and not self.stopped()):
+                    while ready is not None and not self.stopped() and (ready.later or pool.take(ready)):
+                        self._tell(chunks)
+                        if ready.later:  # nobody has to do with it yet
+                            self._collect(pool, 0)
+                        ready = next(waiting, None)
+                    if self.stop:
+                        pool.withdraw()
+                    self._collect(pool, 0.5)
+        self._tell(chunks)
         if ready is not None or pool.left:
             return self.stop
+        return self._exhausted(chunks)
+
+    def _collect(self, pool: Pool, seconds: float) -> None:
+        for done in pool.done(seconds):
+            self.commit(done)
+
+    def _exhausted(self, chunks: Chunks) -> str:
+        self._tell(chunks)
+        if chunks.unread:
+            self.progress.found(chunks.unread)
         return UNREAD if chunks.unread else COMPLETE
 
     def stopped(self) -> bool:

@@ -256,7 +256,7 @@ def _guarded(pieces: Sequence[Piece], convert: Convert, form: Form) -> Result:
     if result is None:
         dead = Fault(WORKER.code, "convert")
         alone = [_apart(lambda piece=piece: convert_chunk([piece], convert, form)) for piece in pieces]  # type: ignore[misc]
-        safe = [p if done else replace(p, fault=dead) for p, done in zip(pieces, alone, strict=True)]
+        safe = [p if done else p._replace(fault=dead) for p, done in zip(pieces, alone, strict=True)]
         result = convert_chunk(safe, convert, form)
     return result
 

@@ -12,7 +12,7 @@ from converter.batch.ledger import Ledger, Planned
 from converter.batch.plan import paths_of, planned
 from converter.batch.protocol import SUCCESS, sync_folder
 from converter.batch.running import COMPLETE, Bounds, Ended, Progress, Run, going_on
-from converter.batch.workers import Factory, Job
+from converter.batch.workers import Factory
 from converter.errors import InterchangeError
 from converter.issues import IssueLog
 
@@ -29,7 +29,7 @@ def watch(
     After each wave the result is whole: manifest and mark of success are those of all that came so far.
     """
     with going_on(folder, bounds, progress, factory) as run, run.signals():
-        job, drop = Job(folder, factory or run.options, run.options.form()), Drop(run.ledger)
+        job, drop = run.job(factory), Drop(run.ledger)
         how = run.go(job, jobs)
         while how == COMPLETE and not run.stopped():
             if files := drop.look():

@@ -1,7 +1,8 @@
 """Worker processes: each takes a chunk, converts it, writes its files under temporary names and hands back the rows.
 
-A worker that dies takes nothing with it: its chunk is begun again piece by piece, and the piece that kills a second
-worker is left out as a dead letter.
+Where processes can be forked, one that does nothing else loads and compiles what is needed once, and all workers are
+forked from it. A worker that dies takes nothing with it: its chunk is begun again piece by piece, and the piece that
+kills a second worker is left out as a dead letter.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from queue import SimpleQueue
@@ -25,9 +27,11 @@ from converter.batch.chunk import WORKER, Convert, Fault, Form, Result, Row, con
 from converter.batch.plan import Chunk
 from converter.batch.protocol import DEAD, FILES, PARTS, RAW, Written, write_temporary
 from converter.errors import ConverterError, SinkError
+from converter.limits import COLLECTOR
 from converter.sources import Input
 
 _AHEAD = 2  # chunks that a worker has: the one that it works on, and the one that it need not wait for then
+_PATIENCE = 5  # seconds for a nursery to end
 
 Factory = Callable[[], Convert]
 """Makes what converts an input. Called once in every worker; must be something that can be pickled."""
@@ -37,13 +41,13 @@ Factory = Callable[[], Convert]
 class Job:
     """What all workers do: where to, with what, in which form.
 
-    `rehearse` is called with an input before there is work: what it needs is loaded while the run is still planned.
+    `rehearse` is called with some inputs before there is work, so that what they need is loaded.
     """
 
     folder: Path
     factory: Factory
     form: Form
-    rehearse: Callable[[Input], None] | None = None
+    rehearse: Callable[[Sequence[Input]], None] | None = None
 
 
 class Done(NamedTuple):
@@ -71,8 +75,8 @@ class _Fault(NamedTuple):
 
 @dataclass(slots=True)
 class _Worker:
-    process: Any
     pipe: Connection
+    process: Any = None  # none if it was forked from the nursery, which ends it
     chunks: list[Chunk] = field(default_factory=list)
     careful: bool = False
     at: int = 0
@@ -82,40 +86,42 @@ class _Worker:
 class Pool:
     """Some workers. Used as a context manager; when it is left, they are ended, whatever they do.
 
-    `left`: whether chunks that were given were withdrawn and are not done.
+    `sample`: inputs of the kind that will come. `left`: whether chunks that were given were withdrawn and are not done.
     """
 
     job: Job
     jobs: int
+    sample: Sequence[Input] = ()
     left: bool = False
     _withdrawn: bool = False
     _workers: list[_Worker] = field(default_factory=list)
+    _nursery: _Nursery | None = None
 
     def __enter__(self) -> Pool:
-        # Whatever the workers share with this process must not be moved by the collector.
-        gc.collect()
-        gc.freeze()
+        if sys.platform == "linux":
+            # Whatever the workers share with this process must not be moved by the collector.
+            gc.collect()
+            gc.freeze()
+            self._nursery = _Nursery(self.job, self.sample)
+            gc.unfreeze()
         self._workers = [self._started() for _ in range(self.jobs)]
         return self
 
     def __exit__(self, *_: object) -> None:
         for worker in self._workers:
             worker.pipe.close()
-            if worker.chunks:
+            if worker.process is not None and worker.chunks:
                 worker.process.kill()
         for worker in self._workers:
-            worker.process.join()
-        gc.unfreeze()
+            if worker.process is not None:
+                worker.process.join()
+        if self._nursery is not None:
+            self._nursery.close()
 
     @property
     def busy(self) -> int:
         """How many chunks the workers have."""
         return sum(len(worker.chunks) for worker in self._workers)
-
-    def rehearse(self, item: Input) -> None:
-        """Have all workers load what this input needs, if the job says how."""
-        for worker in self._workers if self.job.rehearse is not None else ():
-            _send(worker, item)
 
     def take(self, chunk: Chunk) -> bool:
         """Give a chunk to the worker that has least to do; False if all have enough."""
@@ -135,6 +141,8 @@ class Pool:
     def done(self, timeout: float) -> Iterator[Done]:
         """What has been finished, waiting for that long. Raises `SinkError` if output cannot be written."""
         waiting = {worker.pipe: worker for worker in self._workers if worker.chunks}
+        if not waiting:
+            return
         for pipe in wait(list(waiting), timeout):
             worker = waiting[pipe]  # type: ignore[index]
             try:
@@ -161,11 +169,12 @@ class Pool:
     def _again(self, dead: _Worker) -> None:
         """Another worker for the chunks of a dead one. One that went piece by piece has told which piece it was."""
         dead.pipe.close()
-        dead.process.join()
+        if dead.process is not None:
+            dead.process.join()
         chunk, *others = dead.chunks
         if dead.careful:
             pieces = list(chunk.pieces)
-            pieces[dead.at] = replace(pieces[dead.at], fault=Fault(WORKER.code, "convert"))
+            pieces[dead.at] = pieces[dead.at]._replace(fault=Fault(WORKER.code, "convert"))
             chunk = replace(chunk, pieces=pieces)
         place = self._workers.index(dead)
         worker = self._workers[place] = self._started()
@@ -178,15 +187,89 @@ class Pool:
             self._give(worker, other)
 
     def _started(self) -> _Worker:
-        # What is loaded before the fork is shared by all workers, and they start at once.
-        context: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-        ours, theirs = context.Pipe()
-        others = [worker.pipe for worker in self._workers if not worker.pipe.closed]
-        arguments = (theirs, ours, others if context.get_start_method() == "fork" else [])
-        process = context.Process(target=_work, args=(*arguments, self.job), daemon=True)
-        process.start()
+        if self._nursery is None:
+            context = multiprocessing.get_context("spawn")
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(theirs, self.job, None, self.sample), daemon=True)
+            process.start()
+        else:
+            (ours, theirs), process = multiprocessing.Pipe(), None
+            try:
+                self._nursery.fork(theirs)
+            except OSError:  # what is loaded in advance has killed it, and workers will meet that for themselves
+                self._nursery.close()
+                self._nursery = _Nursery(replace(self.job, rehearse=None), ())
+                self._nursery.fork(theirs)
         theirs.close()
-        return _Worker(process, ours)
+        return _Worker(ours, process)
+
+
+class _Nursery:
+    """A process that loads what workers need, once, and from which they are forked."""
+
+    def __init__(self, job: Job, sample: Sequence[Input]) -> None:
+        context = multiprocessing.get_context("fork")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_nurse, args=(theirs, self._pipe, job, sample), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def fork(self, theirs: Connection) -> None:
+        """Have a worker at that end of a pipe, once everything is loaded. `OSError` if the process is dead."""
+        reduction.send_handle(self._pipe, theirs.fileno(), self._process.pid)
+
+    def close(self) -> None:
+        """End all workers, whatever they do."""
+        self._pipe.close()
+        self._process.join(_PATIENCE)
+        self._process.kill()  # it never came to the end of loading
+        self._process.join()
+
+
+def _nurse(pipe: Connection, ours: Connection, job: Job, sample: Sequence[Input]) -> None:
+    """The life of a nursery. It ends when the pipe does, and all workers with it."""
+    ours.close()
+    _ignore_signals()
+    convert = _loaded(job, sample)
+    gc.collect()
+    gc.freeze()
+    children = set[int]()
+    while True:
+        try:
+            theirs = Connection(reduction.recv_handle(pipe))
+        except (EOFError, OSError):
+            break
+        children -= {child for child in children if os.waitpid(child, os.WNOHANG)[0]}
+        child = os.fork()
+        if not child:
+            try:
+                pipe.close()
+                _work(theirs, job, convert)
+            finally:
+                os._exit(0)
+        theirs.close()
+        children.add(child)
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def _ignore_signals() -> None:
+    """Whoever stops a run tells the process that began it, and that one tells its workers."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _loaded(job: Job, sample: Sequence[Input]) -> Convert | None:
+    """What converts, with all that a sample needs; None where that fails, as it will fail where it is told."""
+    try:
+        convert = job.factory()
+        if job.rehearse is not None:
+            job.rehearse(sample)
+    except Exception:  # noqa: BLE001 - told by the worker
+        return None
+    return convert
 
 
 def _send(worker: _Worker, message: Any) -> None:
@@ -195,23 +278,19 @@ def _send(worker: _Worker, message: Any) -> None:
         worker.pipe.send(message)
 
 
-def _work(pipe: Connection, ours: Connection, others: list[Connection], job: Job) -> None:
+def _work(pipe: Connection, job: Job, convert: Convert | None, sample: Sequence[Input] = ()) -> None:
     """A worker's life. It ends when the pipe does, so none is left when the run is killed."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    for inherited in (ours, *others):
-        inherited.close()
+    _ignore_signals()
+    gc.set_threshold(*COLLECTOR)
     asked, withdrawn = SimpleQueue[Any](), threading.Event()
     threading.Thread(target=_listen, args=(pipe, asked, withdrawn), daemon=True).start()
     try:
-        convert = job.factory()
+        convert = convert or _loaded(job, sample) or job.factory()
         while True:
             message = asked.get()
             if isinstance(message, Exception):
                 raise message
-            if isinstance(message, Input) and job.rehearse is not None:
-                job.rehearse(message)
-            elif withdrawn.is_set():
+            if withdrawn.is_set():
                 pipe.send(None)
             else:
                 chunk, careful = message
@@ -232,6 +311,8 @@ def _listen(pipe: Connection, asked: SimpleQueue[Any], withdrawn: threading.Even
                 withdrawn.set()
             else:
                 asked.put(message)
+        except (EOFError, OSError):
+            os._exit(0)  # the run has ended, and nobody wants what this worker is at
         except Exception as error:  # noqa: BLE001 - raised again where the work is done
             asked.put(error)
             return

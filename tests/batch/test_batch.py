@@ -11,7 +11,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -197,7 +197,7 @@ def test_worker_that_dies_costs_only_the_message_that_killed_it(jobs: int, tmp_p
     assert codes(tmp_path / "run") == []
 
 
-def die(item: Input) -> None:
+def die(items: Sequence[Input]) -> None:
     """A rehearsal that kills."""
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -206,8 +206,7 @@ def test_workers_that_die_before_there_is_work_cost_nothing(tmp_path: Path) -> N
     (tmp_path / "tmp").mkdir()
     chunks = [Chunk(Key(k, 0), [Piece(k, 0, Input("x", "x", corpus.letter(k), explicit=False))]) for k in range(5)]
     waiting, seen = list(chunks), []
-    with Pool(Job(tmp_path, cheap.factory, Form(), die), 2) as pool:
-        pool.rehearse(chunks[0].pieces[0].item)
+    with Pool(Job(tmp_path, cheap.factory, Form(), die), 2, [chunks[0].pieces[0].item]) as pool:
         while waiting or pool.busy:
             while waiting and pool.take(waiting[0]):
                 waiting.pop(0)
@@ -270,6 +269,17 @@ def test_fault_of_our_own_is_a_dead_letter_that_can_be_tried_again(tmp_path: Pat
     assert retry(run, 1, cheap.Silent(), factory=cheap.factory).totals == end.totals
     assert sorted(letter["attempt"] for letter in dead(run)) == [1, 1, 3]
     assert codes(run) == []
+
+
+def test_bytes_of_dead_letters_that_are_alike_are_kept_once(tmp_path: Path) -> None:
+    """Chunk after chunk has a file of that name: the next one may be written before the last one is renamed."""
+    (tmp_path / "in").mkdir()
+    for number in range(1200):
+        (tmp_path / "in" / f"{number:04}.edi").write_bytes(corpus.broken(1))
+    started(tmp_path / "run", tmp_path / "in", raw=True)
+    assert gone_on(tmp_path / "run", 2).totals["dead"] == 1200
+    assert [path.read_bytes() for path in (tmp_path / "run" / "dead" / "raw").iterdir()] == [corpus.broken(1)]
+    assert codes(tmp_path / "run") == []
 
 
 # What goes wrong with inputs
