@@ -140,7 +140,7 @@ class Engine:
     def _content(self) -> Content:
         return content_of(self.folder)
 
-    @property
+    @cached_property
     def definitions(self) -> Definitions:
         """The letter definitions."""
         return self._content.definitions
@@ -160,12 +160,12 @@ class Engine:
         """What messages are called where they are addressed."""
         return self._content.routes
 
-    @property
+    @cached_property
     def attachments(self) -> AttachmentTable:
         """How letters that hold objects are joined to the letters that name them."""
         return self._content.attachments
 
-    @property
+    @cached_property
     def narratives(self) -> Narratives:
         """The narrative templates, compiled."""
         return self._content.narratives
@@ -218,7 +218,8 @@ class Engine:
             raise ConversionError(f"unknown target {to}")
         joining = partners
         if joining is None:
-            joining = self.partners([(data, name)] if to in (None, FHIR) else [])
+            alone = to not in (None, FHIR) or not self._can_hold(data)
+            joining = self._nobody if alone else self.partners([(data, name)])
         waiting = []
         for read, found in self._read(data, name):
             for outcome, log in self._converted(read, to, found, joining):
@@ -234,14 +235,18 @@ class Engine:
 
     def _converted(
         self, outcome: Outcome, to: str | None, log: IssueLog, partners: Partners
-    ) -> Iterator[tuple[Outcome, IssueLog]]:
+    ) -> Iterable[tuple[Outcome, IssueLog]]:
         """What becomes of a message: one outcome, several where it answers or is several messages."""
         if outcome.letter is not None and not outcome.letter.refused:
-            yield from self._letter_to(outcome, outcome.letter, to or FHIR, log, partners)
-        elif outcome.bundle is not None and not self.document:
-            yield from self._bundle_to(outcome, outcome.bundle, to or OIOXML, log)
-        else:
-            yield outcome, log
+            return self._letter_to(outcome, outcome.letter, to or FHIR, log, partners)
+        if outcome.bundle is not None and not self.document:
+            return self._bundle_to(outcome, outcome.bundle, to or OIOXML, log)
+        return ((outcome, log),)
+
+    @cached_property
+    def _nobody(self) -> Partners:
+        """Of messages that nothing can be joined to; nothing is put into it."""
+        return self.partners()
 
     def partners(self, inputs: Iterable[tuple[bytes, str]] = ()) -> Partners:
         """The letters with objects in some bytes with their names, to be joined by `convert`."""
@@ -256,7 +261,7 @@ class Engine:
 
         Bytes that can hold none are not read.
         """
-        if data[:1] == b"{" or not self.attachments.marked(data):
+        if not self._can_hold(data):
             return
         for outcome, log in self._read(data, name):
             letter = outcome.letter
@@ -266,6 +271,9 @@ class Engine:
                     self._check_letter(letter, log)
                 errors = [issue.code for issue in log if issue.severity is Severity.ERROR]
                 yield letter, any(code not in self.attachments.harmless for code in errors)
+
+    def _can_hold(self, data: bytes) -> bool:
+        return data[:1] != b"{" and self.attachments.marked(data)
 
     def validate(self, data: bytes, *, name: str = "", profile: str | None = None) -> Iterator[Outcome]:
         """Judge every message in some bytes: letters by their definition, Bundles by their profile (or `profile`)."""
@@ -326,9 +334,9 @@ class Engine:
         number = 0
         for letter in letters:
             number += 1
-            own = IssueLog(log.drain())
-            message = f"{name}#{number}"
-            yield Outcome(name, letter.type, letter.version, syntax, letter=letter, message=message), own
+            outcome = Outcome(name, letter.type, letter.version, syntax, "", letter)
+            outcome.message = f"{name}#{number}"
+            yield outcome, IssueLog(log.drain())
         if not number or len(log):
             yield Outcome(name, syntax=syntax), log
 
@@ -353,27 +361,21 @@ class Engine:
     # -- the two ways --------------------------------------------------------------------------------------------------
 
     def _context(self, name: str, message: str, log: IssueLog) -> Context:
+        # By position: one is made for each message, and names would cost more than all the rest of it.
+        kept = self.kept.get(message, {})
         return Context(
-            log=log,
-            directory=self.directory,
-            attempt=self.attempt,
-            accept=self.accept,
-            version=self.letter_version,
-            kept=self.kept.get(message, {}),
-            sidecar=self.sidecar,
-            file=name,
+            self.directory, self.attempt, self.accept, self.letter_version, name, "", kept, self.sidecar, False, {}, log
         )
 
     def _letter_to(
         self, outcome: Outcome, letter: Letter, to: str, log: IssueLog, partners: Partners
-    ) -> Iterator[tuple[Outcome, IssueLog]]:
+    ) -> Iterable[tuple[Outcome, IssueLog]]:
         outcome.target, outcome.suffix = to, _SUFFIX[to]
         if self.checking:
             self._check_letter(letter, log)
         mapping = self.mappings.for_letter(letter.type) if to == FHIR else None
         if mapping is not None and mapping.document.answers is not None:
-            yield from self._answer_to_fhir(outcome, letter, mapping.document.answers, log)
-            return
+            return self._answer_to_fhir(outcome, letter, mapping.document.answers, log)
         if to == FHIR and letter.type in self.attachments.letters:
             outcome.is_partner = True
         elif to == FHIR:
@@ -386,7 +388,7 @@ class Engine:
             entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
             outcome.ledger = Ledger(len(entries), entries)
             outcome.ledger.check(leaves_of(letter), log)
-        yield outcome, log
+        return ((outcome, log),)
 
     def answers(self, letter: Letter, log: IssueLog, *, name: str = "") -> Iterator[Answer]:
         """What a receipt answers: a receipt of each letter that it is about. Nothing where the letter is no receipt."""
@@ -410,7 +412,7 @@ class Engine:
             made = replace(outcome, letter=one.read, issues=[])
             ledger = Ledger()
             if one.letter is not None:
-                self._letter_to_fhir(made, one.letter, one.log, self.partners(), one.original)
+                self._letter_to_fhir(made, one.letter, one.log, self._nobody, one.original)
                 ledger, made.letter = made.ledger or ledger, one.read
             if one.letter is not one.read:
                 made.ledger = accounted(one.read, one.letter or one.read, ledger, spec)
@@ -445,8 +447,8 @@ class Engine:
         if self.checking:
             found = IssueLog()
             self._check_bundle(bundle, found, outcome.name, mapping.bundle)
-            found = IssueLog(joined.tolerated(found, ledger))
-            log.extend(located(found, joined.letter, ledger, outcome.name))
+            if found.issues:
+                log.extend(located(joined.tolerated(found.issues, ledger), joined.letter, ledger, outcome.name))
 
     def _bundle_to(
         self, outcome: Outcome, bundle: dict[str, Any], to: str, log: IssueLog
@@ -577,8 +579,7 @@ class Engine:
             known.validate(bundle, log, file=name)
 
     def _done(self, outcome: Outcome, log: IssueLog) -> Outcome:
-        name = outcome.name
-        outcome.issues = [issue.moved(file=name) if name and issue.homeless else issue for issue in log]
+        outcome.issues = log.named(outcome.name)
         if outcome.ledger is not None and outcome.letter is not None and outcome.syntax != FHIR:
             outcome.ledger.in_order = partial(in_order, self.definitions, (outcome.letter, *outcome.partners))
         return outcome

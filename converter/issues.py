@@ -260,6 +260,15 @@ class IssueLog:
         """Add findings made elsewhere."""
         self.issues.extend(issues)
 
+    def named(self, file: str) -> list[Issue]:
+        """All findings; those that are known to name no file name this one."""
+        found = [*self.issues]
+        for n, issue in enumerate(found):
+            at = issue._at  # as `homeless` asks, without a call for each
+            if at.__class__ is Location and file and not at.file:
+                found[n] = issue.moved(file=file)
+        return found
+
     def drain(self) -> list[Issue]:
         """Return all findings and forget them."""
         issues, self.issues = self.issues, []

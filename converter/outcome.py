@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from converter.fhir import bundle as fhir
-from converter.issues import Issue, IssueLog, Location
+from converter.issues import Issue, Location
 from converter.ledger import Ledger
 from converter.letter import Letter, Value, pattern
 from converter.originals import facts
@@ -76,14 +76,16 @@ class Outcome:
         return None if self.bundle is None else model(self.bundle)
 
 
-def located(found: IssueLog, letter: Letter, ledger: Ledger, name: str) -> Iterator[Issue]:
+def located(found: Sequence[Issue], letter: Letter, ledger: Ledger, name: str) -> Iterator[Issue]:
     """Findings about the Bundle that was built, with the place in the letter where the value came from."""
-    if not len(found):
-        return
-    origin = {raw[3]: raw[0] for raw in reversed(ledger.raw) if raw[3]}
-    for issue in found:
-        pointer = issue.target or issue.at.path
-        yield issue.changed(at=_place(letter, origin.get(pointer, ""), name), target=pointer)
+    pointers = [issue.target or issue.at.path for issue in found]
+    origin = dict.fromkeys(pointers, "")
+    for raw in ledger.raw:
+        if raw[3] in origin and raw[3] and not origin[raw[3]]:
+            origin[raw[3]] = raw[0]
+    for issue, pointer in zip(found, pointers, strict=True):
+        at = _place(letter, origin[pointer], name)
+        yield Issue(issue.kind, at, issue.message, pointer, issue.rule, issue.value, issue.count, issue.severity)
 
 
 def _place(letter: Letter, leaf: str, name: str) -> Callable[[], Location]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import date
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
 from converter.definitions.tree import Choice, Element
-from converter.issues import IssueKind, IssueLog, Location, Severity, declare
+from converter.definitions.values import FORMATS, NO_LEAF, SIZE, TIMES, Shape, Test, is_day, test_of
+from converter.issues import NOWHERE, IssueKind, IssueLog, Location, Severity, declare
 from converter.letter import Letter, Value, plain
 
 MISSING = declare(
@@ -160,17 +160,8 @@ MORE = declare(
 MAX_LISTED = 100
 """Findings of one kind that are listed for one letter."""
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 _ZONE = re.compile(r"(Z|[+-]\d\d:\d\d)\Z", re.ASCII)
-_TIMES = {
-    "time": (re.compile(r"([01]\d|2[0-3]):[0-5]\d\Z", re.ASCII), "17:45"),
-    "seconds": (re.compile(r"([01]\d|2[0-3]):[0-5]\d:[0-5]\d\Z", re.ASCII), "17:45:00"),
-}
-_SIZE = re.compile(r"\+?0*[1-9]\d*\Z", re.ASCII)
 _INDEX = re.compile(r"\[([1-9]\d{0,8})\]", re.ASCII)
-_PLAIN = frozenset(["P00"])
-_FORMATS = frozenset(font + style + place for font in "PF" for style in "0FUK" for place in "0HM")
-
 MAX_KNOWN = 4096
 """Leaves with indices that are remembered for one definition."""
 
@@ -180,33 +171,8 @@ MAX_SHAPES = 512
 MAX_SHAPE = 500
 """Leaves of a shape that is remembered."""
 
-Test = tuple[int, int, Callable[[Value], bool] | None]
-"""Whether a value is beyond doubt: a text of so many characters at least and at most, or what the function says.
-
-If it is not, `_faults` says what is wrong with it."""
-
 Indices = tuple[tuple[str, int], ...]
 """The indices in the id of a leaf, each with the id of its element without it."""
-
-
-@lru_cache(maxsize=4096)
-def is_day(text: Value) -> bool:
-    """Whether the value is a day that exists, as `2023-11-20`."""
-    if not isinstance(text, str) or not _DATE.match(text):
-        return False
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _time_test(form: re.Pattern[str]) -> Callable[[Value], bool]:
-    """Whether a value is a time of that form; there are few times of day, so answers are kept."""
-    return lru_cache(maxsize=4096)(lambda value: isinstance(value, str) and form.match(value) is not None)
-
-
-_is_time = {name: _time_test(form) for name, (form, _) in _TIMES.items()}
 
 
 @dataclass(slots=True)
@@ -251,8 +217,8 @@ def _bound(elements: Iterable[Element]) -> tuple[_Bound, ...]:
 class Checker:
     """The checks of one definition, prepared once; `name` is its type and version.
 
-    `shapes`: the leaves that stand in letters whose structure is right, with the tests of their values. Which elements
-    stand, and how often, is a matter of the leaves alone, so that a letter of a known shape is judged by its values.
+    `shapes`: the leaves that stand in letters whose structure is right. Which elements stand, and how often, is a
+    matter of the leaves alone, so that a letter of a known shape is judged by its values.
     """
 
     name: str
@@ -264,7 +230,7 @@ class Checker:
     conditional: tuple[_Bound, ...]
     whole: _Bound
     known: dict[str, tuple[Test, Indices]]
-    shapes: dict[tuple[str, ...], tuple[Test, ...]]
+    shapes: dict[tuple[str, ...], Shape]
 
     @classmethod
     def of(cls, name: str, tree: Element, find: Callable[[str], Element | None]) -> Checker:
@@ -283,7 +249,7 @@ class Checker:
             self.choices.append(tuple(tuple(e.path for e in m.walk() if e.is_leaf) for m in members))
         for child in element.children:
             if child.is_leaf and not child.repeats:
-                self.tests[child.path] = _test(child)
+                self.tests[child.path] = test_of(child)
                 if child.min:
                     required.add(child.path)
             elif child.min and not child.repeats:
@@ -291,7 +257,7 @@ class Checker:
             else:
                 conditional.append(child)
                 if not child.repeats:
-                    self.tests.update((e.path, _test(e)) for e in _plain(child))
+                    self.tests.update((e.path, test_of(e)) for e in _plain(child))
 
     def check(self, letter: Letter, log: IssueLog) -> None:
         """Report every breach of the definition."""
@@ -300,7 +266,9 @@ class Checker:
         values = letter.values
         shape = (*values,)
         known = self.shapes.get(shape)
-        tests = known or tuple([self.tests.get(leaf) or self._learn(leaf)[0] for leaf in shape])
+        if known is not None and known.is_fine(values):
+            return
+        tests = [self.tests.get(leaf) or self._learn(leaf)[0] for leaf in shape]
         doubtful = []
         for leaf, value, (low, high, test) in zip(shape, values.values(), tests, strict=True):
             if test is None:
@@ -308,20 +276,19 @@ class Checker:
                     doubtful.append(leaf)
             elif not test(value):
                 doubtful.append(leaf)
-        if doubtful or known is None:
-            report = Report(letter, log)
-            doubtful.sort(key=self._repeated)
-            for leaf in doubtful:
-                self._judge(leaf, values[leaf], report)
-            if known is None and self._structure(values, report):
-                self._remember(shape, tests)
-            report.close()
+        report = Report(letter, log)
+        doubtful.sort(key=self._repeated)
+        for leaf in doubtful:
+            self._judge(leaf, values[leaf], report)
+        if known is None and self._structure(values, report):
+            self._remember(shape, tests)
+        report.close()
 
-    def _remember(self, shape: tuple[str, ...], tests: tuple[Test, ...]) -> None:
-        if len(shape) <= MAX_SHAPE and _NO_LEAF not in tests:
+    def _remember(self, shape: tuple[str, ...], tests: list[Test]) -> None:
+        if len(shape) <= MAX_SHAPE and NO_LEAF not in tests:
             if len(self.shapes) >= MAX_SHAPES:
                 self.shapes.clear()  # what still comes is soon known again
-            self.shapes[shape] = tests
+            self.shapes[shape] = Shape.of(shape, tests)
 
     def _repeated(self, leaf: str) -> bool:
         """Whether a leaf stands below a repeating element, or nowhere: those are judged after the others."""
@@ -350,7 +317,7 @@ class Checker:
         if known is not None:
             return known
         element = self.find(leaf)
-        test = _NO_LEAF if element is None else _test(element)
+        test = NO_LEAF if element is None else test_of(element)
         learnt = test, tuple((leaf[: match.start()], int(match[1])) for match in _INDEX.finditer(leaf))
         if element is not None and len(self.known) < MAX_KNOWN:
             self.known[leaf] = learnt
@@ -388,12 +355,14 @@ class Report:
         """Report a finding about a leaf that is there."""
         if not self._room(kind):
             return
-        found = self._letter.locate(leaf)
-        at = found[0] if found else Location()
         if self._known is None:
             self._known = {_spot(issue.at) for issue in self._log if issue.at.component}
+        if not self._known and self._letter.source is not None:  # so that nobody need know the place now
+            self._log.add(kind, partial(_place, self._letter, leaf), value=value, **facts)
+            return
+        at = _place(self._letter, leaf)
         if _spot(at) not in self._known:
-            self._log.add(kind, replace(at, path=leaf), value=value, **facts)
+            self._log.add(kind, at, value=value, **facts)
 
     def absent(self, kind: IssueKind, path: str, parent: str, **facts: Any) -> None:
         """Report something that is not there, at a neighbour's place."""
@@ -479,38 +448,12 @@ def _plain(element: Element) -> list[Element]:
     return [leaf for child in element.children if not child.repeats for leaf in _plain(child)]
 
 
-def _test(element: Element) -> Test:
-    low, high = element.length
-    if element.const is not None:
-        return 0, 0, frozenset([element.const]).__contains__
-    if element.type == "text":
-        formats = _PLAIN if element.check == "plain" else _FORMATS
-        return 0, 0, lambda value: type(value) is tuple and formats.issuperset([form for form, _ in value])
-    if element.pattern:
-        matches = re.compile(element.pattern).fullmatch
-        return 0, 0, lambda value: type(value) is str and matches(value) is not None
-    if element.type in _TIMES:
-        return 0, 0, _is_time[element.type]
-    if element.codes is not None:
-        return 0, 0, frozenset(element.codes.values).__contains__
-    if element.type == "an":
-        return low, high, None
-    if element.type == "date":
-        return 0, 0, is_day
-    if element.type == "size":
-        return 0, 0, lambda value: type(value) is str and _SIZE.match(value) is not None
-    return 0, 0, lambda value: type(value) is str
-
-
-_NO_LEAF: Test = (0, 0, lambda _: False)
-
-
 def _faults(element: Element, leaf: str, value: Value, report: Report) -> None:
     """Report what is wrong with a value."""
     if element.type == "text":
         if isinstance(value, str):
             report.add(KIND, leaf, found="a plain value", wanted="formatted text")
-        elif not _FORMATS.issuperset([form for form, _ in value]):
+        elif not FORMATS.issuperset([form for form, _ in value]):
             report.add(KIND, leaf, found="an unknown format", wanted="one of MedCom's format codes")
         elif element.check == "plain" and any(form != "P00" for form, _ in value):
             report.add(KIND, leaf, found="formatted text", wanted="lines without formatting")
@@ -542,10 +485,19 @@ def _typed_faults(element: Element, leaf: str, value: str, report: Report) -> No
         zone = _ZONE.search(value)
         zoned = zone is not None and is_day(value[: zone.start()])
         report.add(ZONE if zoned else NO_DATE, leaf, value=value)
-    elif element.type in _TIMES and not _TIMES[element.type][0].match(value):
-        report.add(NO_TIME, leaf, value=value, form=_TIMES[element.type][1])
-    elif element.type == "size" and not _SIZE.match(value):
+    elif element.type in TIMES and not TIMES[element.type][0].match(value):
+        report.add(NO_TIME, leaf, value=value, form=TIMES[element.type][1])
+    elif element.type == "size" and not SIZE.match(value):
         report.add(NUMBER, leaf, value=value)
+
+
+def _place(letter: Letter, leaf: str) -> Location:
+    """The first place of a leaf; of one that stands nowhere (a usual value that EDIFACT leaves out) the file."""
+    found = letter.locate(leaf)
+    if found:
+        return replace(found[0], path=leaf)
+    beside = next((at[0] for other in letter.values if (at := letter.locate(other))), NOWHERE)
+    return Location(beside.file, path=leaf)
 
 
 def _spot(at: Location) -> tuple[str, int, int, int]:

@@ -9,11 +9,12 @@ has asked is remembered for what it shows. A template with anything else does no
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import markupsafe
+
+from converter import generated
 
 if TYPE_CHECKING:
     from jinja2.nodes import Node, Template
@@ -47,9 +48,8 @@ def compiled(template: Template, file: str, functions: Mapping[str, Callable[...
     source = "\n".join(
         ["def render(resource, wording):", "    out = []", *printer.lines, "    return ''.join(out)", ""]
     )
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     scope: dict[str, Any] = {**functions, LINES: lines, "escape": escape}
-    exec(compile(source, file, "exec"), scope)  # noqa: S102 - printed by us from our own templates
+    generated.run(source, file, scope)
     render: Render = scope["render"]
     return render
 

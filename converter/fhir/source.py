@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from converter import generated
 
 
 class Source:
@@ -47,6 +48,4 @@ class Source:
 
     def load(self, name: str) -> None:
         """Compile and run it in its namespace; `name` is the file name that tracebacks show."""
-        text = self.text()
-        linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        exec(compile(text, name, "exec"), self.names)  # noqa: S102 - our own text, made from a pack
+        generated.run(self.text(), name, self.names)

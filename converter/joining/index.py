@@ -158,6 +158,9 @@ class Memory:
         """The letters that hold an object of this id, as they were put."""
         return self._held.get(identifier, ())
 
+    def __len__(self) -> int:
+        return len(self._held)
+
 
 class Partners:
     """The letters with objects among some inputs. `add` them all, then `find` for each letter that names objects.
@@ -170,7 +173,8 @@ class Partners:
         self, table: AttachmentTable, limit: int, shelf: Shelf | None = None, key: bytes | None = None
     ) -> None:
         self.table, self._limit = table, limit
-        self._shelf, self._key = shelf or Memory(), key or secrets.token_bytes(32)
+        self._shelf = Memory() if shelf is None else shelf
+        self._key = key or secrets.token_bytes(32)
         self._all: list[Held] = []
         self.named: set[bytes] = set()
         self.joined: set[bytes] = set()
@@ -231,6 +235,8 @@ class Partners:
         """
         fetched: dict[bytes, Letter | None] = {}
         found: dict[int, tuple[int, Letter]] = {}
+        if not self._shelf:  # an empty memory: what tells who is meant need not be computed
+            return found
         for reference, held, number, fault in self.decide(self.naming(letter)):
             if fault is None and held is not None:
                 if held.digest not in fetched:

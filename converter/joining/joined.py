@@ -11,7 +11,7 @@ from typing import Any
 from converter.definitions import Definitions
 from converter.issues import NOWHERE, Issue, IssueLog, Location, Severity, declare
 from converter.joining.index import Partners
-from converter.joining.table import AttachmentTable, spelled
+from converter.joining.table import AttachmentTable, Tolerance, spelled
 from converter.ledger import Ledger, Raw, leaves_of
 from converter.letter import Letter, Value
 
@@ -98,22 +98,25 @@ class Joined:
     """A letter with its partners. `letter` is what a mapping sees, `own` the letter alone, which can locate all leaves.
     `leaves` are those of all letters together."""
 
+    # Of a letter that names no objects nothing else is asked.
+    _named: Sequence[int] = ()
+    _incomplete: Sequence[int] = ()
+    _foreign: Sequence[int] = ()
+
     def __init__(
         self, letter: Letter, partners: Partners, definitions: Definitions, log: IssueLog, carried: Iterable[str]
     ) -> None:
         """Find the partners of a letter. `carried`: the leaves that the mapping can bring back from FHIR."""
-        self.table, self.own, self.definitions, self.carried = partners.table, letter, definitions, carried
-        self._references: dict[tuple[int, int], int] = {}
-        self._incomplete: list[int] = []
-        self._foreign: list[int] = []
-        self._named: list[int] = []
+        self.letter = self.own = letter
         self.partners: list[Letter] = []
-        self.letter = letter
-        named = self.table.named(letter)
+        self.table = table = partners.table
+        named = table.named(letter) if table.reference in letter.counts else None
         if not named:
             return  # nothing to be joined
+        self.definitions, self.carried = definitions, carried
+        self._references: dict[tuple[int, int], int] = {}
         found = partners.find(letter, log)
-        self._named, seen = list(named), set[str]()
+        self._named, seen = [*named], set[str]()
         for reference, identifier in named.items():
             leaf = self.table.at(reference, self.table.key)
             if identifier in seen:
@@ -209,20 +212,21 @@ class Joined:
             return self.table.losses["missing"]
         return FOREIGN.code if self._foreign else ""
 
-    def tolerated(self, issues: Iterable[Issue], ledger: Ledger) -> Iterator[Issue]:
+    def tolerated(self, issues: Sequence[Issue], ledger: Ledger) -> Sequence[Issue]:
         """Findings about the message; those that follow from what MedCom orders for it are only information."""
-        if not self._named:
-            yield from issues
-            return
-        targets = {raw[0]: raw[3] for raw in ledger.raw if raw[3]}
-        known = set()
+        asked: list[tuple[Tolerance, str]] = []
         for name, references in (("missing", self._incomplete), ("foreign", self._foreign)):
-            rule = self.table.tolerated.get(name)
-            found = (targets.get(self.table.at(n, rule.leaf)) for n in references) if rule is not None else ()
-            known |= {(rule.finding, rule.pointer(target)) for target in found if target and rule is not None}
-        for issue in issues:
-            fits = known and (issue.code, issue.target or issue.at.path) in known
-            yield issue.changed(severity=Severity.INFO) if fits else issue
+            if references and (rule := self.table.tolerated.get(name)) is not None:
+                asked += [(rule, self.table.at(n, rule.leaf)) for n in references]
+        if not asked:
+            return issues
+        leaves = {leaf for _, leaf in asked}
+        targets = {raw[0]: raw[3] for raw in ledger.raw if raw[0] in leaves and raw[3]}
+        known = {(rule.finding, rule.pointer(targets[leaf])) for rule, leaf in asked if leaf in targets}
+        return [
+            issue.changed(severity=Severity.INFO) if (issue.code, issue.target or issue.at.path) in known else issue
+            for issue in issues
+        ]
 
     # -- the account ---------------------------------------------------------------------------------------------------
 

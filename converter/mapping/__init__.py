@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import linecache
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Mapping as Dict
@@ -12,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
 
+from converter import generated
 from converter.errors import MappingError
 from converter.issues import NOWHERE, Issue, IssueKind, IssueLog, Location, Severity, declare, issue
 from converter.ledger import Ledger, leaves_of
@@ -346,9 +346,8 @@ def _place(locate: Callable[[str], tuple[Location, ...]], leaf: str, file: str) 
 def compiled(source: str, name: str, title: str, known: Dict[str, Any]) -> Callable[..., Any]:
     """Execute generated source under a name that tracebacks can show."""
     file = f"<generated {title}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(True), file)
     scope: dict[str, Any] = dict(known)
-    exec(compile(source, file, "exec"), scope)  # noqa: S102 - printed by us from a checked plan
+    generated.run(source, file, scope)
     function: Callable[..., Any] = scope[name]
     return function
 

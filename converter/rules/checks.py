@@ -8,7 +8,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from converter.identifiers import (
@@ -169,7 +168,8 @@ PLAIN: Facts = {}
 class Check:
     """A check: the kind of its findings, what judges a value, and the keys that its rules must and may have.
 
-    Without `value` it judges a letter as a whole. `lenient`: its rules can be no errors.
+    Without `value` it judges a letter as a whole. `lenient`: its rules can be no errors. `lasting`: the rule and the
+    value decide, and that is no person's, so that the answer may be kept (organisations come again and again).
     """
 
     kind: IssueKind
@@ -177,20 +177,11 @@ class Check:
     needs: frozenset[str] = frozenset()
     may: frozenset[str] = frozenset()
     lenient: bool = False
-
-
-# Organisations come again and again, so their answers are kept; numbers of persons are not.
-_gln_ok = lru_cache(4096)(gln_ok)
-_sor_ok = lru_cache(4096)(sor_ok)
-
-
-@lru_cache(4096)
-def _number_ok(kind: str, value: str) -> bool:
-    return ORGANISATION_NUMBERS[kind].match(value) is not None
+    lasting: bool = False
 
 
 def _gln(value: str, leaf: str, values: Values, rule: Rule) -> Facts | None:
-    return FINE if _gln_ok(value) else PLAIN
+    return FINE if gln_ok(value) else PLAIN
 
 
 def _cpr_date(value: str, leaf: str, values: Values, rule: Rule) -> Facts | None:
@@ -254,11 +245,11 @@ def _ecpr_sex(value: str, leaf: str, values: Values, rule: Rule) -> Facts | None
 
 
 def _number(value: str, leaf: str, values: Values, rule: Rule) -> Facts | None:
-    return FINE if _number_ok(rule.kind, value) else {"wanted": rule.kind}
+    return FINE if ORGANISATION_NUMBERS[rule.kind].match(value) else {"wanted": rule.kind}
 
 
 def _sor(value: str, leaf: str, values: Values, rule: Rule) -> Facts | None:
-    return PLAIN if sor_shape_ok(value) and not _sor_ok(value) else FINE
+    return PLAIN if sor_shape_ok(value) and not sor_ok(value) else FINE
 
 
 def _listed(value: str, leaf: str, values: Values, rule: Rule) -> Facts | None:
@@ -273,7 +264,7 @@ def _keys(*names: str) -> frozenset[str]:
 
 
 CHECKS: Mapping[str, Check] = {
-    "gln": Check(GLN, _gln),
+    "gln": Check(GLN, _gln, lasting=True),
     "cpr-date": Check(CPR_DATE, _cpr_date),
     "cpr-check-digit": Check(CPR_DIGIT, _cpr_digit, may=_keys("tests", "known"), lenient=True),
     "ecpr-shape": Check(LOCAL_ID, _ecpr_shape),
@@ -282,9 +273,9 @@ CHECKS: Mapping[str, Check] = {
     "ecpr-initials": Check(ECPR_INITIALS, _ecpr_initials, needs=_keys("beside"), lenient=True),
     "ecpr-sex": Check(ECPR_SEX, _ecpr_sex, needs=_keys("beside"), may=_keys("male", "female"), lenient=True),
     "ecpr-collision": Check(ECPR_COLLISION, _ecpr_collision),
-    "organisation-number": Check(NUMBER, _number, needs=_keys("kind")),
-    "sor-check-digit": Check(SOR_DIGIT, _sor, lenient=True),
-    "listed": Check(LISTED, _listed, needs=_keys("list"), may=_keys("pad")),
+    "organisation-number": Check(NUMBER, _number, needs=_keys("kind"), lasting=True),
+    "sor-check-digit": Check(SOR_DIGIT, _sor, lenient=True, lasting=True),
+    "listed": Check(LISTED, _listed, needs=_keys("list"), may=_keys("pad"), lasting=True),
     "present": Check(PRESENT),
     "text-limit": Check(TEXT, needs=_keys("limit")),
 }

@@ -6,12 +6,13 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from converter.definitions import Definition
-from converter.definitions.check import Report
-from converter.issues import IssueKind, IssueLog
+from converter.definitions.check import MAX_SHAPE, MAX_SHAPES, Report
+from converter.issues import IssueLog
 from converter.letter import Letter, Value, pattern, plain
-from converter.rules.checks import CHECKS, Facts, ValueCheck
+from converter.rules.checks import CHECKS, Check, Facts, ValueCheck
 from converter.rules.reading import MAX_LEVEL, Rule, load
 
 DEFAULT_LEVEL = 2
@@ -23,29 +24,37 @@ class _Judge:
     """A rule at work on the leaves of one version."""
 
     rule: Rule
-    kind: IssueKind
+    check: Check
     judge: ValueCheck
 
 
 @dataclass(slots=True)
 class _Leaf:
-    """What is asked about a leaf: in any case, and by the value of a leaf beside it.
+    """What is asked about a leaf: in any case, and by the value of a leaf beside it, whose name is `beside`.
 
-    `by` is per leaf beside: its name, its id where nothing repeats, and the rules by its value.
+    `fine` are values that are known to be so, each with the value beside it; None where values must not be kept.
     """
 
     always: list[_Judge]
-    by: list[tuple[str, str, dict[Value | None, list[_Judge]]]]
+    beside: str
+    by: dict[Value | None, list[_Judge]]
+    fine: set[tuple[Value, Value | None]] | None
 
-    def findings(self, leaf: str, value: str, values: Mapping[str, Value], found: list[_Finding]) -> None:
+    def findings(
+        self, leaf: str, value: str, beside: Value | None, values: Mapping[str, Value], found: list[_Finding]
+    ) -> None:
         """Add what is found about a value that is there."""
+        before = len(found)
         for judge in self.always:
             if (facts := judge.judge(value, leaf, values, judge.rule)) is not None:
                 found.append((leaf, judge, facts))
-        for name, beside, judges in self.by:
-            for judge in judges.get(values.get(beside or _sibling(leaf, name)), ()):
-                if (facts := judge.judge(value, leaf, values, judge.rule)) is not None:
-                    found.append((leaf, judge, facts))
+        for judge in self.by.get(beside, ()):
+            if (facts := judge.judge(value, leaf, values, judge.rule)) is not None:
+                found.append((leaf, judge, facts))
+        if self.fine is not None and len(found) == before:
+            if len(self.fine) >= MAX_FINE:
+                self.fine.clear()
+            self.fine.add((value, beside))
 
 
 def _sibling(leaf: str, name: str) -> str:
@@ -54,24 +63,60 @@ def _sibling(leaf: str, name: str) -> str:
 
 _Finding = tuple[str, _Judge, Facts]
 
+MAX_FINE = 4096
+"""Values that are remembered as being fine, for one leaf."""
+
+
+class _Asked(NamedTuple):
+    """What is asked of letters with the same leaves: of values, of a leaf that they do not have, of sums of texts.
+
+    `values`: a leaf, the leaf beside it (empty where nothing depends on one), and what is asked. `least` is the lowest
+    limit of all sums, `texts` the leaves that they are about.
+    """
+
+    values: list[tuple[str, str, _Leaf]]
+    missing: list[tuple[Rule, str]]
+    texts: list[str]
+    least: int
+
+    def is_long(self, values: Mapping[str, Value]) -> bool:
+        """A first look at all texts, which hardly any letter needs more than."""
+        size = 0
+        for leaf in self.texts:
+            value = values[leaf]
+            if type(value) is tuple:
+                for _, text in value:
+                    size += len(text)
+        return size > self.least
+
 
 @dataclass(slots=True)
 class _Plan:
     """The rules of a version on a stretch of days: about leaves that stand once, that repeat, and about the whole.
 
-    `least` is the lowest limit of all sums.
+    `known` is what it comes to for the leaves of letters that came before.
     """
 
-    single: list[tuple[str, _Leaf]]
-    repeated: dict[str, _Leaf]
+    single: dict[str, list[_Leaf]]
+    repeated: dict[str, list[_Leaf]]
     present: list[tuple[Rule, str]]
     sums: list[tuple[Rule, frozenset[str]]]
-    least: int | None
+    known: dict[tuple[str, ...], _Asked]
 
-
-def _size(values: Mapping[str, Value]) -> int:
-    """The characters of all formatted text: a first look, which hardly any letter needs more than."""
-    return sum([len(text) for value in values.values() if type(value) is tuple for _, text in value])
+    def asked(self, shape: tuple[str, ...]) -> _Asked:
+        """What is asked of a letter with these leaves."""
+        there = {*shape}
+        leaves = [(leaf, abouts) for leaf, abouts in self.single.items() if leaf in there]
+        leaves += [(leaf, self.repeated.get(pattern(leaf), [])) for leaf in shape if "[" in leaf]
+        values = [(leaf, _sibling(leaf, a.beside) if a.beside else "", a) for leaf, abouts in leaves for a in abouts]
+        missing = [(rule, leaf) for rule, leaf in self.present if leaf not in there]
+        texts = [leaf for leaf in shape if any(pattern(leaf) in summed for _, summed in self.sums)]
+        asked = _Asked(values, missing, texts, min([rule.limit for rule, _ in self.sums], default=0))
+        if len(shape) <= MAX_SHAPE:
+            if len(self.known) >= MAX_SHAPES:
+                self.known.clear()
+            self.known[shape] = asked
+        return asked
 
 
 class Rules:
@@ -100,22 +145,17 @@ class Rules:
             if leaf in values:
                 day = str(values[leaf])
                 break
-        plan = self._plan(definition, day)
+        plan, shape = self._plan(definition, day), (*values,)
+        asked = plan.known.get(shape) or plan.asked(shape)
         found: list[_Finding] = []
-        for leaf, asked in plan.single:
-            value = values.get(leaf)
-            if type(value) is str:
-                asked.findings(leaf, value, values, found)
-        if plan.repeated:
-            for leaf in values:
-                if "[" in leaf and (repeated := plan.repeated.get(pattern(leaf))) is not None:
-                    value = values[leaf]
-                    if type(value) is str:
-                        repeated.findings(leaf, value, values, found)
-        missing = [(rule, leaf) for rule, leaf in plan.present if leaf not in values] if plan.present else []
-        long = plan.least is not None and _size(values) > plan.least
-        if found or missing or long:
-            self._report(found, missing, plan.sums if long else [], letter, log)
+        for leaf, sibling, about in asked.values:
+            value = values[leaf]
+            beside = values.get(sibling) if sibling else None
+            if (about.fine is None or (value, beside) not in about.fine) and type(value) is str:
+                about.findings(leaf, value, beside, values, found)
+        long = asked.texts and asked.is_long(values)
+        if found or asked.missing or long:
+            self._report(found, asked.missing, plan.sums if long else [], letter, log)
 
     def _report(
         self,
@@ -129,7 +169,7 @@ class Rules:
         for leaf, judge, facts in found:
             rule = judge.rule
             told = {"severity": rule.severity, **facts}
-            report.add(judge.kind, leaf, value=plain(values[leaf]), rule=rule.id, **told)
+            report.add(judge.check.kind, leaf, value=plain(values[leaf]), rule=rule.id, **told)
         for rule, leaf in missing:
             told = {"rule": rule.id, "severity": rule.severity, "element": leaf, "said": rule.id}
             report.absent(CHECKS[rule.check].kind, leaf, "", **told)
@@ -151,12 +191,12 @@ class Rules:
 
     def _prepared(self, definition: Definition, day: str) -> _Plan:
         asked: dict[str, list[_Judge]] = {}
-        plan = _Plan([], {}, [], [], None)
+        plan = _Plan({}, {}, [], [], {})
         for rule in self._on(day):
             leaves = [leaf for leaf in definition.leaves if any(path.match(leaf) for path in rule.paths)]
             check = CHECKS[rule.check]
             if check.value is not None:
-                judge = _Judge(rule, check.kind, check.value)
+                judge = _Judge(rule, check, check.value)
                 for leaf in leaves:
                     asked.setdefault(leaf, []).append(judge)
             elif rule.limit:
@@ -164,15 +204,8 @@ class Rules:
             else:
                 plan.present += [(rule, leaf) for leaf in leaves if definition.leaf(leaf) is not None]
         for leaf, judges in asked.items():
-            once = definition.leaf(leaf) is not None
-            about = _about(leaf, judges, definition, once=once)
-            if not about.always and not about.by:
-                continue
-            if once:
-                plan.single.append((leaf, about))
-            else:
-                plan.repeated[leaf] = about
-        plan.least = min((rule.limit for rule, _ in plan.sums), default=None)
+            kind = plan.single if definition.leaf(leaf) is not None else plan.repeated
+            kind[leaf] = _about(leaf, judges, definition)
         return plan
 
     def _on(self, day: str) -> list[Rule]:
@@ -180,17 +213,18 @@ class Rules:
         return [found for rule in self.rules if (found := rule.on(day or newest)) is not None]
 
 
-def _about(leaf: str, judges: list[_Judge], definition: Definition, *, once: bool) -> _Leaf:
+def _about(leaf: str, judges: list[_Judge], definition: Definition) -> list[_Leaf]:
     """What is asked about a leaf; a rule whose condition names a leaf that the version does not have is left out."""
-    about = _Leaf([], [])
-    by: dict[str, dict[Value | None, list[_Judge]]] = {}
-    for judge in judges:
-        if judge.rule.when is None:
-            about.always.append(judge)
+    found: dict[str, _Leaf] = {}
+    for judge in sorted(judges, key=lambda judge: judge.rule.when is not None):
+        name, values = judge.rule.when or ("", ())
+        if name and _sibling(leaf, name) not in definition.leaves:
             continue
-        name, values = judge.rule.when
-        if _sibling(leaf, name) in definition.leaves:
-            for value in values:
-                by.setdefault(name, {}).setdefault(value, []).append(judge)
-    about.by = [(name, _sibling(leaf, name) if once else "", rules) for name, rules in by.items()]
-    return about
+        about = found.setdefault(name, _Leaf([], name, {}, set()))
+        for value in values:
+            about.by.setdefault(value, []).append(judge)
+        if not name:
+            about.always.append(judge)
+        if not judge.check.lasting:
+            about.fine = None
+    return [*found.values()]

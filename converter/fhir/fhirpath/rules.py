@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from converter import generated
 from converter.fhir.fhirpath.direct import Direct, Names
 from converter.fhir.fhirpath.general import Evaluate, General, Tree, Unsupported
 from converter.fhir.fhirpath.guards import guard
@@ -55,10 +55,9 @@ def compile_rule(tree: Tree, kind: str, model: Model, scope: MakeScope, name: st
         direct = Direct(tree, kind, model)
         source = (_SCOPED if direct.scoped else _PLAIN).format(direct.text)
         names = {**direct.names, "FAULTS": FAULTS, "slow": slow, "scope": scope}
-        exec(compile(source, name, "exec"), names)  # noqa: S102 - our own text, made from a tree
+        generated.run(source, name, names)
     except (Unsupported, SyntaxError, Undecided):
         return Rule(slow, slow, general.text + "\n", False, name_of_guard)
-    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     return Rule(names["rule"], slow, source, True, name_of_guard)
 
 
