@@ -1,69 +1,74 @@
 """What the quick readers call: texts and lines of segments as they were written, if there is nothing to say about them.
 
-`match` is the expression of the segment's template; `keys` and the numbers of segments are those of the readers.
+A letter is one string: each segment ends with `'`, there are no line ends, and released characters are parked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from converter.edifact.reading import run_of_lines
-from converter.edifact.text import FORMATS, MAX_COMPONENT, read_lines, read_text
+from converter.edifact.text import FORMATS, MAX_COMPONENT, read_bodies, read_lines
 from converter.freetext import COMPONENTS
 from converter.letter import Text
 
-Match = Callable[[str], re.Match[str] | None]
-Lines = tuple[int, int, list[str]]
-"""The number after the last segment, triggers passed, the lines."""
+Match = Callable[[str, int], re.Match[str] | None]
+Lines = tuple[int, str, list[str]]
+"""Where the next segment starts, its key, and the lines."""
 
 
-def plain_text(bodies: Sequence[str], numbers: Sequence[int], match: Match) -> Text | None:
-    """The text in these segments; None if anything about it is to be reported."""
-    parts: list[tuple[str, list[str]]] = []
-    for number in numbers:
-        found = match(bodies[number])
-        if found is None:
-            return None
-        form, body = found.group("form", "body")
-        components = body.split(":")
-        short = len(body) <= MAX_COMPONENT and len(components) <= COMPONENTS
-        if form not in FORMATS or (not short and _oversized(components)):
-            return None
-        parts.append((form, components))
-    return None if body[-1:] == "\\" else read_text(parts)
+def plain_text(form: str, body: str, rest: str, parts: Callable[[str], list[tuple[str, str]]]) -> Text | None:
+    """The text of a segment and of the `rest` that follows it; None if anything about it is to be reported.
 
-
-def plain_lines(
-    keys: Sequence[str], bodies: Sequence[str], i: int, match: Match, *, fields: int, trigger: str
-) -> Lines | None:
-    """The logical lines from segment `i` on, `fields` of them; None if anything about them is to be reported."""
-
-    def components(number: int) -> list[str]:
-        found = match(bodies[number])
-        return found["body"].split(":") if found is not None else []
-
-    numbers, following, passed = run_of_lines(keys, i, fields, components, trigger)
-    parts = [components(number) for number in numbers]
-    if not all(parts) or any(map(_oversized, parts)):
+    `parts` takes the rest to pieces: format and body of each segment.
+    """
+    if form not in FORMATS or _oversized(body):
         return None
-    lines = read_lines([component for part in parts for component in part])
-    return None if any(lines[fields:]) else (following, passed, lines + [""] * (fields - len(lines)))
+    if not rest:
+        return None if body[-1:] == "\\" else read_bodies(((form, body),))
+    found = parts(rest)
+    for form_of_part, body_of_part in found:
+        if form_of_part not in FORMATS or _oversized(body_of_part):
+            return None
+    return None if found[-1][1][-1:] == "\\" else read_bodies([(form, body), *found])
 
 
-def crowded(keys: Sequence[str], tag: str, limit: int) -> bool:
-    """Whether there are more segments of a tag than a group may hold."""
-    return sum(key.startswith(tag) for key in keys) > limit
+def plain_lines(text: str, at: int, match: Match, *, fields: int, trigger: str) -> Lines | None:
+    """The logical lines from the segment at `at` on, `fields` of them; None if anything about them is to be reported.
+
+    The next segment belongs to them as `reading.run_of_lines` says; `trigger` may stand before it. `match` has groups
+    for the body and for the key of what comes next.
+    """
+    found: list[str] = []
+    number = 0
+    goes_on = False
+    while segment := match(text, at + len(trigger) if number and trigger and text.startswith(trigger, at) else at):
+        body, key = segment.groups()
+        if _oversized(body):
+            return None
+        components = body.split(":")
+        found += components
+        at = segment.end()
+        for component in components:
+            number += not goes_on
+            goes_on = component.endswith("\\")
+        if not goes_on and not (len(components) == COMPONENTS and number < fields):
+            break
+    else:
+        return None
+    lines = read_lines(found)
+    return None if any(lines[fields:]) else (at, key, lines + [""] * (fields - len(lines)))
 
 
-def overflowing(keys: Sequence[str], tag: str, segments: int, groups: int) -> bool:
+def overflowing(content: str, trigger: str, tag: str, segments: int, groups: int) -> bool:
     """Whether a run of content takes too many groups, or one of these holds too many segments of a tag."""
-    starts = [i for i, key in enumerate(keys) if key == keys[0]]
-    ends = [*starts[1:], len(keys)]
-    return len(starts) > groups or any(
-        crowded(keys[start:end], tag, segments) for start, end in zip(starts, ends, strict=True)
-    )
+    found = f"'{content}".split(f"'{trigger}")[1:]
+    return len(found) > groups or any(group.count(f"'{tag}+") > segments for group in found)
 
 
-def _oversized(components: list[str]) -> bool:
+def _oversized(body: str) -> bool:
+    """Whether the body of a segment has too many components, or one that is too long."""
+    if len(body) <= MAX_COMPONENT:
+        return body.count(":") >= COMPONENTS
+    components = body.split(":")
     return len(components) > COMPONENTS or max(map(len, components)) > MAX_COMPONENT

@@ -1,40 +1,69 @@
 """Segment templates as regular expressions: a segment that is plainly as its template says is matched at once.
 
 What an expression matches, the readers of `fields.py` accept without a finding; of other segments it says nothing.
-Components and elements at the end of what they belong to may be left out if they may be empty.
+Components and elements at the end of what they belong to may be left out if they may be empty. Segments end with `'`;
+there are no line ends and no release characters.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Iterator
 
-from converter.definitions.layout import Component, SegmentTemplate, Slot
+from converter.definitions.layout import Component, Group, Item, Repeat, SegmentTemplate, Slot
 
-_VALUE = "[^+:]*+"
+MARK, FORM, BODY = "mark", "form", "body"
+"""Groups beside those of components (`2_1`): whether the segment is there, the format of a text, what it says."""
 
+NEEDED = frozenset([("UNB", 2, 1), ("UNB", 3, 1), ("UNB", 5, 1), ("UNH", 1, 1)])
+"""What an envelope cannot do without: sender, receiver, the references. None may be blank."""
 
-def constant(template: SegmentTemplate) -> str:
-    """A segment without fields, written out."""
-    elements = (":".join(c[0].literal if c else "" for c in slot.components) for slot in template.slots)
-    return "+".join((template.tag, *elements))
+Grouping = Callable[[str, str], str]
 
-
-def expression(template: SegmentTemplate) -> re.Pattern[str]:
-    """The expression of a whole segment, without release characters and line ends.
-
-    Its groups are the fields and counters, named `c` with element and component (`c2_1`), in order; of a text
-    `form` and `body`, of lines `body`, which must be there.
-    """
-    elements = [_element(number, slot) for number, slot in enumerate(template.slots, 1)]
-    return re.compile(re.escape(template.tag) + _nested(elements, r"\+", leading=True))
+_VALUE = "[^+:']*+"
+_DIGITS = "[0-9]*+"
+_FULL = "[^+:' ][^+:']*+"
+_TEXT = "[^+']*+"
 
 
-def _nested(parts: list[tuple[str, bool]], separator: str, *, leading: bool) -> str:
+def key(template: SegmentTemplate) -> str:
+    """The expression of what a segment starts with that stands where the template has its place."""
+    if template.starts is None:
+        return rf"{template.tag}\+"
+    return rf"{template.tag}\+(?:{_one_of(template.starts)})[+:']"
+
+
+def beginnings(items: tuple[Item, ...]) -> Iterator[SegmentTemplate | Group]:
+    """The templates and triggers that a list of items can start with."""
+    for item in items:
+        if isinstance(item, Repeat):
+            yield from item.choices
+            yield from beginnings(item.items)
+            continue
+        yield item
+        if item.required and not (isinstance(item, SegmentTemplate) and item.unless):
+            return
+
+
+def following(triggers: Iterable[str]) -> str:
+    """A group for the key of the segment that comes next; if that is one of these triggers, of the next one too."""
+    passed = "|".join(f"{re.escape(trigger)}'" for trigger in sorted(triggers))
+    return rf"(?=((?:{passed}|)[A-Z0-9]{{3}}\+[^+:']*+))"
+
+
+def segment(template: SegmentTemplate, group: Grouping, *, marked: bool = False) -> str:
+    """The expression of a whole segment; `group` makes one of a name and its expression. `marked`: its tag is one."""
+    tag = group(MARK, template.tag) if marked else template.tag
+    elements = [_element(template, number, slot, group) for number, slot in enumerate(template.slots, 1)]
+    return rf"{tag}\+{_nested(elements, '[+]')}'"
+
+
+def _nested(parts: list[tuple[str, bool]], separator: str) -> str:
     """Expressions with separators between them; those at the end that may be empty may be absent."""
     found, optional = "", True
     for number, (one, empty) in reversed(list(enumerate(parts))):
         optional = optional and empty
-        if number or leading:
+        if number:
             found = f"{separator}{one}{found}"
             found = f"(?:{found}|)" if optional else found  # quicker than `?`
         else:
@@ -42,24 +71,51 @@ def _nested(parts: list[tuple[str, bool]], separator: str, *, leading: bool) -> 
     return found
 
 
-def _element(number: int, slot: Slot) -> tuple[str, bool]:
+def _element(template: SegmentTemplate, number: int, slot: Slot, group: Grouping) -> tuple[str, bool]:
     """The expression of an element, and whether it may be empty."""
     if any(piece.text or piece.line for component in slot.components for piece in component):
-        return "(?P<body>[^+]*+)", False
+        return group(BODY, _TEXT), False
     first = next((n for n, c in enumerate(slot.components, 1) if any(p.own for p in c)), 0) if slot.optional else 0
-    parts = [_component(f"c{number}_{n}", c, present=n == first) for n, c in enumerate(slot.components, 1)]
-    whole = _nested(parts, ":", leading=False)
+    parts: list[tuple[str, bool]] = []
+    for n, component in enumerate(slot.components, 1):
+        name, (expression, empty) = f"{number}_{n}", _component(component)
+        if expression in (_VALUE, _DIGITS):
+            if (template.tag, number, n) in NEEDED:
+                expression, empty = _FULL, False
+            elif n == first:
+                expression, empty = "[^+:']++", False
+            elif number == n == 1 and template.starts is not None:
+                expression, empty = _one_of(template.starts), "" in template.starts
+            if any(p.leaf is not None or p.counter for p in component):
+                expression = group(name, expression)
+        elif component and component[0].format:
+            expression = group(FORM, expression)
+        parts.append((expression, empty))
+    whole = _nested(parts, ":")
     return (f"(?:{whole}|)", True) if slot.optional else (whole, all(empty for _, empty in parts))
 
 
-def _component(name: str, pieces: Component, *, present: bool) -> tuple[str, bool]:
-    """The expression of a component, and whether it may be empty. `present`: its element lives by it."""
+def _component(pieces: Component) -> tuple[str, bool]:
+    """The expression of a component, and whether it may be empty."""
     if not pieces:
         return "", True
     if pieces[0].format:
-        return "(?P<form>[A-Z0-9]{3})", False
-    if len(pieces) == 1 and pieces[0].literal:
-        return re.escape(pieces[0].literal), False
-    if not any(piece.leaf is not None or piece.counter for piece in pieces):
-        return _VALUE, True
-    return (f"(?P<{name}>[^+:]++)", False) if present else (f"(?P<{name}>{_VALUE})", True)
+        return "[A-Z0-9]{3}", False
+    if text := constant(pieces):
+        return re.escape(text), False
+    return (_DIGITS if all(piece.codec and piece.codec.width for piece in pieces) else _VALUE), True
+
+
+def constant(pieces: Component) -> str:
+    """What a component always says: a literal, or a constant that is repeated. Empty if it does not."""
+    if len(pieces) != 1:
+        return ""
+    piece = pieces[0]
+    leaf = piece.leaf
+    if piece.echo and leaf is not None and leaf.const is not None and piece.codec is not None:
+        return piece.codec.write(leaf.const) or ""
+    return piece.literal
+
+
+def _one_of(values: frozenset[str]) -> str:
+    return "|".join(map(re.escape, sorted(values, reverse=True)))

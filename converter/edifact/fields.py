@@ -5,13 +5,14 @@ The source stands where its segment is known to be at `i`; readers.py decides th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from converter.definitions.layout import Default, Group, Piece, SegmentTemplate
+from converter.definitions.layout import Default, Group, Piece, SegmentTemplate, Slot
 from converter.definitions.tree import CodeList
-from converter.edifact.atonce import plain_lines, plain_text
-from converter.edifact.expressions import constant, expression
+from converter.definitions.wire import Codec
+from converter.edifact.expressions import constant
 from converter.edifact.reading import TextTemplate, run
 from converter.edifact.source import Module
 from converter.edifact.text import PLAIN
@@ -50,13 +51,12 @@ class SegmentCompiler:
     def __init__(self, out: Module, *, quick: bool = False) -> None:
         self._out = out
         self._quick = quick
+        self._prefix = "c"  # of the variables that hold components
 
     def body(self, template: SegmentTemplate, scope: Scope) -> None:
         """Take the segment at `i`, or the run of segments of a text, and step behind it."""
         self._out.add(f"# {template.source}")
-        if self._quick:
-            self._body_at_once(template, scope)
-        elif template.kind == "text":
+        if template.kind == "text":
             self._text(template, scope)
         elif template.kind == "lines":
             self._lines(template, scope)
@@ -67,38 +67,18 @@ class SegmentCompiler:
             self._plain(template, scope)
             self._out.add("i += 1")
 
-    def _body_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
-        """Take the segment with one expression, or give the letter up."""
-        if template.kind == "text":
-            self._text_at_once(template, scope)
-        elif template.kind == "lines":
-            self._lines_at_once(template, scope)
-        elif template.kind == "plain":
-            self._plain_at_once(template, scope)
-            self._out.add("i += 1")
-        else:
-            self._out.add("return -1")
-
     def _report(self, line: str) -> None:
         """A line that reports a finding; a quick reader leaves letters with findings to the others."""
-        self._out.add("return -1" if self._quick else line)
+        self._out.add("return False" if self._quick else line)
+
+    def _reader(self, codec: Codec) -> Callable[[str], str | None]:
+        """What reads a value; a quick reader, which has only digits for it then, knows the days and times of late."""
+        return _remembered(codec) if self._quick and codec.width else codec.read
 
     def _place(self, key: str, place: str) -> None:
         """Note where a leaf stands; after a quick reader, that is found out when somebody asks."""
         if not self._quick:
             self._out.add(f"P[{key}] = {place}")
-
-    def _plain_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
-        out = self._out
-        fields = [(e, c, p) for e, c, p in template.places() if p.leaf is not None or p.counter]
-        variables = list(dict.fromkeys(f"c{e}_{c}" for e, c, _ in fields))
-        match = out.name("MATCH", expression(template).fullmatch)
-        usual = "" if fields else f"B[i] != {constant(template)!r} and "
-        with out.block(f"if {usual}(m := {match}(B[i])) is None:"):
-            out.add("return -1")
-        if variables:
-            out.add(f"{', '.join(variables)}, = m.groups('')")
-        self._taken(template, fields, scope)
 
     def _plain(self, template: SegmentTemplate, scope: Scope) -> None:
         out = self._out
@@ -128,16 +108,20 @@ class SegmentCompiler:
             else:
                 live += literals
         self._literals(live)
-        self._taken(template, fields, scope)
+        self.taken(template, fields, scope)
 
-    def _taken(self, template: SegmentTemplate, fields: list[Field], scope: Scope) -> None:
-        """Give the leaves their values, and compare counters and echoes."""
+    def taken(self, template: SegmentTemplate, fields: list[Field], scope: Scope, prefix: str = "c") -> None:
+        """Give the leaves their values, and compare counters and echoes. `prefix` begins the names of the variables."""
+        self._prefix = prefix
         own = [f for f in fields if f[2].own]
         self._fields(template, own, scope)
         for element, component, piece in fields:
             if piece.counter:
                 self._counter(element, component, piece, scope)
         self._echoes(template, [f for f in fields if f[2].echo], scope)
+
+    def _variable(self, element: int, component: int) -> str:
+        return f"{self._prefix}{element}_{component}"
 
     def _literals(self, literals: list[tuple[int, int, str]], word: str = "if", method: str = "literals") -> None:
         if not literals:
@@ -176,11 +160,11 @@ class SegmentCompiler:
                 self._value(element, component, piece, scope)
 
     def _value(self, element: int, component: int, piece: Piece, scope: Scope) -> None:
-        out, variable, key = self._out, f"c{element}_{component}", scope.key(piece.path)
+        out, variable, key = self._out, self._variable(element, component), scope.key(piece.path)
         condition = f"{variable} and {variable} != {piece.filler!r}" if piece.filler_reads else variable
         with out.block(f"if {condition}:"):
             if piece.codec:
-                out.add(f"v = {out.name('READ', piece.codec.read)}({variable})")
+                out.add(f"v = {out.name('READ', self._reader(piece.codec))}({variable})")
                 with out.block("if v is None:"):
                     where = f"(i, {element}, {component})"
                     self._report(f"v = R.shape({where}, {variable}, {key}, {piece.codec.name!r})")
@@ -215,15 +199,14 @@ class SegmentCompiler:
         scope: Scope,
     ) -> None:
         out, key = self._out, scope.key(piece.path)
-        variables = [f"c{e}_{c}" for _, e, c in columns]
+        variables = [self._variable(e, c) for _, e, c in columns]
         if columns[0][0] != 1:
             codes_read = {row[columns[0][0] - 1]: value for value, row in codes.rows.items() if row}
         else:
             codes_read = dict(codes.read)
         present = list(variables)
         if "" in codes_read:  # an empty code means something beside another value of its element
-            element = columns[0][1]
-            present = [f"c{element}_{c}" for c in range(1, len(template.slots[element - 1].components) + 1)]
+            present = self._present(template.slots[columns[0][1] - 1], columns[0][1])
         places = ", ".join(f"(i, {e}, {c})" for _, e, c in columns)
         all_places = f"[{places}]" if len(columns) > 1 else places
         with out.block(f"if {' or '.join(present)}:"):
@@ -243,9 +226,17 @@ class SegmentCompiler:
                 out.add(f"V[{key}] = {codes.empty!r}")
                 self._place(key, all_places)
 
+    def _present(self, slot: Slot, element: int) -> list[str]:
+        """Conditions of which one holds if an element is there."""
+        if not self._quick:
+            return [self._variable(element, c) for c in range(1, len(slot.components) + 1)]
+        if not slot.optional and any(map(constant, slot.components)):
+            return ["True"]
+        return [self._variable(element, n) for n, c in enumerate(slot.components, 1) if c and not constant(c)]
+
     def _shared(self, element: int, component: int, pieces: tuple[Piece, ...], scope: Scope) -> None:
         """Several leaves in one component, by fixed width."""
-        out, variable = self._out, f"c{element}_{component}"
+        out, variable = self._out, self._variable(element, component)
         width = 0
         tests: list[str] = []
         assigned: list[tuple[str, str]] = []
@@ -256,7 +247,7 @@ class SegmentCompiler:
                 tests.append(f"{part} == {piece.literal!r}")
             else:
                 local = f"v{len(assigned)}"
-                tests.append(f"({local} := {out.name('READ', piece.codec.read)}({part})) is not None")
+                tests.append(f"({local} := {out.name('READ', self._reader(piece.codec))}({part})) is not None")
                 assigned.append((local, scope.key(piece.path)))
             width += size
         where = f"(i, {element}, {component})"
@@ -274,7 +265,7 @@ class SegmentCompiler:
 
     def _counter(self, element: int, component: int, piece: Piece, scope: Scope) -> None:
         count = f"{scope.loop} + 1" if piece.counter == "each" else f"n_{piece.counter}"
-        variable = f"c{element}_{component}"
+        variable = self._variable(element, component)
         with self._out.block(f"if {variable} != str({count}):"):
             self._report(f"R.counter(i, {element}, {component}, {variable}, {count})")
 
@@ -286,7 +277,7 @@ class SegmentCompiler:
                 continue
             done.add((element, component))
             pieces = template.slots[element - 1].components[component - 1]
-            variable, key = f"c{element}_{component}", scope.key(piece.path)
+            variable, key = self._variable(element, component), scope.key(piece.path)
             leaf = piece.leaf
             raw = scope.raws.get(signature(pieces))
             if raw is not None:
@@ -329,6 +320,7 @@ class SegmentCompiler:
         for element, component, other in template.places():
             if other.own and not other.text:
                 out.add(f"c{element}_{component} = S[i].elements[{element - 1}][{component - 1}]")
+        self._prefix = "c"
         self._fields(template, [f for f in template.places() if f[2].own and not f[2].text], scope)
         usual = None
         key = scope.key(piece.path)
@@ -338,15 +330,16 @@ class SegmentCompiler:
                 usual[element - 1][component - 1] = text
         described = TextTemplate(shape, form, body, constants, usual)
         out.add(f"R.text(numbers, {key}, {out.name('TEXT', described)})")
-        self._text_taken(template, piece, scope)
+        self.text_taken(template, piece, scope)
+        out.add("i = j")
 
-    def _text_taken(self, template: SegmentTemplate, piece: Piece, scope: Scope) -> None:
+    def text_taken(self, template: SegmentTemplate, piece: Piece, scope: Scope) -> None:
+        """What follows when a text has its value."""
         key = scope.key(piece.path)
         self._numbered(piece, scope)
         if template.optional_text:
             with self._out.block(f"if not V[{key}]:"):
                 self._out.add(f"del V[{key}]" if self._quick else f"del V[{key}], P[{key}]")
-        self._out.add("i = j")
 
     def _run(self, scope: Scope) -> None:
         """The numbers of the segments of a text from `i` on."""
@@ -361,25 +354,6 @@ class SegmentCompiler:
             out.add("j += 1")
         out.add("numbers = range(i, j)")
 
-    def _text_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
-        """Take a text with one expression for each of its segments, or give the letter up."""
-        out = self._out
-        piece = next(p for p in template.pieces() if p.text)
-        others = [f for f in template.places() if f[2].own and not f[2].text]
-        self._run(scope)
-        match = out.name("MATCH", expression(template).fullmatch)
-        with out.block(f"if (m := {match}(B[i])) is None:"):
-            out.add("return -1")
-        for element, component, _ in others:
-            out.add(f"c{element}_{component} = m['c{element}_{component}']")
-        self._fields(template, others, scope)
-        key = scope.key(piece.path)
-        out.objects["plain_text"] = plain_text
-        with out.block(f"if (v := plain_text(B, numbers, {match})) is None:"):
-            out.add("return -1")
-        out.add(f"V[{key}] = v")
-        self._text_taken(template, piece, scope)
-
     def _lines(self, template: SegmentTemplate, scope: Scope) -> None:
         out = self._out
         body = len(template.slots)
@@ -389,22 +363,11 @@ class SegmentCompiler:
         out.add(f"numbers, j, passed = R.run_of_lines(K, i, {number}, {body}, {scope.trigger!r})")
         self._passed(scope)
         out.add(f"lines, where = R.lines(numbers, {shape}, {constants})")
-        self._lines_taken(template, scope)
+        self.lines_taken(template, scope)
+        out.add("i = j")
 
-    def _lines_at_once(self, template: SegmentTemplate, scope: Scope) -> None:
-        """Take lines with one expression for each of their segments, or give the letter up."""
-        out = self._out
-        number = len(template.slots[-1].components)
-        match = out.name("MATCH", expression(template).fullmatch)
-        out.objects["plain_lines"] = plain_lines
-        options = f"fields={number}, trigger={scope.trigger!r}"
-        with out.block(f"if (v := plain_lines(K, B, i, {match}, {options})) is None:"):
-            out.add("return -1")
-        out.add("j, passed, lines = v")
-        self._passed(scope)
-        self._lines_taken(template, scope)
-
-    def _lines_taken(self, template: SegmentTemplate, scope: Scope) -> None:
+    def lines_taken(self, template: SegmentTemplate, scope: Scope) -> None:
+        """Give the leaves the logical lines."""
         out = self._out
         fields = [component[0] for component in template.slots[-1].components]
         for number, piece in enumerate(fields):
@@ -421,15 +384,13 @@ class SegmentCompiler:
             key = scope.key(path)
             out.add(f"V[{key}] = {value!r}")
             self._place(key, "(i, 1, 1)")
-        out.add("i = j")
 
     def _passed(self, scope: Scope) -> None:
         """Count the triggers that a text has taken with it."""
         if scope.trigger and scope.group:
             number = scope.group.number
-            wrong = f" and B[i:j].count('{scope.group.trigger}+{number}') != passed" if self._quick else ""
-            with self._out.block(f"if passed{wrong}:"):
-                self._report(f"R.triggers(set(range(i, j)).difference(numbers), {number!r})")
+            with self._out.block("if passed:"):
+                self._out.add(f"R.triggers(set(range(i, j)).difference(numbers), {number!r})")
             self._out.add(f"n_{scope.group.trigger} += passed")
             self._out.add(f"{scope.groups} += passed")
 
@@ -441,6 +402,11 @@ class SegmentCompiler:
                 if element not in but and (not component or component[0].literal):
                     found.append((element, number, component[0].literal if component else ""))
         return tuple(found)
+
+
+@lru_cache(maxsize=16)
+def _remembered(codec: Codec) -> Callable[[str], str | None]:
+    return lru_cache(maxsize=4096)(codec.read)
 
 
 def _counted(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:

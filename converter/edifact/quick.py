@@ -8,65 +8,56 @@ asks for one: few do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from converter.definitions import Definitions
 from converter.edifact import charsets
-from converter.edifact.controls import iso_date, iso_time
 from converter.edifact.envelope import read_messages
-from converter.edifact.segments import DEFAULT, Segment
-from converter.edifact.splitting import bodies, restored
+from converter.edifact.segments import Segment
 from converter.edifact.structure import Compiled, Source, compiled
-from converter.edifact.syntax import usual
 from converter.issues import IssueLog, Location
 from converter.letter import Letter, Value
 from converter.limits import Limits
 
-_KEYS = re.compile(r"'([A-Z][A-Z0-9][A-Z0-9]\+[^+:']*+)").findall  # flat and possessive: a sixth quicker
-_UNB = re.compile(
-    r"UNB\+UNOC:3\+([^+:]*):[^+:]*\+([^+:]*):[^+:]*\+([^+:]*):([^+:]*)\+([^+:]*)(?:\+\+\+\+[01]?)?"
-).fullmatch
-_UNH = re.compile(r"UNH\+([^+:]*)\+([^+:]*):[^+:]*:[^+:]*:[^+:]*:([^+:]*)\+([^+:]*)").fullmatch
+_USUAL, _USUAL_LINED = b"UNA:+.? 'UNB+UNOC:3+", b"UNA:+.? '\nUNB+UNOC:3+"
+_MOST = 1 << 16  # bytes; what is longer is rare, and a file
+_UNH = re.compile(r"([^+:]*):[^+:]*:[^+:]*:[^+:]*:([^+:]*)\+([^+:]*)").fullmatch
+_RELEASE = ord("?")  # to look for a number in bytes costs a tenth of looking for a byte
+_LINE_IN_SEGMENT = re.compile(rb"\?'[\r\n]").search
+_RELEASED = ((b"??", "?", b"\x80"), (b"?:", ":", b"\x81"), (b"?+", "+", b"\x82"), (b"?'", "'", b"\x83"))
+_MEANT = tuple((character, stand_in.decode("latin-1")) for _, character, stand_in in _RELEASED)
+"""What is written and what is meant; bytes that clean text does not hold stand for it meanwhile."""
 
 
-class LateSource:
-    """An input of one letter, whose segments are made when the first place is asked for."""
+class Late(Mapping[str, object]):
+    """The places of a letter's leaves, and what they are places of: another reader finds both when one is asked for."""
 
-    __slots__ = ("_data", "_file", "_source", "limits")
+    __slots__ = ("_data", "_file", "_limits", "_places", "_reader", "_segments")
 
-    def __init__(self, data: bytes, file: str, limits: Limits) -> None:
-        self._data, self._file, self.limits = data, file, limits
-        self._source: Source | None = None
+    def __init__(self, reader: Compiled | None, data: bytes, file: str, limits: Limits) -> None:
+        self._reader, self._data, self._file, self._limits = reader, data, file, limits
+        self._segments: list[Segment] = []
+        self._places: Mapping[str, object] = {}
 
-    @property
-    def segments(self) -> Sequence[Segment]:
+    def _source(self) -> list[Segment]:
         """UNB, then UNH up to the one before UNT."""
-        if self._source is None:
-            message = next(read_messages(self._data, IssueLog(), file=self._file, limits=self.limits))
+        if not self._segments:
+            message = next(read_messages(self._data, IssueLog(), file=self._file, limits=self._limits))
             assert message.interchange.header is not None
-            self._source = Source([message.interchange.header, *message.segments[:-1]])
-        return self._source.segments
+            self._segments = [message.interchange.header, *message.segments[:-1]]
+        return self._segments
+
+    def _all(self) -> Mapping[str, object]:
+        if self._reader is not None:
+            letter = Letter("", "", "edifact")
+            self._reader.read(self._source(), letter, IssueLog(), self._limits, headless=False)
+            self._places, self._reader = letter.places, None
+        return self._places
 
     def locate(self, place: object) -> tuple[Location, ...]:
         """The locations of a place, or of a list of places."""
-        return Source(self.segments).locate(place)
-
-
-class LatePlaces(Mapping[str, object]):
-    """The places of a letter's leaves, which another reader finds when the first is asked for."""
-
-    __slots__ = ("_found", "_reader", "_source")
-
-    def __init__(self, reader: Compiled, source: LateSource) -> None:
-        self._reader, self._source = reader, source
-        self._found: Mapping[str, object] | None = None
-
-    def _all(self) -> Mapping[str, object]:
-        if self._found is None:
-            letter = Letter("", "", "edifact")
-            self._reader.read(self._source.segments, letter, IssueLog(), self._source.limits, headless=False)
-            self._found = letter.places
-        return self._found
+        return Source(self._source()).locate(place)
 
     def __getitem__(self, leaf: str) -> object:
         return self._all()[leaf]
@@ -77,56 +68,83 @@ class LatePlaces(Mapping[str, object]):
     def __len__(self) -> int:
         return len(self._all())
 
-    def __reduce__(self) -> tuple[type, tuple[dict[str, object]]]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickled as what was found: a reader is a compiled function."""
-        return dict, (dict(self._all()),)
+        return _found, (self._data, self._file, self._limits, dict(self._all()))
+
+
+def _found(data: bytes, file: str, limits: Limits, places: Mapping[str, object]) -> Late:
+    late = Late(None, data, file, limits)
+    late._places = places
+    return late
 
 
 def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Letter | None:
     """The one letter in these bytes; None if they hold anything else, or anything that would be reported."""
-    start, end = usual(data)
-    if not end or len(data) > min(limits.message, limits.constituents, limits.text):
+    start = 9 if data.startswith(_USUAL) else 10 if data.startswith(_USUAL_LINED) else 0
+    size = len(data)
+    if not start or size > _MOST or size > min(limits.message, limits.segment, limits.constituents, limits.text):
         return None
-    block = data[start : end - 1]
-    if not charsets.clean_latin(block):
+    end = data.rfind(b"'") + 1
+    block = data[start:end]
+    bare = charsets.bare_latin(block) if not data[end:].strip(b" \t\r\n") else None
+    if bare is not None and _RELEASE in block:
+        bare = _parked(block, bare)
+    if bare is None:
         return None
-    text = block.decode("latin-1")
-    found = bodies(text, limits.segment)
-    named = _named(found) if found is not None else None
-    if found is None or named is None:
+    text = bare.decode("latin-1")
+    named = _named(text.split("'", 2)[1])
+    definition = definitions.by_edifact(*named) if named is not None else None
+    if named is None or definition is None:
         return None
-    definition = definitions.by_edifact(*named)
-    if definition is None or not definition.edifact:
+    reader = compiled(definition)
+    late = Late(reader, data, file, limits)
+    letter = Letter(*named, "edifact", {}, {}, [], late, late)
+    if not reader.read_at_once(text, letter):
         return None
-    keys = _KEYS("'" + "'".join(found))
-    if len(keys) != len(found):  # there is a segment without one
-        return None
-    letter, reader = Letter(*named, "edifact"), compiled(definition)
-    del found[-2:], keys[-2:]
-    if not reader.read_at_once(keys, found, letter):
-        return None
-    if DEFAULT.release in text:
-        letter.values = {leaf: _restored(value) for leaf, value in letter.values.items()}
-    letter.source = source = LateSource(data, file, limits)
-    letter.places = LatePlaces(reader, source)
+    if _RELEASE in block:
+        _restore(letter.values)
     return letter
 
 
-def _named(found: list[str]) -> tuple[str, str] | None:
-    """Type and version of the letter, if there is nothing to say about its envelope."""
-    if len(found) < 4 or (unb := _UNB(found[0])) is None or (unh := _UNH(found[1])) is None:
+def _named(unh: str) -> tuple[str, str] | None:
+    """Type and version of the letter that begins with this segment."""
+    return _named_by(unh[unh.find("+", 4) + 1 :]) if unh[:4] == "UNH+" else None
+
+
+@lru_cache(maxsize=256)
+def _named_by(elements: str) -> tuple[str, str] | None:
+    found = _UNH(elements)
+    if found is None:
         return None
-    sender, receiver, date, time, reference = unb.groups()
-    number, standard, association, own = unh.groups()
-    fine = (
-        found[-2] == f"UNT+{len(found) - 2}+{number}"
-        and found[-1] == f"UNZ+1+{reference}"
-        and all(map(str.strip, (number, reference, sender, receiver, standard)))
-        and iso_date(date)
-        and iso_time(time)
-    )
-    return (own or standard, association) if fine else None
+    standard, association, own = found.groups()
+    return own or standard, association
 
 
-def _restored(value: Value) -> Value:
-    return restored(value) if isinstance(value, str) else tuple((form, restored(text)) for form, text in value)
+def _parked(block: bytes, bare: bytes) -> bytes | None:
+    """The `bare` segments of a block with stand-ins for released characters; None if a release is to be reported.
+
+    Replacing from the left pairs up released release characters correctly, so they go first.
+    """
+    if len(bare) < len(block) and _LINE_IN_SEGMENT(block.replace(b"??", b"")):
+        return None
+    for written, _, stand_in in _RELEASED:
+        bare = bare.replace(written, stand_in)
+    return None if _RELEASE in bare else bare
+
+
+def _restore(values: dict[str, Value]) -> None:
+    """Put the released characters of all values in the place of their stand-ins."""
+    for leaf, value in values.items():
+        if isinstance(value, str):
+            if not value.isascii():
+                values[leaf] = _restored(value)
+        else:
+            values[leaf] = tuple([(form, _restored(text)) for form, text in value])
+
+
+def _restored(text: str) -> str:
+    for character, stand_in in _MEANT:
+        if stand_in in text:
+            text = text.replace(stand_in, character)
+    return text

@@ -1,13 +1,11 @@
 """Compiles a layout to the Python source of its readers.
 
-Three functions with one body are made. `read_in_order` expects every segment where the layout has it and gives up, with
--1, at the first that is not. `read_at_once` does so too, and also gives up where anything would be reported: that is
-all that nearly every letter needs, and it takes segments as they were written (`B`), not split, and leaves the places
-to `read_in_order`, which is run too when somebody asks for one. `read_arranged` reads
-the segments of a letter after `arrange.py` has put them into the order of the layout and written beside each which item
-it belongs to.
+Two functions with one body are made. `read_in_order` expects every segment where the layout has it and gives up, with
+-1, at the first that is not. `read_arranged` reads the segments of a letter after `arrange.py` has put them into the
+order of the layout and written beside each which item it belongs to. A third, for letters about which there is nothing
+to say, is made by `wholes.py`.
 
-In all, `K` holds a key for each segment (tag, plus, element 1 component 1; or the mark of an item), `S` the segments,
+In both, `K` holds a key for each segment (tag, plus, element 1 component 1; or the mark of an item), `S` the segments,
 `i` is the number of the next one, `V` and `P` take values and places.
 """
 
@@ -27,11 +25,10 @@ from converter.definitions.layout import (
     templates,
 )
 from converter.definitions.tree import Element
-from converter.edifact.atonce import crowded, overflowing
 from converter.edifact.fields import Scope, SegmentCompiler, signature
 from converter.edifact.source import Module
 
-IN_ORDER, AT_ONCE, ARRANGED = "read_in_order", "read_at_once", "read_arranged"
+IN_ORDER, ARRANGED = "read_in_order", "read_arranged"
 
 
 def numbered(layout: tuple[Item, ...]) -> dict[int, int]:
@@ -68,15 +65,15 @@ class ReaderCompiler:
         self._numbers = numbered(definition.layout)
         self._out = Module()
         self._segments = SegmentCompiler(self._out)
-        self._arranged = self._quick = False
+        self._arranged = False
         self._variables = 0
 
     def source(self, name: str) -> Module:
-        """The module with `read_in_order`, `read_at_once` or `read_arranged`."""
+        """The module with `read_in_order` or `read_arranged`."""
         self._out, self._variables = Module(), 0
-        self._arranged, self._quick = name == ARRANGED, name == AT_ONCE
-        self._segments = SegmentCompiler(self._out, quick=self._quick)
-        with self._out.block(f"def {name}({'K, B, V, N' if self._quick else 'K, S, R, V, P, N'}):"):
+        self._arranged = name == ARRANGED
+        self._segments = SegmentCompiler(self._out)
+        with self._out.block(f"def {name}(K, S, R, V, P, N):"):
             self._out.add(f'"""{self._definition.type} {self._definition.version}."""')
             self._out.add("i = 0")
             for trigger in sorted({i.trigger for i in self._definition.layout if isinstance(i, Group)}):
@@ -108,8 +105,11 @@ class ReaderCompiler:
         if isinstance(item, SegmentTemplate):
             return self._starts([Start(item.tag, item.starts)], at)
         condition = f"K[{at}] == {self._trigger(item)!r}"
-        twins = sum(isinstance(i, Group) and i.trigger == item.trigger for i in self._definition.layout) > 1
-        return f"{condition} and {self._starts(starts(item.items), f'{at} + 1')}" if twins else condition
+        return f"{condition} and {self._starts(starts(item.items), f'{at} + 1')}" if self._twin(item) else condition
+
+    def _twin(self, group: Group) -> bool:
+        """Whether another group of the letter has the same trigger."""
+        return sum(isinstance(i, Group) and i.trigger == group.trigger for i in self._definition.layout) > 1
 
     def _starts(self, ways: list[Start], at: str) -> str:
         keys = sorted(f"{s.tag}+{v}" for s in ways if s.values is not None for v in s.values)
@@ -172,7 +172,7 @@ class ReaderCompiler:
                 tag, limit = group.limit
                 self._reported("limit", f"i - {start} > {limit}", start, f"{tag!r}, {limit}")
             if group.each:
-                self._closed(group, group.each, prefix, number, inner)
+                self._closed(group, group.each, number, inner)
             if many:
                 out.add(f"{loop} += 1")
         if group.required and not self._arranged:
@@ -186,25 +186,15 @@ class ReaderCompiler:
             self._counts(group.each, number, scope)
 
     def _reported(self, what: str, suspect: str, start: str, limits: str) -> None:
-        """Report a group that holds too much; a quick reader gives the letter up."""
-        if not self._quick:
-            with self._out.block(f"if {suspect}:"):
-                self._out.add(f"R.{what}({start}, i, {limits})")
-            return
-        function = crowded if what == "limit" else overflowing
-        self._out.objects[function.__name__] = function
-        with self._out.block(f"if {suspect} and {function.__name__}(K[{start}:i], {limits}):"):
-            self._out.add("return -1")
+        """Report a group that holds too much."""
+        with self._out.block(f"if {suspect}:"):
+            self._out.add(f"R.{what}({start}, i, {limits})")
 
     def _triggered(self, group: Group) -> None:
         """Take the trigger segment at i."""
         self._out.add(f"n_{group.trigger} += 1")
-        if self._quick:
-            with self._out.block(f"if B[i] != {f'{group.trigger}+{group.number}'!r}:"):
-                self._out.add("return -1")
-        else:
-            with self._out.block(f"if S[i].elements != {self._out.name('TRIGGER', [[group.number]])}:"):
-                self._out.add(f"R.constants(i, (1,), ((1, 1, {group.number!r}),))")
+        with self._out.block(f"if S[i].elements != {self._out.name('TRIGGER', [[group.number]])}:"):
+            self._out.add(f"R.constants(i, (1,), ((1, 1, {group.number!r}),))")
         self._out.add("i += 1")
 
     def _pass_trigger(self, scope: Scope, following: str) -> None:
@@ -239,7 +229,7 @@ class ReaderCompiler:
             if repeats:
                 with out.block(f"if i == {begin}:"):
                     out.add("break")
-            self._closed(repeat, repeat.path, prefix, number, inner)
+            self._closed(repeat, repeat.path, number, inner)
             out.add(f"{loop} += 1")
         self._counts(repeat.path, number, scope)
 
@@ -261,20 +251,24 @@ class ReaderCompiler:
         index = "" if not self._element(path).repeats else f"[{{{number} + 1}}]"
         self._out.add(f'{prefix} = f"{"{" + outer + "}" if outer else ""}{rest}{index}."')
 
-    def _closed(self, item: Group | Repeat, path: str, prefix: str, number: str, inner: Scope) -> None:
-        """Count the occurrence if it has a leaf, and add the constants that come with it."""
+    def _closed(self, item: Group | Repeat, path: str, number: str, inner: Scope) -> None:
+        """Add the constants that come with an occurrence that has a leaf, and count it in the variable `number`."""
         tests: list[str] = []
         for template, around in templates((item,)):
             loops = [i.each if isinstance(i, Group) else i.path for i in around if not isinstance(i, SegmentTemplate)]
             below = next((p for p in loops if p.startswith(f"{path}.") and self._element(p).repeats), "")
             if below:
-                tests.append(f"{prefix} + {below[len(path) + 1 :]!r} in N")
+                tests.append(f"{inner.key(below)} in N")
                 continue
             leaves = [p.path for p in template.pieces() if p.own] + [leaf for leaf, _ in template.fills]
-            tests += [f"{prefix} + {p[len(path) + 1 :]!r} in V" for p in leaves if p.startswith(f"{path}.")]
+            tests += [f"{inner.key(p)} in V" for p in leaves if p.startswith(f"{path}.")]
+        element = self._element(path)
+        if not number and all(child.const is None for child in element.walk()):
+            return
         with self._out.block(f"if {' or '.join(dict.fromkeys(tests))}:"):
-            self._constants(self._element(path), inner)
-            self._out.add(f"{number} += 1")
+            self._constants(element, inner)
+            if number:
+                self._out.add(f"{number} += 1")
 
     def _counts(self, path: str, number: str, scope: Scope) -> None:
         if self._element(path).repeats:

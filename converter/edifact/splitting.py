@@ -96,31 +96,6 @@ def is_tag(text: str) -> bool:
     return _TAG.match(text) is not None
 
 
-def bodies(text: str, limit: int) -> list[str] | None:
-    """The segments of a stretch with the standard separators, as they were written, released characters parked.
-
-    None if any of them has to be looked at more closely. `limit`: bytes of a segment. See `restored`.
-    """
-    if DEFAULT.release in text:
-        text, strays = _park(text, DEFAULT)
-        if strays:
-            return None
-    between = _between(text, DEFAULT.terminator)
-    found = text.split(between)
-    if between[1:] and not _alone(text, between, len(found) - 1):
-        return None
-    return None if len(max(found, key=len)) > min(limit, MAX_CONSTITUENTS) else found
-
-
-def restored(value: str) -> str:
-    """A value from `bodies` with its released characters."""
-    if not value.isascii():
-        for _, character, parked in _parking(DEFAULT):
-            if parked in value:
-                value = value.replace(parked, character)
-    return value
-
-
 class Splitter:
     """Makes the segments of one input; `ordinal` is the number of the last one, also counting those left out."""
 

@@ -8,11 +8,12 @@ from typing import Any, cast
 
 from converter.definitions import Definition
 from converter.edifact.arrange import Arranger
-from converter.edifact.readers import ARRANGED, AT_ONCE, IN_ORDER, ReaderCompiler, numbered
+from converter.edifact.readers import ARRANGED, IN_ORDER, ReaderCompiler, numbered
 from converter.edifact.reading import Place, Reading
 from converter.edifact.rows import Row
 from converter.edifact.segments import Segment
 from converter.edifact.source import Module
+from converter.edifact.wholes import AT_ONCE, WholeCompiler
 from converter.edifact.writers import WriterCompiler
 from converter.edifact.writing import Leaves, Writing
 from converter.issues import IssueLog, Location
@@ -21,7 +22,7 @@ from converter.limits import Limits
 
 Writer = Callable[[dict[str, Any], dict[str, list[int]], Writing], list[Row]]
 Reader = Callable[[list[str], Sequence[Segment], Reading, dict[str, Any], dict[str, Any], dict[str, int]], int]
-QuickReader = Callable[[list[str], Sequence[str], dict[str, Any], dict[str, int]], int]
+QuickReader = Callable[[str, dict[str, Any], dict[str, int]], bool]
 
 MAX_PLACES = 1000
 """Locations that are worked out for one leaf."""
@@ -57,8 +58,8 @@ class Compiled:
 
     @cached_property
     def at_once(self) -> QuickReader:
-        """Reads a letter of which every segment is plainly as its template says; -1 if one is not."""
-        return cast("QuickReader", self._function(self._reader(AT_ONCE), AT_ONCE))
+        """Reads a letter of which every segment is plainly as its template says; False if one is not."""
+        return cast("QuickReader", self._function(WholeCompiler(self.definition).source(), AT_ONCE))
 
     @cached_property
     def arranged(self) -> Reader:
@@ -83,8 +84,8 @@ class Compiled:
     @property
     def source(self) -> str:
         """All that is generated for the definition, as Python."""
-        readers = [self._reader(name) for name in (AT_ONCE, IN_ORDER, ARRANGED)]
-        sources = [*readers, WriterCompiler(self.definition).source()]
+        readers = [self._reader(name) for name in (IN_ORDER, ARRANGED)]
+        sources = [WholeCompiler(self.definition).source(), *readers, WriterCompiler(self.definition).source()]
         return "\n\n".join(source.text for source in sources)
 
     def _reader(self, name: str) -> Module:
@@ -118,12 +119,12 @@ class Compiled:
             letter.refused = True
             letter.values, letter.counts, letter.places, letter.extras = {}, {}, {}, []
 
-    def read_at_once(self, keys: list[str], bodies: Sequence[str], letter: Letter) -> bool:
-        """Fill a letter, but for its places, from its segments as they were written; False if that cannot be.
+    def read_at_once(self, text: str, letter: Letter) -> bool:
+        """Fill a letter, but for its places, from a whole interchange as it was written; False if that cannot be.
 
-        `keys` holds tag, plus and first component of each; neither has release characters.
+        Each segment ends with `'`; there are no line ends, and released characters are parked.
         """
-        if self.at_once([*keys, *_END], bodies, letter.values, letter.counts) != len(bodies):
+        if not self.at_once(text, letter.values, letter.counts):
             return False
         for alias in self.definition.aliases:
             alias.read(letter.values, {})

@@ -41,6 +41,27 @@ def read_text(parts: Iterable[tuple[str, list[str]]]) -> Text:
     return _joined(runs)
 
 
+def read_bodies(parts: Iterable[tuple[str, str]]) -> Text:
+    """As `read_text`, for components as they were written, with colons between them."""
+    result: list[Run] = []
+    for form, body in parts:
+        text = body
+        if "." in text:
+            text = f":{text}:"
+            while ":.:" in text:
+                text = text.replace(":.:", "::")
+            text = text[1:-1]
+        text += ":"
+        if "\\" in text:
+            text = text.replace("\\:", "")
+        text = text.replace(":", "\n")
+        if result and result[-1][0] == form:
+            result[-1] = (form, result[-1][1] + text)
+        elif text:
+            result.append((form, text))
+    return tuple(result)
+
+
 def _joined(runs: Iterable[tuple[str, list[str]]]) -> Text:
     """The runs that hold anything; neighbours of one format are one run."""
     result: list[Run] = []

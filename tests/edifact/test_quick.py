@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from converter.edifact import quick
 from converter.edifact.structure import Compiled
 from converter.engine import Engine
 from converter.issues import IssueLog
-from converter.letter import Letter
+from converter.letter import Letter, plain
 from converter.limits import Limits
 
 LETTERS = Path(__file__).resolve().parents[2] / "fixtures" / "letters"
@@ -25,6 +26,12 @@ SIGNS = (
     b"'",
     b"?",
     b"?'",
+    b"?'\n",
+    b"??'\n",
+    b":.:",
+    b"\\:",
+    b"UNB+",
+    b"'UNZ+",
     b"?+",
     b"??",
     b"\\",
@@ -117,6 +124,10 @@ def test_released_quotes_in_lined_files_are_read_quickly(engine: Engine) -> None
     assert b"?'" in data
     assert b"'\n" in data
     assert quick.read(data, engine.definitions, "x", LIMITS) is not None
+    assert quick.read(data.replace(b"'\n", b"??'\n"), engine.definitions, "x", LIMITS) is None, "a sign too many"
+    asked = re.sub(rb"(FTX\+[A-Z]+\+P00\+\+[^\n]*[a-z.])'\n", rb"\1??'\n", data, count=1)
+    assert (letter := quick.read(asked, engine.definitions, "x", LIMITS)) is not None
+    assert any("?\n" in plain(value) for value in letter.values.values())
     cut = data.replace(b"?''\n", b"?'\n")
     assert cut != data
     assert quick.read(cut, engine.definitions, "x", LIMITS) is None
@@ -169,7 +180,7 @@ def test_many_altered_samples_are_read_alike(
 
 
 def test_the_comparison_can_fail(samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(self: Compiled, keys: list[str], bodies: list[str], letter: Letter) -> bool:
+    def wrong(self: Compiled, text: str, letter: Letter) -> bool:
         letter.values["Letter.Identifier"] = "another"
         return True
 

@@ -12,6 +12,7 @@ from converter.edifact.text import (
     FORMATS,
     MAX_COMPONENT,
     normal_text,
+    read_bodies,
     read_lines,
     read_text,
     write_lines,
@@ -40,11 +41,18 @@ from tests.letters_strategy import texts
 )
 def test_components_read_to_text(components: list[str], text: str) -> None:
     assert read_text([("P00", components)]) == ((("P00", text),) if text else ())
+    if components:
+        assert read_bodies([("P00", ":".join(components))]) == read_text([("P00", components)])
 
 
 def test_lines_go_on_across_segments_and_formats() -> None:
     parts = [("P00", ["Resultaterne \\"]), ("PK0", ["bedes\\"]), ("P00", [" sendt", "."]), ("P00", ["Hilsen"])]
     assert read_text(parts) == (("P00", "Resultaterne "), ("PK0", "bedes"), ("P00", " sendt\n\nHilsen\n"))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["P00", "PF0"]), st.text("a.\\\\:", max_size=12)), max_size=4))
+def test_bodies_are_read_as_their_components(parts: list[tuple[str, str]]) -> None:
+    assert read_bodies(parts) == read_text([(form, body.split(":")) for form, body in parts])
 
 
 @pytest.mark.parametrize(
