@@ -91,6 +91,8 @@ _TAR = (".tar", ".tar.gz", ".tgz")
 _PLAIN_FLAGS = 0x80E  # of a zip member: how hard it was packed, lengths after it, a name in UTF-8
 # What the standard library raises on damaged archives, found by mutating archives (tests/test_sources.py).
 _FAULTS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, ValueError, NotImplementedError)
+_LOCAL = struct.Struct("<4s5H3I2H")  # what stands before a member of a zip
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAX_TAR_HEADER = 1024 * 1024
 
 Member = tuple[str, bytes]
@@ -162,9 +164,9 @@ def read_whole(file: IO[bytes], limits: Limits) -> bytes:
     return b"".join(parts)
 
 
-def _usable(label: str, at: Location, log: IssueLog) -> bool:
+def _usable(label: str, display: str, log: IssueLog) -> bool:
     if is_archive(label):
-        log.add(NESTED, at)
+        log.add(NESTED, Location(f"{display}/{label}"))
         return False
     return True
 
@@ -183,38 +185,40 @@ def _zip(file: IO[bytes], display: str, log: IssueLog, limits: Limits) -> Iterat
     except _FAULTS:
         yield from _zip_without_directory(file, display, log, limits)
         return
-    packed, budget = _size(file), _Budget(limits)
+    packed, budget, small = _size(file), _Budget(limits), min(_RATIO_FROM, limits.input)
     for member in archive.infolist():
-        if member.is_dir() or not _zip_usable(member, display, log):
+        name = member.filename
+        if name.endswith("/") or not _zip_usable(member, display, log):
             continue
         try:
-            yield member.filename, _zip_member(archive, member, packed, budget)
+            if (data := _plain(file, member, small)) is None:
+                data = _zip_member(archive, member, packed, budget)
+            else:
+                budget.spend(len(data), packed)
+            yield name, data
         except LimitError as refusal:
-            refusal.report(log, Location(display) if refusal.whole else Location(f"{display}/{member.filename}"))
+            refusal.report(log, Location(display) if refusal.whole else Location(f"{display}/{name}"))
             if refusal.whole:
                 return
         except (*_FAULTS, RuntimeError) as error:
-            log.add(DAMAGED, Location(f"{display}/{member.filename}"), problem=_problem(error))
+            log.add(DAMAGED, Location(f"{display}/{name}"), problem=_problem(error))
 
 
 def _zip_usable(member: zipfile.ZipInfo, display: str, log: IssueLog) -> bool:
-    mode, at = member.external_attr >> 16, Location(f"{display}/{member.filename}")
-    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
-        log.add(NOT_A_FILE, at, found=kind_of_file(mode))
+    mode, label = member.external_attr >> 16, member.filename
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        log.add(NOT_A_FILE, Location(f"{display}/{label}"), found=kind_of_file(mode))
     elif member.flag_bits & 1:
-        log.add(ENCRYPTED, at)
-    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        log.add(COMPRESSION, at, method=member.compress_type)
+        log.add(ENCRYPTED, Location(f"{display}/{label}"))
+    elif member.compress_type not in _METHODS:
+        log.add(COMPRESSION, Location(f"{display}/{label}"), method=member.compress_type)
     else:
-        return _usable(member.filename, at, log)
+        return _usable(label, display, log)
     return False
 
 
 def _zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, packed: int, budget: _Budget) -> bytes:
     limits, parts, size = budget.limits, [], 0
-    if archive.fp is not None and (data := _plain(archive.fp, member, limits.input)) is not None:
-        budget.spend(len(data), packed)
-        return data
     with archive.open(member) as stream:
         while chunk := stream.read(_CHUNK):
             size += len(chunk)
@@ -228,25 +232,30 @@ def _zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, packed: int, 
 
 
 def _plain(file: IO[bytes], member: zipfile.ZipInfo, limit: int) -> bytes | None:
-    """A small member in which all is as its entry says, at a quarter of what zipfile takes; None for any other.
+    """A member up to that size in which all is as its entry says, at a quarter of what zipfile takes; else None.
 
-    Whatever is wrong with a member is found and told by zipfile. Up to that size no ratio is looked at.
+    Whatever is wrong with a member is found and told by zipfile. Of small ones no ratio is looked at.
     """
-    if max(member.file_size, member.compress_size) > min(_RATIO_FROM, limit) or member.flag_bits & ~_PLAIN_FLAGS:
+    length, flags, method = member.compress_size, member.flag_bits, member.compress_type
+    if member.file_size > limit or length > limit or flags & ~_PLAIN_FLAGS:
         return None
+    name = member.orig_filename
+    told = name.encode() if name.isascii() else name.encode("utf-8" if flags & 0x800 else "cp437", "replace")
     file.seek(member.header_offset)
-    header = file.read(_LOCAL.size)
-    if len(header) != _LOCAL.size:
+    block = file.read(_LOCAL.size + len(told) + length)
+    start = _LOCAL.size + len(told)
+    if len(block) < start:
         return None
-    signature, _, flags, method, *_, name_length, extra_length = _LOCAL.unpack(header)
-    name = file.read(name_length + extra_length)[:name_length]
-    told = member.orig_filename.encode("utf-8" if flags & 0x800 else "cp437", "replace")
-    if (signature, flags, method, name) != (b"PK\3\4", member.flag_bits, member.compress_type, told):
+    head = _LOCAL.unpack_from(block)
+    if (head[0], head[2], head[3], head[9]) != (b"PK\3\4", flags, method, len(told)) or block[30:start] != told:
         return None
+    if head[10]:
+        block += file.read(head[10])
+        start += head[10]
     end = getattr(member, "_end_offset", None)  # newer versions of zipfile refuse members that overlap
-    if end is not None and file.tell() + member.compress_size > end:
+    if end is not None and member.header_offset + start + length > end:
         return None
-    return _checked(file.read(member.compress_size), member)
+    return _checked(block[start:], member)
 
 
 def _checked(data: bytes, member: zipfile.ZipInfo) -> bytes | None:
@@ -302,9 +311,6 @@ def _listed(file: IO[bytes]) -> int | None:
     return int(max(count, min(length, size) // 46 if length > 46 * 65_535 else 0))
 
 
-_LOCAL = struct.Struct("<4s5H3I2H")
-
-
 def _zip_without_directory(file: IO[bytes], display: str, log: IssueLog, limits: Limits) -> Iterator[Member]:
     """The members that stand whole in a zip whose directory at the end is cut off or broken."""
     packed, budget, found = _size(file), _Budget(limits), False
@@ -320,7 +326,7 @@ def _zip_without_directory(file: IO[bytes], display: str, log: IssueLog, limits:
             break
         if member is not None and not member[0].endswith("/"):
             label = member[0]
-            if _usable(label, Location(f"{display}/{label}"), log):
+            if _usable(label, display, log):
                 yield member
     if found:
         log.add(DAMAGED, Location(display), problem="its list of members is cut off or broken")
@@ -332,7 +338,7 @@ def _local_member(file: IO[bytes], header: bytes, packed: int, budget: _Budget) 
     _, _, flags, method, _, _, checksum, length, _, name_length, extra_length = _LOCAL.unpack(header)
     name = file.read(name_length).decode("utf-8" if flags & 0x800 else "cp437", "replace")
     file.seek(extra_length, io.SEEK_CUR)
-    if flags & 1 or method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or length == 0xFFFFFFFF:
+    if flags & 1 or method not in _METHODS or length == 0xFFFFFFFF:
         raise zipfile.BadZipFile("not read without a directory")
     if method == zipfile.ZIP_STORED:
         if flags & 8:
@@ -475,7 +481,7 @@ def _tar_member(
     if not member.isreg() or member.issparse():
         log.add(NOT_A_FILE, at, found="a link" if member.islnk() or member.issym() else "a device or special file")
         return
-    if not _usable(label, at, log):
+    if not _usable(label, display, log):
         return
     stream = archive.extractfile(member)
     if stream is None:

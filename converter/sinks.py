@@ -23,12 +23,13 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from converter.errors import SinkError
-from converter.issues import Issue
+from converter.issues import Issue, Severity
 
 if TYPE_CHECKING:
     from converter.engine import Outcome
 
 SUMMARY = "summary.json"
+_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 _DISPOSITION = itemgetter(1)  # of a line of a ledger
 # Which kind of output a file takes by its suffix.
 _TAKES = {".json": ".json", ".ndjson": ".json", ".xml": ".xml", ".edi": ".edi"}
@@ -128,9 +129,19 @@ class Summary:
 
     def count(self, issues: Iterable[Issue]) -> None:
         """Count issues; one that stands for several counts as many."""
+        counts, errors, warnings, others = self.issues, 0, 0, 0
         for issue in issues:
-            self.issues[issue.code] += issue.count
-            self.severities[str(issue.severity)] += issue.count
+            number, severity = issue.count, issue.severity
+            counts[issue.kind.code] += number
+            if severity is _ERROR:  # a dictionary would ask Python for the hash of each
+                errors += number
+            elif severity is _WARNING:
+                warnings += number
+            else:
+                others += number
+        for name, number in (("error", errors), ("warning", warnings), ("info", others)):
+            if number:
+                self.severities[name] += number
 
     def add(self, outcome: Outcome) -> None:
         """Count a message and the dispositions of its leaves."""
@@ -138,7 +149,9 @@ class Summary:
         self.joined += outcome.joined
         self.refused += outcome.output is None and not outcome.joined
         self.mapped += outcome.pair is not None
-        figures = self.types.setdefault(outcome.type or "unknown", Counter())
+        figures = self.types.get(outcome.type or "unknown")
+        if figures is None:
+            figures = self.types[outcome.type or "unknown"] = Counter()
         figures["messages"] += 1
         if outcome.ledger is not None:
             figures.update(map(_DISPOSITION, outcome.ledger.raw))

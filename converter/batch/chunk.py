@@ -50,6 +50,9 @@ class State(StrEnum):
     REFUSED = "refused"
 
 
+_OK = str(State.OK)
+
+
 class Fault(NamedTuple):
     """Why something has no output: an issue code, the stage that found it and the place, never a value."""
 
@@ -86,6 +89,10 @@ class Row(NamedTuple):
     line: int
 
 
+Raw = tuple[int, int, int, bytes, str, str, int]
+"""A row as it travels: a plain tuple of the fields of `Row`, in their order."""
+
+
 @dataclass(slots=True)
 class Result:
     """What became of a chunk: the lines of its part, of its dead letters, its rows, its figures, and raw bytes of the
@@ -117,10 +124,11 @@ def convert_chunk(
     pieces: Sequence[Piece], convert: Convert, form: Form, before: Callable[[int], None] = lambda _: None
 ) -> Result:
     """Convert the pieces of a chunk in their order. `before` is told the index of each piece before it is begun."""
-    result, summary = Result(), Summary()
+    conversion = _Conversion(convert, form)
     for index, piece in enumerate(pieces):
         before(index)
-        _Conversion(piece, form, result, summary).run(convert)
+        conversion.run(piece)
+    result, summary = conversion.result, conversion.summary
     figures = summary.as_json()
     figures["severities"] = dict(sorted(summary.severities.items()))
     result.figures = figures
@@ -136,36 +144,40 @@ def content_id(data: bytes, ordinal: int) -> bytes:
 
 
 class _Conversion:
-    """One piece on its way into the result."""
+    """The pieces of a chunk on their way into the result, one after the other."""
 
-    def __init__(self, piece: Piece, form: Form, result: Result, summary: Summary) -> None:
-        self.piece, self.form, self.result, self.summary = piece, form, result, summary
-        self.ordinal = 0
+    __slots__ = ("_convert", "_form", "_ordinal", "_piece", "result", "summary")
 
-    def run(self, convert: Convert) -> None:
-        """Convert the piece; whatever goes wrong is a dead letter."""
-        if self.piece.fault is not None:
-            self._dead(State.DEAD, self.piece.fault)
-            self.summary.issues[self.piece.fault.code] += 1
-            self.summary.severities["error"] += 1
+    def __init__(self, convert: Convert, form: Form) -> None:
+        self._convert, self._form = convert, form
+        self.result, self.summary = Result(), Summary()
+
+    def run(self, piece: Piece) -> None:
+        """Convert a piece; whatever goes wrong is a dead letter."""
+        self._piece, self._ordinal = piece, 0
+        if piece.fault is not None:
+            self._failed(piece.fault)
             return
         try:
-            for outcome in convert(self.piece.item):
+            for outcome in self._convert(piece.item):
                 self._take(outcome)
         except ConverterError:
             raise
         except Exception as error:  # noqa: BLE001 - the next input must not suffer from our faults
-            self._dead(State.DEAD, Fault(FAULT.code, "convert", path=type(error).__name__))
-            self.summary.issues[FAULT.code] += 1
-            self.summary.severities["error"] += 1
+            self._failed(Fault(FAULT.code, "convert", path=type(error).__name__))
+
+    def _failed(self, fault: Fault) -> None:
+        self._dead(State.DEAD, fault)
+        self.summary.issues[fault.code] += 1
+        self.summary.severities["error"] += 1
 
     def _take(self, outcome: Outcome) -> None:
-        if not outcome.recognised and not self.piece.item.explicit:
+        if not outcome.recognised and not self._piece.item.explicit:
             self.summary.skipped += 1
             return
         self.summary.count(outcome.issues)
         # Findings about an interchange as a whole come as an outcome of their own, which is no message.
-        if not outcome.message and self.ordinal:
+        if not outcome.message and self._ordinal:
             return
         self.summary.add(outcome)
         if outcome.joined:
@@ -173,47 +185,50 @@ class _Conversion:
         if outcome.output is not None:
             self._written(outcome)
         else:
-            self._dead(_state_without_output(outcome), _fault(outcome, self.piece.item))
+            self._dead(_state_without_output(outcome), _fault(outcome, self._piece.item))
 
     def _written(self, outcome: Outcome) -> None:
         cid = self._next()
-        if self.ordinal in self.piece.settled:
+        if self._ordinal in self._piece.settled:
             return
-        if self.form.files:
+        if self._form.files:
             self.result.files[f"{cid.hex()}{outcome.suffix}"] = outcome.output or b""
         else:
             self.result.lines.append(line(outcome))
-        self._row(cid, State.OK, "", 0 if self.form.files else len(self.result.lines))
+        self._row(cid, _OK, "", 0 if self._form.files else len(self.result.lines))
 
     def _dead(self, state: State, fault: Fault) -> None:
         cid = self._next()
-        if self.ordinal in self.piece.settled:
+        piece = self._piece
+        if self._ordinal in piece.settled:
             return
-        item = self.piece.item
+        item = piece.item
         letter = {
             "input": item.display.encode(errors="replace").decode(),
-            "source": self.piece.source,
-            "piece": self.piece.number,
-            "message": self.ordinal,
+            "source": piece.source,
+            "piece": piece.number,
+            "message": self._ordinal,
             "cid": cid.hex(),
             "state": state,
             **fault._asdict(),
-            "attempt": self.form.attempt,
+            "attempt": self._form.attempt,
         }
         self.result.dead.append(json.dumps(letter, ensure_ascii=False).encode() + b"\n")
-        if self.form.raw and item.data:
+        if self._form.raw and item.data:
             self.result.raw[hashlib.sha256(item.data).hexdigest()[:32]] = item.data
-        self._row(cid, state, fault.code, len(self.result.dead))
+        self._row(cid, str(state), fault.code, len(self.result.dead))
 
     def _next(self) -> bytes:
-        self.ordinal += 1
-        item = self.piece.item
-        # What could not be read has no bytes to compare, so its place stands for them: it is nobody's duplicate.
-        label = b"\0unread\0" + os.fsencode(f"{self.piece.source}/{self.piece.number}")
-        return content_id(item.data or label, self.ordinal)
+        self._ordinal += 1
+        data = self._piece.item.data
+        if not data:
+            # What could not be read has no bytes to compare, so its place stands for them: it is nobody's duplicate.
+            data = b"\0unread\0" + os.fsencode(f"{self._piece.source}/{self._piece.number}")
+        return content_id(data, self._ordinal)
 
-    def _row(self, cid: bytes, state: State, code: str, at: int) -> None:
-        self.result.rows.append(Row(self.piece.source, self.piece.number, self.ordinal, cid, state, code, at))
+    def _row(self, cid: bytes, state: str, code: str, at: int) -> None:
+        source, number, *_ = self._piece
+        self.result.rows.append(Row(source, number, self._ordinal, cid, state, code, at))
 
 
 def _state_without_output(outcome: Outcome) -> State:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from converter.batch.chunk import Row, State
+from converter.batch.chunk import Raw, Row, State
 from converter.batch.protocol import LEDGER, TEMPORARY, Written, passed
 from converter.errors import InterchangeError, SinkError
 
@@ -33,7 +33,6 @@ CREATE TABLE msg (
     source INTEGER NOT NULL, piece INTEGER NOT NULL, ordinal INTEGER NOT NULL,
     first INTEGER NOT NULL, k INTEGER NOT NULL, cid BLOB NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL,
     line INTEGER NOT NULL, attempt INTEGER NOT NULL, PRIMARY KEY (source, piece, ordinal)) WITHOUT ROWID;
-CREATE INDEX msg_chunk ON msg (first, k, attempt);
 CREATE TABLE earlier (
     source INTEGER NOT NULL, piece INTEGER NOT NULL, ordinal INTEGER NOT NULL, attempt INTEGER NOT NULL,
     state TEXT NOT NULL, code TEXT NOT NULL, PRIMARY KEY (source, piece, ordinal, attempt)) WITHOUT ROWID;
@@ -176,7 +175,7 @@ class Ledger:
     def commit(
         self,
         key: Key,
-        rows: Sequence[Row],
+        rows: Sequence[Raw],
         files: Sequence[Written],
         figures: dict[str, Any],
         *,
@@ -186,10 +185,7 @@ class Ledger:
         """The transaction of a chunk: its messages, its parts, itself."""
         with self.transaction():
             new = len(rows) - (self._keep_earlier(rows) if key.attempt > 1 else 0)
-            self._database.executemany(
-                "INSERT OR REPLACE INTO msg VALUES (?,?,?,?,?,?,?,?,?,?)",
-                [(*r[:3], key.source, key.k, r.cid, str(r.state), r.code, r.line, key.attempt) for r in rows],
-            )
+            self._database.executemany(_MESSAGE.format(*key), rows)
             self._add_parts(key, files)
             text = json.dumps(figures, sort_keys=True)
             self._database.execute("INSERT INTO chunk VALUES (?,?,?,?,?,?,?)", (*key, ended, sources, new, text))
@@ -209,12 +205,12 @@ class Ledger:
                 [(*c.key, c.ended, c.files, c.messages, json.dumps(c.figures, sort_keys=True)) for c in chunks],
             )
 
-    def _keep_earlier(self, rows: Sequence[Row]) -> int:
+    def _keep_earlier(self, rows: Sequence[Raw]) -> int:
         """Keep what an earlier attempt said of these messages; returns how many it knew."""
         return self._database.executemany(
             "INSERT INTO earlier SELECT source, piece, ordinal, attempt, state, code FROM msg "
             "WHERE source=? AND piece=? AND ordinal=?",
-            [(r.source, r.piece, r.ordinal) for r in rows],
+            [row[:3] for row in rows],
         ).rowcount
 
     def _add_parts(self, key: Key, files: Iterable[Written]) -> None:
@@ -229,6 +225,9 @@ class Ledger:
         """The chunks with messages whose bytes came before in the input, in order, and the lines of these."""
         with self._writing():
             self._database.execute("CREATE INDEX IF NOT EXISTS msg_cid ON msg (cid)")
+            if self._database.execute(f"{_TWICE} LIMIT 1").fetchone() is None:
+                return []
+            self._database.execute("CREATE INDEX IF NOT EXISTS msg_chunk ON msg (first, k, attempt)")
         chunks: dict[Key, list[int]] = {}
         for first, k, attempt, line in self._database.execute(_LATER):
             chunks.setdefault(Key(first, k, attempt), []).append(line)
@@ -288,9 +287,10 @@ class Ledger:
 
     def totals(self) -> dict[str, int]:
         """How many messages came in, and how many have which state; all states, zero too."""
-        counts = dict(self._database.execute("SELECT state, count(*) FROM msg GROUP BY state"))
+        counted = ", ".join(f"count(*) FILTER (WHERE state = '{state}')" for state in State)
+        counts = self._database.execute(f"SELECT {counted} FROM msg").fetchone()
         came = self._database.execute("SELECT coalesce(sum(messages), 0) FROM chunk").fetchone()[0]
-        return {"in": came, **{str(state): counts.get(str(state), 0) for state in State}}
+        return {"in": came, **dict(zip(map(str, State), counts, strict=True))}
 
     def progress(self) -> tuple[int, int]:
         """How many files of the plan are done, and how many there are."""
@@ -339,10 +339,13 @@ class Ledger:
         return list(self._database.execute("SELECT at, what FROM event ORDER BY rowid"))
 
 
+# What more than one message consists of: told by the index alone, and mostly nothing.
+_TWICE = "SELECT cid FROM msg GROUP BY cid HAVING count(*) > 1"
 # The messages with the bytes of an earlier one that has an output.
 _NTH = (
     "SELECT source AS s, piece AS p, ordinal AS o, first, k, attempt, line FROM (SELECT *, row_number() OVER "
-    "(PARTITION BY cid ORDER BY source, piece, ordinal) AS nth FROM msg WHERE state IN ('ok', 'duplicate')) "
+    "(PARTITION BY cid ORDER BY source, piece, ordinal) AS nth FROM msg "
+    f"WHERE state IN ('ok', 'duplicate') AND cid IN ({_TWICE})) "
     "WHERE nth > 1 AND state = 'ok'"
 )
 _LATER = f"SELECT first, k, attempt, line FROM ({_NTH}) ORDER BY first, k, attempt, line"
@@ -378,6 +381,9 @@ def _connected(path: Path, mode: str) -> sqlite3.Connection:
     return database
 
 
+_MESSAGE = (
+    f"INSERT OR REPLACE INTO msg (first, k, attempt, {', '.join(Row._fields)}) VALUES ({{}},{{}},{{}},?,?,?,?,?,?,?)"
+)
 _PLAN = "INSERT INTO source VALUES (?,?,?,?,?,?,?,?)"
 
 

@@ -6,16 +6,18 @@ import json
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
 from converter.batch import parquet
 from converter.batch.across import Joining, Looking, across
-from converter.batch.chunk import FAULT, WORKER, State, merged
+from converter.batch.chunk import FAULT, WORKER, Row, State, merged
 from converter.batch.ledger import Key, Ledger, Part, Planned, create
 from converter.batch.options import Options, fingerprint
 from converter.batch.plan import CHANGED, Chunks, paths_of, planned
@@ -45,6 +47,7 @@ from converter.sinks import OutputRefusedError, refuse_inside, written
 from converter.sources import UNREADABLE
 
 COMPLETE, LIMIT, UNREAD, INTERRUPTED, TERMINATED = "complete", "limit", "unread", "interrupted", "terminated"
+_STATE, _CODE = itemgetter(Row._fields.index("state")), itemgetter(Row._fields.index("code"))
 _OWN = {kind.code for kind in (CHANGED, WORKER, FAULT)}
 
 
@@ -284,8 +287,8 @@ class Run:
         chunk = done.chunk
         give_names(self.folder, done.files)
         self.ledger.commit(chunk.key, done.rows, done.files, done.figures, ended=chunk.ended, sources=chunk.files)
-        for row in done.rows:
-            self.totals[str(row.state)] += 1
+        for state, number in Counter(map(_STATE, done.rows)).items():
+            self.totals[state] += number
         self.totals["in"] += len(done.rows)
         self.files += chunk.files
         self.progress.advance(self.totals, self.files, self.planned)
@@ -293,13 +296,11 @@ class Run:
 
     def _report(self, done: Done) -> None:
         """Say what no converting of the input alone would say."""
-        places = {(p.source, p.number): p for p in done.chunk.pieces}
-        log = IssueLog()
-        for row in done.rows:
-            if row.code in _OWN:
-                item = places[row.source, row.piece].item
+        if told := [Row._make(row) for row in done.rows if _CODE(row) in _OWN]:
+            places, log = {(p.source, p.number): p.item for p in done.chunk.pieces}, IssueLog()
+            for row in told:
+                item = places[row.source, row.piece]
                 log.add(kind_of(row.code), Location(item.display, item.line, 1), what="see the dead letter")
-        if len(log):
             self.progress.found(log.issues)
 
     def _tell(self, chunks: Chunks) -> None:

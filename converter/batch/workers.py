@@ -23,7 +23,7 @@ from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 from converter.batch import parquet
-from converter.batch.chunk import WORKER, Convert, Fault, Form, Result, Row, convert_chunk
+from converter.batch.chunk import WORKER, Convert, Fault, Form, Raw, Result, convert_chunk
 from converter.batch.plan import Chunk
 from converter.batch.protocol import DEAD, FILES, PARTS, RAW, Written, write_temporary
 from converter.errors import ConverterError, SinkError
@@ -54,7 +54,7 @@ class Done(NamedTuple):
     """A chunk that was converted, with its files under temporary names."""
 
     chunk: Chunk
-    rows: list[Row]
+    rows: list[Raw]
     files: list[Written]
     figures: dict[str, Any]
 
@@ -320,13 +320,13 @@ def _listen(pipe: Connection, asked: SimpleQueue[Any], withdrawn: threading.Even
 
 def _finished(
     job: Job, chunk: Chunk, convert: Convert, before: Callable[[int], None]
-) -> tuple[list[Row], list[Written], dict[str, Any]] | _Fault:
+) -> tuple[list[Raw], list[Written], dict[str, Any]] | _Fault:
     result = convert_chunk(chunk.pieces, convert, job.form, before)
     try:
         files = [write_temporary(job.folder, *file) for file in _files(chunk, result, job.form)]
     except OSError as error:
         return _Fault(f"cannot write in {job.folder}: {error.strerror or type(error).__name__}", sink=True)
-    return result.rows, files, result.figures
+    return [row[:] for row in result.rows], files, result.figures
 
 
 def _files(chunk: Chunk, result: Result, form: Form) -> Iterator[tuple[str, str, bytes, int]]:

@@ -210,7 +210,7 @@ def test_workers_that_die_before_there_is_work_cost_nothing(tmp_path: Path) -> N
         while waiting or pool.busy:
             while waiting and pool.take(waiting[0]):
                 waiting.pop(0)
-            seen += [(done.chunk.key.source, [row.state for row in done.rows]) for done in pool.done(0.5)]
+            seen += [(done.chunk.key.source, [row[4] for row in done.rows]) for done in pool.done(0.5)]
     assert sorted(seen) == [(k, ["ok"]) for k in range(5)]
 
 
