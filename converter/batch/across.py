@@ -29,7 +29,7 @@ from converter.batch.protocol import TEMPORARY
 from converter.batch.workers import Factory
 from converter.errors import SinkError
 from converter.issues import NOWHERE, IssueLog
-from converter.joining import ALONE, NOT_JOINED, Facts, Found, Held, Naming, Partners
+from converter.joining import ALONE, NOT_JOINED, AttachmentTable, Facts, Found, Held, Naming, Partners
 from converter.outcome import FHIR
 from converter.sources import Input, Source, read
 
@@ -82,14 +82,14 @@ class Joining:
         """What converts an input with the attachments of all inputs."""
         engine = engine_for(self.options)
         index, nobody = Index(Path(self.folder), engine), engine.partners()
-        all_ = index.partners(self.key)
+        all_, asks = index.partners(self.key), concerned(engine.attachments)
 
         def outcomes(item: Input) -> Iterator[Outcome]:
-            asks = concerned(engine, item.data)
-            partners = all_ if asks else nobody
+            asked = asks(item.data)
+            partners = all_ if asked else nobody
             for outcome in engine.convert(item.data, to=self.options.to or None, name=item.display, partners=partners):
                 if outcome.is_partner and outcome.syntax != FHIR and outcome.letter is not None:
-                    verdict = index.verdict(partners.digest(outcome.letter)) if asks else None
+                    verdict = index.verdict(partners.digest(outcome.letter)) if asked else None
                     _settle(outcome, outcome.letter, verdict, partners)
                 yield outcome
             partners.forget()
@@ -97,16 +97,21 @@ class Joining:
         return self.options.converting(engine, outcomes)
 
 
-def concerned(engine: Engine, data: bytes) -> bool:
-    """Whether an input can hold objects or name some, so that others are asked.
+def concerned(table: AttachmentTable) -> Callable[[bytes], bool]:
+    """What tells of an input whether it can hold objects or name some, so that others are asked.
 
     The name of the type that holds objects, or of the element that names one, stands in the bytes of each, in both
     syntaxes; XML with two bytes a character is taken for one of them.
     """
-    if data[:1] == b"{":
-        return False
-    table = engine.attachments
-    return bool(table.letters) and (table.within.encode() in data or table.marked(data) or b"\0" in data[:4])
+    within, wide = table.within.encode(), b"\0"
+    others = any(within not in mark for mark in table.marks)  # else one look tells it
+
+    def asks(data: bytes) -> bool:
+        if not (within in data or wide in data[:4] or (others and table.marked(data))):
+            return False
+        return bool(table.letters) and data[:1] != b"{"
+
+    return asks
 
 
 def _settle(outcome: Outcome, letter: Letter, verdict: bool | None, partners: Partners) -> None:
@@ -129,6 +134,7 @@ class Looking(Chunks):
     ) -> None:
         super().__init__(plan(), done, joining.options.limits)
         self._joining, self._plan, self._engine = joining, plan, engine_for(joining.options)
+        self._asks = concerned(self._engine.attachments)
 
     def __iter__(self) -> Iterator[Chunk]:
         given, later = dict(self.done), set[tuple[int, int]]()
@@ -151,7 +157,8 @@ class Looking(Chunks):
 
     def look(self, file: Planned, pieces: Sequence[Piece]) -> bool:
         """Take the letters that hold or name objects."""
-        found = [piece.item for piece in pieces if concerned(self._engine, piece.item.data)]
+        asks = self._asks
+        found = [piece.item for piece in pieces if asks(piece.item.data)]
         for item in found if file.size >= 0 else ():
             self._take(file, item)
         return bool(found)
