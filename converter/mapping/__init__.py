@@ -22,10 +22,10 @@ from converter.mapping.choice import rank
 from converter.mapping.codes import CodeMap, Loss
 from converter.mapping.coverage import unaccounted
 from converter.mapping.document import Document
-from converter.mapping.ids import LENGTHS, Minter
+from converter.mapping.ids import LENGTHS, NUMBERS, Minter
 from converter.mapping.paths import Node, walk
 from converter.mapping.reading import Reader
-from converter.mapping.running import Context, Raw, entries, origin_value
+from converter.mapping.running import Context, Raw, Rows, entries, origin_value
 from converter.mapping.shelf import Shelf, Unread, twice
 from converter.mapping.source import LetterSource, Source
 from converter.mapping.spelling import misspelt
@@ -165,6 +165,8 @@ class Mapping:
         helpers = {
             "Minter": Minter,
             "N": LENGTHS,
+            "K": NUMBERS,
+            "Rows": Rows,
             "entries": entries,
             "origin_value": origin_value,
             "walk": walk,

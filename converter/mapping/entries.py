@@ -131,17 +131,24 @@ class LedgerSource:
         self.put(f"dfl.append({self.entry('', DEFAULTED, rule, pointer, loss)})")
 
     def entry(self, leaf: str, fate: str, rule: Rule | str, pointer: str, loss: str) -> str:
-        """The expression of an entry: a constant, one of a table of constants, or put together when the code runs."""
+        """The expression of an entry: a constant, one of a row or table, or put together when the code runs."""
         name = rule if isinstance(rule, str) else self.names[id(rule)]
-        key = starred(leaf) if "[*]" in leaf else self.out.leaf(leaf) if leaf else "''"
-        counts = _COUNT.findall(pointer)
-        if not counts or key != repr(leaf) or any(count not in self.out.most for count in counts):
+        row = self.out.row
+        around = row.names if row is not None else ()
+        counts = counts_in(pointer)
+        inner = [count for count in counts if count not in around]
+        if "[*]" in leaf or any(count not in self.out.most for count in inner):
+            key = starred(leaf) if "[*]" in leaf else self.out.leaf(leaf)
             return f"({key}, {fate!r}, {name!r}, {shown(pointer)}, {loss!r})"
-        most = ", ".join(repr(self.out.most[count]) for count in counts)
-        table = self.out.table(
-            f"entries({leaf!r}, {fate!r}, {name!r}, {_COUNT.sub('{}', pointer)!r}, {loss!r}, {most})"
-        )
-        return table + "".join(f"[{count}]" for count in counts)
+        for count in inner:
+            pointer = pointer.replace(f"{{{count}}}", "{}")
+        most = [self.out.most[count] for count in inner]
+        made = (self.out.numbered(leaf), fate, name, pointer, loss, *most)
+        if row is not None and (len(inner) < len(counts) or self.out.repeats(leaf)):
+            found = row.part(made)
+        else:
+            found = self.out.table(f"entries{made!r}") if inner else repr(made)
+        return found + "".join(f"[{count}]" for count in inner)
 
 
 def _writes(rule: Rule) -> bool:
@@ -168,6 +175,11 @@ def _owners(document: Document) -> Counter[str]:
             owners.update((*rule.sources, *rule.claims, *rule.letter_columns.values()))
     owners.update(document.origin)
     return owners
+
+
+def counts_in(pointer: str) -> list[str]:
+    """What is counted when the code runs, in the order of a pointer."""
+    return _COUNT.findall(pointer)
 
 
 def shown(pointer: str) -> str:

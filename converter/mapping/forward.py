@@ -14,7 +14,7 @@ from typing import Any
 from converter.mapping import guards, paths
 from converter.mapping.codes import CodeMap
 from converter.mapping.document import Derived, Document, Each, Refs, Resource, Rule
-from converter.mapping.entries import DEFAULTED, LedgerSource, shown
+from converter.mapping.entries import DEFAULTED, LedgerSource, counts_in
 from converter.mapping.ids import netstrings, netstrings_source
 from converter.mapping.source import LetterSource
 from converter.mapping.targets import Slot, Tree, has_each, literal, presence, slots, solid, start, varying
@@ -26,7 +26,7 @@ WITHOUT_TEXT = ("Bundle", "Binary", "Parameters")
 
 
 def generate(document: Document, codes: Mapping[str, CodeMap]) -> LetterSource:
-    """The source of `to_fhir(letter, ctx, Minter) -> (bundle, led, dfl)`, without its header line, and its objects."""
+    """The source of `to_fhir(letter, ctx) -> (bundle, led, dfl)`, without its header line, and its objects."""
     return _Writer(document, codes).write()
 
 
@@ -97,7 +97,7 @@ class _Writer:
         put(f"l_{name} = ['']")
         with self.out.repeated(resource.each):
             condition = self._exists(resource)
-            made = f"made({suffix!r} + b'%d:%d,' % (len(str(i)), i))"
+            made = f"made({suffix!r} + K[i])"
             put(f"l_{name}.append({made}{f' if {condition} else {chr(39) * 2}' if condition else ''})")
 
     def _bundle(self) -> None:
@@ -137,31 +137,22 @@ class _Writer:
         put(f"{var} = {{'resourceType': {resource.type!r}, 'id': {made_id}{meta}}}")
         if resource.type not in WITHOUT_TEXT:
             put(f"if told: {var}['text'] = None")
-        tree = self._tree(resource.rules, resource.name)
-        self._fill(tree)
-        self._object(tree, var, self._entry())
+        pointer, counts = self._entry(resource)
+        with self.out.counted(*counts):
+            tree = self._tree(resource.rules, resource.name)
+            self._fill(tree)
+            self._object(tree, var, pointer)
         url = f"{self.document.fullurl}/{resource.type}/"
         put(f"entries.append({{'fullUrl': {url!r} + {made_id}, 'resource': {var}}})")
 
-    def _entry(self) -> str:
-        """The pointer to the resource: its entry is counted when the code runs, if letters have others before it."""
+    def _entry(self, resource: Resource) -> tuple[str, list[str]]:
+        """The pointer to the resource, and what is counted in it: its entry, if letters have others before it."""
         least, most = self.before
-        if least == most:
-            return f"/entry/{least}/resource"
+        if least == most and not resource.each:
+            return f"/entry/{least}/resource", []
         count = self.out.name("n")
         self.put(f"{count} = len(entries)")
-        if most is None:
-            return self._place(f"/entry/{{{count}}}/resource")
-        self.out.most[count] = least, most
-        return f"/entry/{{{count}}}/resource"
-
-    def _place(self, pointer: str) -> str:
-        """The pointer; if it is counted when the code runs, that is done once, for all that stands below."""
-        if "{" not in pointer:
-            return pointer
-        place = self.out.name("w")
-        self.put(f"{place} = {shown(pointer)}")
-        return f"{{{place}}}"
+        return f"/entry/{{{count}}}/resource", [*(["i"] if resource.each else []), count]
 
     # -- the tree of targets ---------------------------------------------------------------------------------------
 
@@ -260,7 +251,7 @@ class _Writer:
             if not self.out.group:
                 return f"m.urn({suffix + netstrings([''])!r})"
             number = f"len({self.written}) + 1" if self.written else "i"
-            return f"m.urn({suffix!r} + b'%d:%d,' % (len(str(n := {number})), n))"
+            return f"m.urn({suffix!r} + K[{number}])"
         return f"{{'reference': {self.document.resources[rule.ref].type + '/'!r} + {self._id_of(rule.ref)[0]}}}"
 
     def _id_of(self, name: str) -> tuple[str, str]:
@@ -442,19 +433,35 @@ class _Writer:
         self.put(f"if {values}: {var}[{name!r}] = {values}")
 
     def _each(self, child: tuple[Each, paths.Step, str], values: str, pointer: str) -> None:
-        put, (each, step, scope) = self.put, child
+        put, (each, _, scope) = self.put, child
         put(f"# {scope}.{each.name} ({each.at.file}:{each.at.line})")
+        numbers = ""
         if each.at_least:
             made = self.out.name("n")
             put(f"{made} = len({values})")
-            put(f"for i in (*range(1, count({each.group!r}, 0) + 1), 0):")
-            put(f"    if not i and len({values}) > {made}: break")
-        else:
-            put(f"for i in range(1, count({each.group!r}, 0) + 1):")
-        self.out.depth += 1
-        put(f"p = f'{each.group}[{{i}}].'")
-        pointer = self._place(pointer)
-        self.out.group, self.written = each.group, values
+            numbers = f"(*range(1, count({each.group!r}, 0) + 1), 0)"
+        with self.out.repeated(each.group, numbers):
+            if each.at_least:
+                put(f"if not i and len({values}) > {made}: break")
+            self.written = values
+            pointer, counts = self._item(pointer)
+            with self.out.counted("i", *counts):
+                self._each_item(child, values, pointer)
+
+    def _item(self, pointer: str) -> tuple[str, list[str]]:
+        """The pointer to an item with a variable for each of the counts in it, and these."""
+        counts = list[str]()
+        for expression in counts_in(pointer):
+            count = expression
+            if not count.isidentifier():
+                count = self.out.name("n")
+                self.put(f"{count} = {expression}")
+                pointer = pointer.replace(f"{{{expression}}}", f"{{{count}}}")
+            counts.append(count)
+        return pointer, counts
+
+    def _each_item(self, child: tuple[Each, paths.Step, str], values: str, pointer: str) -> None:
+        put, (each, step, scope) = self.put, child
         tree = self._tree(each.rules, f"{scope}.{each.name}", step.slice.start if step.slice else {})
         self._fill(tree)
         if each.at_least:
@@ -480,8 +487,7 @@ class _Writer:
             put(f"{inner} = {start(tree)}")
             self._object(tree, inner, pointer)
             put(f"{values}.append({inner})")
-        self.out.depth -= 1 + bool(anchors)
-        self.out.group = ""
+        self.out.depth -= bool(anchors)
 
     def _at_least(self, each: Each, tree: Tree, scope: str, pointer: str) -> None:
         value, target, loss = each.at_least or ("", "", "")

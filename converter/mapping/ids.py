@@ -60,6 +60,16 @@ class _Lengths(dict[int, str]):
 LENGTHS = _Lengths({length: f"{length}:" for length in range(100)})
 
 
+class _Numbers(dict[int, bytes]):
+    """The netstring of a number."""
+
+    def __missing__(self, number: int) -> bytes:
+        return netstrings([str(number)])
+
+
+NUMBERS = _Numbers({number: netstrings([str(number)]) for number in range(100)})
+
+
 def netstrings_source(parts: Iterable[str]) -> str:
     """Python source of `netstrings` for these expressions, where `N` are `LENGTHS`; names stand in apostrophes."""
     written = []

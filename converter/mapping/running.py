@@ -90,6 +90,38 @@ def entries(leaf: str, fate: str, rule: str, pointer: str, loss: str, *most: tup
     return (*[None] * least, *(entries(leaf, fate, rule, place, loss, *rest) for place in pointers))
 
 
+_MAX_ROWS = 128
+
+
+class Rows(dict[Any, tuple[Any, ...]]):
+    """What generated code needs for one item of a list, or one resource, whose place is counted when the code runs.
+
+    The key is what was counted, under `names`. A part is the id of a leaf or the arguments of `entries`, in which
+    `{name}` stands for a number. No value of a letter is among them, so they are remembered: most letters are short.
+    """
+
+    def __init__(self, names: tuple[str, ...], *parts: str | tuple[Any, ...]) -> None:
+        super().__init__()
+        self._names, self._parts = names, parts
+
+    def __missing__(self, key: int | tuple[int, ...]) -> tuple[Any, ...]:
+        numbers = (key,) if isinstance(key, int) else key
+        counted = [(f"{{{name}}}", str(number)) for name, number in zip(self._names, numbers, strict=True)]
+        if len(self) >= _MAX_ROWS:
+            self.clear()
+        row = self[key] = tuple([_filled(part, counted) for part in self._parts])
+        return row
+
+
+def _filled(part: str | tuple[Any, ...], counted: list[tuple[str, str]]) -> Any:
+    if isinstance(part, tuple):
+        leaf, fate, rule, pointer, loss, *most = part
+        return entries(_filled(leaf, counted), fate, rule, _filled(pointer, counted), loss, *most)
+    for name, number in counted:
+        part = part.replace(name, number)
+    return part
+
+
 def origin_value(values: tuple[Any, ...]) -> str:
     """The values that make a Bundle letter-born, as one identifier; `#` and `%` in them are written as in URLs."""
     joined = "#".join(values)

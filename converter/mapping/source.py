@@ -1,7 +1,8 @@
 """Generated source of a mapping that is being written, and its expressions for the leaves of a letter.
 
 In the generated code `g` gets a value of the letter, `count` the repetitions of a group; inside a loop over a group `i`
-counts them and `p` begins the ids of its leaves.
+counts them. The ids of leaves and the ledger entries that depend on such a count stand in a row, made when it is first
+needed; where there is no row, `p` begins the ids of leaves.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from converter.mapping import guards
@@ -18,11 +20,28 @@ _VALUE = re.compile("\0([^\0]*)\0")
 """A leaf in lines that are not yet written: whether its value needs a variable is known at the end."""
 
 
+_BEGINNING = re.compile(r"\bp \+ '")
+"""A leaf of a repetition whose id is put together."""
+
+
+@dataclass(slots=True)
+class Row:
+    """A row of generated code: its variable, the variables that it depends on, and what stands in it."""
+
+    name: str
+    names: tuple[str, ...]
+    parts: dict[Any, int] = field(default_factory=dict)
+
+    def part(self, part: str | tuple[Any, ...]) -> str:
+        """The expression of a leaf's id, or of an entry by its arguments."""
+        return f"{self.name}[{self.parts.setdefault(part, len(self.parts))}]"
+
+
 class Source:
     """Gathers lines of generated source and the objects that they need.
 
     `tables` are expressions of constants that stand before the function, with their names. `most`: what is counted when
-    the code runs, with its least and its greatest number.
+    the code runs, with its least and its greatest number, if those are known.
     """
 
     def __init__(self) -> None:
@@ -65,17 +84,45 @@ class LetterSource(Source):
     def __init__(self) -> None:
         super().__init__()
         self.group = ""
+        self.row: Row | None = None
 
     @contextmanager
-    def repeated(self, group: str) -> Iterator[None]:
-        """Write what follows once for every repetition of a group: `i` counts it, `p` begins its leaves."""
-        self.put(f"for i in range(1, count({group!r}, 0) + 1):")
+    def repeated(self, group: str, numbers: str = "") -> Iterator[None]:
+        """Write what follows once for every repetition of a group: `i` counts it, `p` begins its leaves.
+
+        `numbers` are the values of `i`, if they are not just those from 1.
+        """
+        self.put(f"for i in {numbers or f'range(1, count({group!r}, 0) + 1)'}:")
         self.depth += 1
-        self.put(f"p = f'{group}[{{i}}].'")
+        at = self._later()
         self.group = group
         yield
         self.group = ""
+        if any(_BEGINNING.search(line) for line in self.lines[at:]):
+            self._place(at, f"p = f'{group}[{{i}}].'")
         self.depth -= 1
+
+    @contextmanager
+    def counted(self, *names: str) -> Iterator[None]:
+        """Write what follows with a row of all that depends on the numbers in these variables; none, no row."""
+        if not names:
+            yield
+            return
+        outer, row, at = self.row, Row(self.name("R"), names), self._later()
+        self.row = row
+        yield
+        self.row = outer
+        if row.parts:
+            parts = ", ".join(map(repr, row.parts))
+            self._place(at, f"{row.name} = {self.table(f'Rows({names!r}, {parts})')}[{', '.join(names)}]")
+
+    def _later(self) -> int:
+        """Leave a line open, of which it is known later what stands there, if anything does."""
+        self.lines.append("    " * self.depth)
+        return len(self.lines) - 1
+
+    def _place(self, at: int, line: str) -> None:
+        self.lines[at] += line
 
     def guard(self, text: str) -> str:
         """Expression for a guard over the letter."""
@@ -92,9 +139,19 @@ class LetterSource(Source):
 
     def leaf(self, path: str) -> str:
         """Expression for a leaf's id."""
-        if self.group and path.startswith(self.group + "."):
-            return f"p + {path[len(self.group) + 1 :]!r}"
-        return repr(path)
+        if not self.repeats(path):
+            return repr(path)
+        if self.row is not None and "i" in self.row.names:
+            return self.row.part(self.numbered(path))
+        return f"p + {path[len(self.group) + 1 :]!r}"
+
+    def repeats(self, path: str) -> bool:
+        """Whether a leaf is one of the group that is looped over."""
+        return bool(self.group) and path.startswith(self.group + ".")
+
+    def numbered(self, path: str) -> str:
+        """A leaf's id, with `{i}` for the number of the repetition."""
+        return f"{self.group}[{{i}}]{path[len(self.group) :]}" if self.repeats(path) else path
 
     def values(self, source: str) -> str:
         """The value of a source, or the list of values of one with `[*]`."""
@@ -103,17 +160,16 @@ class LetterSource(Source):
 
     def get(self, source: str) -> str:
         """Expression for a leaf's value."""
-        if self.group and source.startswith(self.group + "."):
-            return f"g(p + {source[len(self.group) + 1 :]!r})"
-        return f"\0{source}\0"
+        return f"g({self.leaf(source)})" if self.repeats(source) else f"\0{source}\0"
 
     def written(self) -> list[str]:
         """The lines, with a variable for each value that is asked for more than once, which is got before all else."""
-        uses = Counter(path for line in self.lines for path in _VALUE.findall(line))
+        lines = [line for line in self.lines if not line.isspace()]
+        uses = Counter(path for line in lines for path in _VALUE.findall(line))
         names = {path: "v_" + re.sub(r"\W", "__", path) for path, number in uses.items() if number > 1}
         got = [f"    {name} = g({path!r})" for path, name in names.items()]
-        first, *lines = [_VALUE.sub(lambda at: names.get(at[1]) or f"g({at[1]!r})", line) for line in self.lines]
-        return [first, *got, *lines]
+        first, *rest = [_VALUE.sub(lambda at: names.get(at[1]) or f"g({at[1]!r})", line) for line in lines]
+        return [first, *got, *rest]
 
 
 def starred(path: str) -> str:
