@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from converter.edifact.text import FORMATS, MAX_COMPONENT, read_bodies, read_lines
+from converter.edifact.text import FORMATS, MAX_COMPONENT, read_bodies, whole_lines
 from converter.freetext import COMPONENTS
 from converter.letter import Text
 
@@ -22,15 +22,11 @@ def plain_text(form: str, body: str, rest: str, parts: Callable[[str], list[tupl
 
     `parts` takes the rest to pieces: format and body of each segment.
     """
-    if form not in FORMATS or _oversized(body):
-        return None
-    if not rest:
-        return None if body[-1:] == "\\" else read_bodies(((form, body),))
-    found = parts(rest)
-    for form_of_part, body_of_part in found:
-        if form_of_part not in FORMATS or _oversized(body_of_part):
+    segments = [(form, body), *parts(rest)] if rest else [(form, body)]
+    for one, written in segments:
+        if one not in FORMATS or _oversized(written):
             return None
-    return None if found[-1][1][-1:] == "\\" else read_bodies([(form, body), *found])
+    return None if written[-1:] == "\\" else read_bodies(segments)
 
 
 def plain_lines(text: str, at: int, match: Match, *, fields: int, trigger: str) -> Lines | None:
@@ -39,25 +35,28 @@ def plain_lines(text: str, at: int, match: Match, *, fields: int, trigger: str) 
     The next segment belongs to them as `reading.run_of_lines` says; `trigger` may stand before it. `match` has groups
     for the body and for the key of what comes next.
     """
-    found: list[str] = []
-    number = 0
-    goes_on = False
-    while segment := match(text, at + len(trigger) if number and trigger and text.startswith(trigger, at) else at):
+    written = body = ""
+    while True:
+        segment = match(text, at + len(trigger) if written and trigger and text.startswith(trigger, at) else at)
+        if segment is None:
+            return None
         body, key = segment.groups()
         if _oversized(body):
             return None
-        components = body.split(":")
-        found += components
-        at = segment.end()
-        for component in components:
-            number += not goes_on
-            goes_on = component.endswith("\\")
-        if not goes_on and not (len(components) == COMPONENTS and number < fields):
+        at, written = segment.end(), f"{written}{body}:"
+        if body[-1:] != "\\" and (body.count(":") != COMPONENTS - 1 or _number(written) >= fields):
             break
-    else:
+    lines = whole_lines(written).split(":")
+    if len(lines) <= fields:
+        lines += [""] * (fields - len(lines))
+    elif any(lines[fields:]):
         return None
-    lines = read_lines(found)
-    return None if any(lines[fields:]) else (at, key, lines + [""] * (fields - len(lines)))
+    return at, key, lines
+
+
+def _number(written: str) -> int:
+    """How many lines there are in components with a colon behind each."""
+    return written.count(":") - written.count("\\:")
 
 
 def overflowing(content: str, trigger: str, tag: str, segments: int, groups: int) -> bool:

@@ -25,9 +25,10 @@ _MOST = 1 << 16  # bytes; what is longer is rare, and a file
 _UNH = re.compile(r"([^+:]*):[^+:]*:[^+:]*:[^+:]*:([^+:]*)\+([^+:]*)").fullmatch
 _RELEASE = ord("?")  # to look for a number in bytes costs a tenth of looking for a byte
 _LINE_IN_SEGMENT = re.compile(rb"\?'[\r\n]").search
-_RELEASED = ((b"??", "?", b"\x80"), (b"?:", ":", b"\x81"), (b"?+", "+", b"\x82"), (b"?'", "'", b"\x83"))
-_MEANT = tuple((character, stand_in.decode("latin-1")) for _, character, stand_in in _RELEASED)
-"""What is written and what is meant; bytes that clean text does not hold stand for it meanwhile."""
+_ITSELF = b"\x80"
+_STAND_INS = {b"": _ITSELF, b":": b"\x81", b"+": b"\x82", b"'": b"\x83"}
+_MEANT = (("\x80", "?"), ("\x81", ":"), ("\x82", "+"), ("\x83", "'"))
+"""What stands meanwhile for a released character, by what follows the `?`: clean text holds none of them."""
 
 
 class Late(Mapping[str, object]):
@@ -83,17 +84,21 @@ def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Le
     """The one letter in these bytes; None if they hold anything else, or anything that would be reported."""
     start = 9 if data.startswith(_USUAL) else 10 if data.startswith(_USUAL_LINED) else 0
     size = len(data)
-    if not start or size > _MOST or size > min(limits.message, limits.segment, limits.constituents, limits.text):
+    if not start or size > _MOST or size > limits.segment or size > limits.text:
+        return None
+    if size > limits.message or size > limits.constituents:
         return None
     end = data.rfind(b"'") + 1
     block = data[start:end]
-    bare = charsets.bare_latin(block) if not data[end:].strip(b" \t\r\n") else None
-    if bare is not None and _RELEASE in block:
-        bare = _parked(block, bare)
-    if bare is None:
+    if data[end:].strip(b" \t\r\n") or (bare := charsets.bare_latin(block)) is None:
         return None
+    released = 0
+    if _RELEASE in block:
+        bare, released = _parked(block, bare)
+        if not released:
+            return None
     text = bare.decode("latin-1")
-    named = _named(text.split("'", 2)[1])
+    named = _named(text.partition("'")[2].partition("'")[0])
     definition = definitions.by_edifact(*named) if named is not None else None
     if named is None or definition is None:
         return None
@@ -102,8 +107,8 @@ def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Le
     letter = Letter(*named, "edifact", {}, {}, [], late, late)
     if not reader.read_at_once(text, letter):
         return None
-    if _RELEASE in block:
-        _restore(letter.values)
+    if released:
+        _restore(letter.values, released)
     return letter
 
 
@@ -121,30 +126,58 @@ def _named_by(elements: str) -> tuple[str, str] | None:
     return own or standard, association
 
 
-def _parked(block: bytes, bare: bytes) -> bytes | None:
-    """The `bare` segments of a block with stand-ins for released characters; None if a release is to be reported.
-
-    Replacing from the left pairs up released release characters correctly, so they go first.
-    """
+def _parked(block: bytes, bare: bytes) -> tuple[bytes, int]:
+    """The `bare` segments of a block with stand-ins for released characters, and how many; 0 if there is a fault."""
+    first, *parts = bare.split(b"?")
+    found, after = [first], False
+    for part in parts:
+        if after:  # it follows a release character that was released
+            found.append(part)
+            after = False
+            continue
+        stand_in = _STAND_INS.get(part[:1])
+        if stand_in is None:
+            return bare, 0
+        found.append(stand_in)
+        after = not part
+        if part:
+            found.append(part[1:])
+    if after:
+        return bare, 0
     if len(bare) < len(block) and _LINE_IN_SEGMENT(block.replace(b"??", b"")):
-        return None
-    for written, _, stand_in in _RELEASED:
-        bare = bare.replace(written, stand_in)
-    return None if _RELEASE in bare else bare
+        return bare, 0
+    return b"".join(found), len(found) // 2
 
 
-def _restore(values: dict[str, Value]) -> None:
-    """Put the released characters of all values in the place of their stand-ins."""
-    for leaf, value in values.items():
+def _restore(values: dict[str, Value], released: int) -> None:
+    """Put the released characters in the place of their stand-ins: most are in the texts at the end.
+
+    What was written once is in one value at most, so that after the last of them no other value need be looked at.
+    """
+    for leaf in reversed(values):
+        value = values[leaf]
         if isinstance(value, str):
-            if not value.isascii():
-                values[leaf] = _restored(value)
+            if value.isascii():
+                continue
+            values[leaf], number = _restored(value)
         else:
-            values[leaf] = tuple([(form, _restored(text)) for form, text in value])
+            number = 0
+            texts = []
+            for form, text in value:
+                meant, more = _restored(text)
+                texts.append((form, meant))
+                number += more
+            values[leaf] = tuple(texts)
+        released -= number
+        if not released:
+            return
 
 
-def _restored(text: str) -> str:
-    for character, stand_in in _MEANT:
+def _restored(text: str) -> tuple[str, int]:
+    """A text with its released characters, and their number."""
+    number = 0
+    for stand_in, character in _MEANT:
         if stand_in in text:
+            number += text.count(stand_in)
             text = text.replace(stand_in, character)
-    return text
+    return text, number

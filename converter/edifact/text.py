@@ -45,21 +45,22 @@ def read_bodies(parts: Iterable[tuple[str, str]]) -> Text:
     """As `read_text`, for components as they were written, with colons between them."""
     result: list[Run] = []
     for form, body in parts:
-        text = body
-        if "." in text:
-            text = f":{text}:"
-            while ":.:" in text:
-                text = text.replace(":.:", "::")
-            text = text[1:-1]
-        text += ":"
-        if "\\" in text:
-            text = text.replace("\\:", "")
-        text = text.replace(":", "\n")
+        text = whole_lines(body + ":").replace(":", "\n")
         if result and result[-1][0] == form:
             result[-1] = (form, result[-1][1] + text)
         elif text:
             result.append((form, text))
     return tuple(result)
+
+
+def whole_lines(written: str) -> str:
+    """Components with a colon behind each as lines with a colon behind each."""
+    if ".:" in written:
+        written = f":{written}"
+        while ":.:" in written:
+            written = written.replace(":.:", "::")
+        written = written[1:]
+    return written.replace("\\:", "") if "\\" in written else written
 
 
 def _joined(runs: Iterable[tuple[str, list[str]]]) -> Text:
