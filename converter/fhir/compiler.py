@@ -69,6 +69,7 @@ NAMES: dict[str, Any] = {
     **primitives.FAST_NAMES,
 }
 Function = Callable[[Any, str, Any], Any]
+Checked = tuple[dict[str, Any], invariants.Check, str]
 
 
 class Functions:
@@ -151,6 +152,34 @@ class Functions:
         root = self.pack.tree(self.pack.base(code))
         return root.rules if root and not self.pack.is_resource(code) else ()
 
+    def certain_checks(self, node: Node, code: str = "") -> list[Checked] | None:
+        """The rules of a node with their functions; None if one of them cannot be checked and must be counted."""
+        found = self.checks(node, code)
+        if any(check is None for _, check, _ in found):
+            return None
+        return [(rule, check, when) for rule, check, when in found if check and check is not invariants.always]
+
+    def usual(self, node: Node) -> list[Node]:
+        """The elements of an element that the short way knows."""
+        return [child for child in node.children.values() if not self.rare(child, node)]
+
+    def rare(self, node: Node, parent: Node) -> bool:
+        kind = node.types[0].code if node.types else ""
+        if node.max == 0 or node.content or self.certain_checks(node) is None:
+            return True
+        if node.name == "id":
+            return not (self.resource and parent is self.root)
+        if kind in RESOURCES:
+            return parent.id != "Bundle.entry"
+        if node.choice:
+            return len(node.types) > choices.FEW and not choices.slices_by_type(node)
+        sliced = bool(node.slicing and node.slices)
+        return sliced and (slicing.in_order(node) or self._matcher(node) is None)
+
+    def left_out(self, node: Node, when: str) -> bool:
+        """Whether a rule speaks of an element that the short way leaves to the exact functions, and so the rule too."""
+        return bool(when and node.children) and not any(when in child.names() for child in self.usual(node))
+
     def _matcher(self, node: Node) -> slicing.Matcher | None:
         return self.pack.matcher(self.key, node) if node.slicing and node.slices else None
 
@@ -203,7 +232,7 @@ class Compiler(Functions):
         super().__init__(pack, key, NAMES)
 
     def _other(self, key: str) -> Function:
-        return self.pack.function(key)
+        return self.pack.part_function(key)
 
     def load(self, node: Node) -> Function:
         """Add an element's function to loaded code (for content references from other profiles)."""
@@ -437,7 +466,9 @@ class Compiler(Functions):
     def _rules(self, node: Node, value: str, pointer: str, code: str = "") -> None:
         place = invariants.Place(value, pointer, self.site(node))
         for rule, check, when in self.checks(node, code):
-            invariants.emit_invariant(self.source, rule, check, when, place)
+            # The short way comes first, and may have come far enough to know that the rules of the root are kept.
+            known = self.resource and node is self.root and not self.left_out(node, when)
+            invariants.emit_invariant(self.source, rule, check, when, place, "not x.ruled and " if known else "")
 
 
 def extends(node: Node) -> bool:

@@ -67,7 +67,6 @@ OFTEN = (
     *("name", "family", "given", "topic", "profile", "use"),
 )
 SELDOM = frozenset({"extension", "implicitRules", "language", "modifierExtension"})
-Checked = tuple[dict[str, Any], invariants.Check, str]
 
 
 class Quick(Functions):
@@ -112,10 +111,10 @@ class Quick(Functions):
         """Code that goes through an object; what follows is reached only if the object is certainly sound."""
         source, r, n = self.source, self._r, self._n
         resource = self.resource and node is self.root
-        if self._checks(node) is None or any(_must(c) and self._rare(c, node) for c in node.children.values()):
+        if self.certain_checks(node) is None or any(_must(c) and self.rare(c, node) for c in node.children.values()):
             source(NO)
             return
-        usual = sorted(self._usual(node), key=_rank)
+        usual = sorted(self.usual(node), key=_rank)
         seen = [child for child in usual if self._seen_in_index(child, node)]
         usual = [child for child in usual if child not in seen]
         needed = [child for child in usual if _must(child)]
@@ -129,13 +128,15 @@ class Quick(Functions):
                     self._child(child, node)
         else:
             # What is no object has nothing that must be there; rules of a type are only asked about objects.
-            ruled = node is self.root and not resource and bool(self._checks(node))
+            ruled = node is self.root and not resource and bool(self.certain_checks(node))
             self._start(looked_at, certain=looked_at > resource and not ruled)
         # Rules bear any JSON, so they can come first: then the last property of an object ends the search for more.
         if self._is_coding(node):
             self._no(f"not right_system({r}, x)")
         if node is self.root:
             self._rules(node, r)
+            if resource:
+                source("x.ruled = True")
         for child in needed:
             self._child(child, node)
         # Run once; what is left of it is not needed as soon as no property is left.
@@ -169,21 +170,13 @@ class Quick(Functions):
             self._loops.forget()
         self._loops.refuse(condition, NO, LOOPS - 2 * (self._level + 1))
 
-    def _checks(self, node: Node, code: str = "") -> list[Checked] | None:
-        """The rules of a node with their functions; None if one of them cannot be checked and must be counted."""
-        found = self.checks(node, code)
-        if any(check is None for _, check, _ in found):
-            return None
-        return [(rule, check, when) for rule, check, when in found if check and check is not invariants.always]
-
     def _rules(self, node: Node, value: str, code: str = "") -> None:
-        usual = {name for child in self._usual(node) for name in child.names()}
         written: set[str] = set()  # what the rules of this object have in common
         self._loops.forget()
         names = self._names(node, value, written)
-        for rule, check, when in self._checks(node, code) or ():
-            if when and when not in usual and node.children:
-                continue  # the rule speaks of an element that is left to the exact functions, and so is the rule
+        for rule, check, when in self.certain_checks(node, code) or ():
+            if self.left_out(node, when):
+                continue
             inline, scoped, whole = invariants.inline(rule, self.kind(node, code), self.pack, names)
             if scoped:
                 self._once(f"s = scope({value}, x)", written)
@@ -209,23 +202,6 @@ class Quick(Functions):
 
         resource = value if self.resource and node is self.root else "s.resource"
         return Names(value, resource, lambda known: self.source.constant(known, "K"), typed)
-
-    def _usual(self, node: Node) -> list[Node]:
-        """The elements of an element that the short way knows."""
-        return [child for child in node.children.values() if not self._rare(child, node)]
-
-    def _rare(self, node: Node, parent: Node) -> bool:
-        kind = node.types[0].code if node.types else ""
-        if node.max == 0 or node.content or self._checks(node) is None:
-            return True
-        if node.name == "id":
-            return not (self.resource and parent is self.root)
-        if kind in RESOURCES:
-            return parent.id != "Bundle.entry"
-        if node.choice:
-            return len(node.types) > choices.FEW and not choices.slices_by_type(node)
-        sliced = bool(node.slicing and node.slices)
-        return sliced and (slicing.in_order(node) or self._matcher(node) is None)
 
     def _child(self, node: Node, parent: Node) -> None:
         """Code for one element. If one that must be there is not, Python raises KeyError: not certainly sound."""
@@ -299,7 +275,7 @@ class Quick(Functions):
         """Whether a look at each entry of a bare Bundle shows no more than its index has seen."""
         if node.id != "Bundle.entry" or node.slices or self.type != "Bundle":
             return False
-        rules = {(rule["key"], rule["digest"]) for rule, _, _ in self._checks(node) or ()}
+        rules = {(rule["key"], rule["digest"]) for rule, _, _ in self.certain_checks(node) or ()}
         return rules <= bundles.KEPT_BY_BARE and all(map(self._seen_part, node.children.values()))
 
     def _seen_part(self, node: Node) -> bool:
@@ -321,12 +297,12 @@ class Quick(Functions):
         if node.name == "status":
             known = not node.binding or "generated" in self.pack.codes(node.binding).flat
             said = {"generated"} >= {v for v in (node.fixed, node.pattern) if v is not ABSENT}
-            return known and said and not node.advice and node.length is None and self._checks(node) == []
+            return known and said and not node.advice and node.length is None and self.certain_checks(node) == []
         return self._asks_nothing(node) if node.name == "div" else not _must(node)
 
     def _asks_nothing(self, node: Node) -> bool:
         """Whether an element that is not sliced asks for no more than its type."""
-        plain = self._checks(node) == [] and node.fixed is ABSENT and node.pattern is ABSENT and node.length is None
+        plain = self.certain_checks(node) == [] and node.fixed is ABSENT and node.pattern is ABSENT and node.length is None
         bound = node.binding or node.advice or values.limited(node.least, node.most)
         return plain and not bound and node.max != 0 and not any(t.profiles for t in node.types)
 
@@ -393,7 +369,7 @@ class Quick(Functions):
     def value(self, node: Node, kind: Type | None = None) -> None:
         """Look at the current value as the element `node`, as one of its types if it is a choice."""
         kind, v = kind or (node.types[0] if node.types else Type("")), self._v
-        if self._checks(node) is None or node.content:
+        if self.certain_checks(node) is None or node.content:
             self.source(NO)
         elif kind.code == "xhtml":
             self._no(f"not clean_text({v})")
@@ -456,7 +432,7 @@ class Quick(Functions):
         if base is None or any(n.rules for n in base.walk()) or any(self.pack.facts(p) for p in kind.profiles):
             return False
         texts = (n for n in node.walk() if not n.types or n.types[0].code not in ("Extension", "Reference"))
-        return all(self._checks(n, kind.code if n is node else "") == [] for n in texts)
+        return all(self.certain_checks(n, kind.code if n is node else "") == [] for n in texts)
 
     def _structure(self, node: Node, kind: Type) -> None:
         if node.children:

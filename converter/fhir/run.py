@@ -7,7 +7,9 @@ many references lead to it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
@@ -75,7 +77,11 @@ TOO_DEEP = declare(
     example="an extension in an extension, two thousand times",
 )
 
+SECOND_LOOKS = 1000  # in one validation: faults in each other would be looked for again at every level
+
 SKIPPED = {k.code: k for k in (UNCHECKED_RULE, UNCHECKED_CODES, UNCHECKED_TYPE, UNCHECKED_SLICE, UNCHECKED_PROFILE)}
+
+Answer = Callable[[Any, Any], bool]
 
 UNCERTAIN = (RecursionError, *FAULTS)  # odd data, or as deep as the exact way may go: that says so
 
@@ -83,21 +89,29 @@ UNCERTAIN = (RecursionError, *FAULTS)  # odd data, or as deep as the exact way m
 class Entry:
     """A resource of the Bundle (or the single resource that is validated). `base` ends in `/`, empty if not RESTful.
 
-    `wanted` are the profiles that it must meet, in the order in which they are judged; `links` the numbers of the
-    entries that it refers to (numbers, since entries that hold each other would be left to the collector).
+    `claim` is the only profile that the resource claims in a plain Bundle; `wanted` are the profiles that it must meet,
+    in the order in which they are judged; `links` the numbers of the entries that it refers to (numbers, since entries
+    that hold each other would be left to the collector).
+
+    There is no `__init__`: on CPython 3.11 a call of it costs as much as the rest (see `bundles.index_plainly`).
     """
 
-    __slots__ = ("base", "claim", "faulty_url", "links", "number", "resource", "type", "unreadable", "wanted")
+    __slots__ = ("base", "claim", "links", "number", "resource", "type", "wanted")
+    base: str
+    claim: str
+    links: list[int]
+    number: int
+    resource: dict[str, Any]
+    type: str
+    wanted: list[str]
 
-    def __init__(self, resource: dict[str, Any], type_: str, number: int = -1, base: str = "", claim: str = "") -> None:
-        self.number = number
-        self.resource = resource
-        self.type = type_
-        self.base = base
-        self.claim = claim  # of a plain Bundle: the only profile that the resource claims
-        self.faulty_url = self.unreadable = False
-        self.wanted = [claim] if claim else []
-        self.links: list[int] = []
+    @classmethod
+    def of(cls, resource: dict[str, Any], type_: str, number: int = -1, base: str = "") -> Entry:
+        """An entry of which nothing is asked yet."""
+        entry = cls()
+        entry.number, entry.resource, entry.type, entry.base = number, resource, type_, base
+        entry.claim, entry.wanted, entry.links = "", [], []
+        return entry
 
     @property
     def pointer(self) -> str:
@@ -105,7 +119,10 @@ class Entry:
         return f"/entry/{self.number}/resource" if self.number >= 0 else ""
 
 
-@dataclass(frozen=True, slots=True)
+claim_of = attrgetter("claim")
+
+
+@dataclass(slots=True)
 class Found:
     """One finding before duplicates are removed."""
 
@@ -135,15 +152,19 @@ class Run:
         "by_type_id",
         "current",
         "entries",
+        "faulty_urls",
         "found",
         "lost",
         "near",
         "pack",
         "plain",
         "root",
+        "ruled",
+        "seconds",
         "skipped",
         "tasks",
         "undecided",
+        "unreadable",
     )
 
     def __init__(self, pack: Pack, root: dict[str, Any]) -> None:
@@ -160,11 +181,15 @@ class Run:
         self.bare = False  # whether every entry has a sound fullUrl, a resource that can be judged and nothing else
         self.plain = False  # whether their ids, `meta` and narratives are sound as well: see `bundles.index_plainly`
         self.lost: set[str] = set()  # the fullUrls of entries whose resource cannot be read
+        self.faulty_urls: set[int] = set()  # the numbers of entries whose fullUrl is at fault
+        self.unreadable: set[int] = set()  # the numbers of entries that cannot be judged
         self.tasks: list[tuple[Entry, str]] = []
+        self.seconds = SECOND_LOOKS  # parts of faulty entries that may still be tried the short way
+        self.ruled = False  # whether the short way found that the current entry keeps the rules of its root
         self.undecided = False  # set by a rule whose result cannot be known
         self._trying = False
         self._verdicts: dict[tuple[int, str], bool] = {}
-        self.current = Entry(root, str(root.get("resourceType", "")))
+        self.current = Entry.of(root, str(root.get("resourceType", "")))
 
     @property
     def by_resource(self) -> dict[int, Entry]:
@@ -218,7 +243,7 @@ class Run:
         if self.plain:
             return  # every entry claims something
         for entry in self.entries:
-            if not entry.wanted and not entry.unreadable:
+            if not entry.wanted and entry.number not in self.unreadable:
                 self.want(entry, self.pack.base(entry.type))
         self._finish()
 
@@ -239,18 +264,24 @@ class Run:
 
     def judge(self, entry: Entry, profile: str) -> None:
         """Judge an entry by a profile now: the short way if it is certainly sound, else exactly."""
-        self.current = entry
-        asked, linked, pack = len(self.tasks), len(entry.links), self.pack
-        try:
-            sound = (pack.quick_profiles.get(profile) or pack.quick(profile))(entry.resource, self)
-        except UNCERTAIN:
-            sound = False
-        if not sound:
-            self._take_back(entry, asked, linked)
+        self.current, self.ruled = entry, False
+        pack = self.pack
+        if not self.certain(pack.quick_profiles.get(profile) or pack.quick(profile), entry.resource):
             pack.function(profile)(entry.resource, entry.pointer, self)
 
+    def certain(self, answer: Answer, value: Any) -> bool:
+        """Whether the short way says yes to a part of the current entry. If not, nothing stays of what it asked for."""
+        entry = self.current
+        asked, linked = len(self.tasks), len(entry.links)
+        try:
+            if answer(value, self):
+                return True
+        except UNCERTAIN:
+            pass
+        self._take_back(entry, asked, linked)
+        return False
+
     def _take_back(self, entry: Entry, asked: int, linked: int) -> None:
-        """Nothing stays of what the short way asked for."""
         while len(self.tasks) > asked:
             other, wanted = self.tasks.pop()
             other.wanted.remove(wanted)
@@ -264,6 +295,7 @@ class Run:
             return known
         self._verdicts[id(entry), profile] = True  # what leads back here while it is judged does not decide
         current, found, tasks, skipped, trying = self.current, self.found, self.tasks, self.skipped, self._trying
+        ruled = self.ruled
         self.found, self.tasks, self.skipped, self._trying = [], [], {}, True
         good = None
         try:
@@ -271,6 +303,7 @@ class Run:
             good = not any(f.severity is Severity.ERROR for f in self.found)
         finally:
             self.current, self.found, self.tasks, self.skipped, self._trying = current, found, tasks, skipped, trying
+            self.ruled = ruled
             self._verdicts.pop((id(entry), profile))
         self._verdicts[id(entry), profile] = good
         return good
@@ -279,9 +312,10 @@ class Run:
         """Write the findings into a log, each fault once, as they were found."""
         seen = set()
         for found in self.found:
-            if found.identity in seen:
+            identity = found.identity
+            if identity in seen:
                 continue
-            seen.add(found.identity)
+            seen.add(identity)
             log.add(
                 found.kind,
                 Location(file, 1, 1, path=found.pointer),

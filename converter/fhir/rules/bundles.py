@@ -10,7 +10,7 @@ from converter.fhir.elements import Site
 from converter.fhir.fhirpath.reading import FAULTS
 from converter.fhir.rules.invariants import listed, native, objects
 from converter.fhir.rules.narrative import clean_texts
-from converter.fhir.rules.primitives import FAST_NAMES
+from converter.fhir.rules.primitives import FAST_NAMES, are_ids
 from converter.fhir.rules.references import NOT_BUNDLED, resolve, split_url
 from converter.fhir.rules.structure import has
 from converter.fhir.run import Entry, Run
@@ -50,7 +50,6 @@ UNREACHABLE = declare(
 )
 
 _ABSOLUTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+\Z")
-_are_names = re.compile(r"(?:[A-Z][A-Za-z]++/[A-Za-z0-9\-.]{1,64}+\n)*+\Z").match
 _is_name = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}\Z").match
 _is_uri = FAST_NAMES["uri_match"]
 SITE = Site("Bundle", "Bundle.entry.fullUrl")
@@ -87,30 +86,42 @@ def index_plainly(run: Run) -> bool:
     entries: list[Entry] = []
     near: dict[str, Entry] = {}
     by_type: dict[str, list[Object]] = {}
-    texts, claims, base = [], run.pack.claims, ""
+    ids, texts, claims, base = [], [], run.pack.claims, ""
     try:
         # What is no object has no such properties; what is no text does not fit into the fullUrl or a narrative.
-        for number, part in enumerate(run.root["entry"]):
-            url, resource = part["fullUrl"], part["resource"]
-            kind, meta, text = resource["resourceType"], resource["meta"], resource["text"]
+        for part in run.root["entry"]:
+            resource = part["resource"]
+            id_, meta, text = resource["id"], resource["meta"], resource["text"]
             (profile,) = profiles = meta["profile"]
-            claim, type_ = claims[profile]
-            base = base or _base_of_all(url, kind)
-            name = kind + "/" + resource["id"]
-            if url != base + name or kind != type_ or text["status"] != "generated" or profiles.__class__ is not list:
+            claim, kind = claims[profile]
+            base = base or _base_of_all(part["fullUrl"], kind)
+            name = f"{kind}/{id_}"
+            if (
+                part["fullUrl"] != base + name
+                or resource["resourceType"] != kind
+                or text["status"] != "generated"
+                or profiles.__class__ is not list
+                or len(part) + len(meta) + len(text) != 5  # what was named, and nothing else
+            ):
                 return False
+            ids.append(id_)
             texts.append(text["div"])
-            if len(part) + len(meta) + len(text) != 5:  # what was named, and nothing else
-                return False
-            near[name] = entry = Entry(resource, kind, number, base, claim)
+            near[name] = entry = Entry()
+            entry.number = len(entries)
+            entry.resource = resource
+            entry.type = kind
+            entry.base = base
+            entry.claim = claim
+            entry.wanted = [claim]
+            entry.links = []
             entries.append(entry)
             if kind in by_type:
                 by_type[kind].append(resource)
             else:
                 by_type[kind] = [resource]
+        if not near or len(near) != len(entries) or not are_ids(ids) or not clean_texts(texts):
+            return False
     except FAULTS:
-        return False
-    if not near or len(near) != len(entries) or not _are_names("\n".join([*near, ""])) or not clean_texts(texts):
         return False
     run.entries, run.near, run.by_type_id, run.by_type = entries, near, near, by_type
     run.bare = run.plain = True
@@ -139,7 +150,7 @@ def index_entries(run: Run) -> None:
             bare = False
             continue  # reported by the structure rules
         name = f"{kind}/{resource.get('id')}"
-        entry = Entry(resource, kind, number, base)
+        entry = Entry.of(resource, kind, number, base)
         entries.append(entry)
         by_type_id.setdefault(name, entry)
         if kind in by_type:
@@ -156,7 +167,7 @@ def index_entries(run: Run) -> None:
             entry.base = base = _index_url(url, entry, "/" + name, f"/entry/{number}", run)
             bare = bare and url.__class__ is str and _is_uri(url) is not None and "/_history/" not in url
     run.bare = bare
-    if bare and base and strangers == 1 and not entries[0].faulty_url:
+    if bare and base and strangers == 1 and 0 not in run.faulty_urls:
         run.near = by_type_id  # all fullUrls are the same base and `Type/id`
 
 
@@ -164,7 +175,7 @@ def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> str
     """Judge a fullUrl and remember what it names; returns its base, empty if it is not RESTful."""
     base = ""
     if not isinstance(url, str) or not url:
-        entry.faulty_url = True
+        run.faulty_urls.add(entry.number)
         if url is None:
             run.add(NO_URL, pointer, SITE)
         return base
@@ -174,10 +185,10 @@ def _index_url(url: Any, entry: Entry, tail: str, pointer: str, run: Run) -> str
         base = parts[0]
         # A type that FHIR does not have is reported as that.
         if parts[1:] != (entry.type, entry.resource.get("id")) and run.pack.is_resource(entry.type):
-            entry.faulty_url = True
+            run.faulty_urls.add(entry.number)
             run.add(BAD_URL, pointer + "/fullUrl", SITE, value=url, problem="does not end in the type and id")
     elif not _ABSOLUTE.match(url):
-        entry.faulty_url = True
+        run.faulty_urls.add(entry.number)
         run.add(BAD_URL, pointer + "/fullUrl", SITE, value=url, problem="is not absolute")
     run.by_url.setdefault(url, entry)
     return base
@@ -255,7 +266,7 @@ def _at(value: Any, path: tuple[str, ...], pointer: str) -> Iterator[tuple[Objec
 def _link_unread(run: Run) -> None:
     """Follow the references in resources that no profile walked through."""
     for entry in run.entries:
-        if entry.unreadable:
+        if entry.number in run.unreadable:
             run.current = entry
             found = (resolve(run, text) or run.by_type_id.get(text) for text in _references(entry.resource))
             entry.links.extend(e.number for e in found if e)

@@ -219,8 +219,10 @@ def _holds(codes: Codes, value: Any) -> bool | None:
     return codes.holds(value.get("system"), value.get("code"))
 
 
-def emit_invariant(source: Source, rule: dict[str, Any], check: Check | None, when: str, place: Place) -> None:
-    """Code that runs an invariant, or counts it as not checked."""
+def emit_invariant(
+    source: Source, rule: dict[str, Any], check: Check | None, when: str, place: Place, unless: str = ""
+) -> None:
+    """Code that runs an invariant, or counts it as not checked. `unless` is a condition that comes first."""
     site = place.site
     if check is None:
         source(f"x.skip(UNCHECKED_RULE, {site.profile!r}, {rule['key']!r})")
@@ -230,7 +232,7 @@ def emit_invariant(source: Source, rule: dict[str, Any], check: Check | None, wh
         warning = "" if rule["severity"] == "error" else ", WARNING"
         value = place.value
         guard = f"({when!r} in {value} or '_{when}' in {value}) and " if when else ""
-        with source.block(f"if {guard}not {name}({value}, x):"):
+        with source.block(f"if {unless}{guard}not {name}({value}, x):"):
             source(f"unmet({place.pointer}, x, {here}{warning})")
 
 

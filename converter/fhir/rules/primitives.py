@@ -58,6 +58,8 @@ _TIME = re.compile(rf"{_CLOCK}\Z")
 _SPACE = " \t\r\n"
 _BASE64 = (string.ascii_letters + string.digits + "+/").encode()
 
+_ID_SIGNS = (string.ascii_letters + string.digits + "-.").encode()
+
 Judge = Callable[[str], str]  # what is wrong with a value; "" if nothing is
 
 
@@ -188,6 +190,13 @@ def emit_length(source: Source, most: int, pointer: str, site: Site) -> None:
     here = source.constant(site, "S")
     with source.block(f"if isinstance(v, str) and len(v) > {most}:"):
         source(f"x.add(FORMAT, {pointer}, {here}, type='length', problem='more than {most} characters', value=v)")
+
+
+def are_ids(values: list[str]) -> bool:
+    """Whether texts (at least one) are all sound as ids. Raises TypeError if one is no text."""
+    signs = "".join(values)
+    longest, shortest = max(map(len, values)), min(map(len, values))
+    return 0 < shortest <= longest <= 64 and signs.isascii() and not signs.encode().translate(None, _ID_SIGNS)
 
 
 def right_primitive(value: object, code: str) -> bool:

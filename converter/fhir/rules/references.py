@@ -240,7 +240,7 @@ def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) ->
     apparent = run.by_type_id.get(reference) if relative else None
     if apparent is not None:
         # A fullUrl that is at fault has been reported, which is the root of it.
-        if not apparent.faulty_url and not run.current.faulty_url:
+        if run.faulty_urls.isdisjoint((apparent.number, run.current.number)):
             run.add(ONLY_BY_ID, pointer, site, value=reference, element=site.leaf)
         run.current.links.append(apparent.number)
         _check_target(apparent, pointer, run, target)

@@ -156,11 +156,12 @@ def nested(value: Any, pointer: str, run: Run, wanted: str = "", profiles: tuple
     entry = run.entry_of(value, pointer)
     if not typed(value, pointer, run, wanted):
         if entry is not None:
-            entry.unreadable = True
+            run.unreadable.add(entry.number)
     elif entry is not None:
         for key in profiles:
             run.want(entry, key)
     else:
+        run.ruled = False
         claims = [*profiles, *claimed(value, pointer, run)]
         for key in claims or [run.pack.base(value["resourceType"])]:
             run.pack.function(key)(value, pointer, run)
