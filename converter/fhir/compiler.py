@@ -164,6 +164,7 @@ class Functions:
         return [child for child in node.children.values() if not self.rare(child, node)]
 
     def rare(self, node: Node, parent: Node) -> bool:
+        """Whether an element is left to the exact functions."""
         kind = node.types[0].code if node.types else ""
         if node.max == 0 or node.content or self.certain_checks(node) is None:
             return True
@@ -464,11 +465,10 @@ class Compiler(Functions):
                 self._rules(node, "v", pointer, kind.code)
 
     def _rules(self, node: Node, value: str, pointer: str, code: str = "") -> None:
-        place = invariants.Place(value, pointer, self.site(node))
         for rule, check, when in self.checks(node, code):
-            # The short way comes first, and may have come far enough to know that the rules of the root are kept.
             known = self.resource and node is self.root and not self.left_out(node, when)
-            invariants.emit_invariant(self.source, rule, check, when, place, "not x.ruled and " if known else "")
+            place = invariants.Place(value, pointer, self.site(node), known)
+            invariants.emit_invariant(self.source, rule, check, when, place)
 
 
 def extends(node: Node) -> bool:

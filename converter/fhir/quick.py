@@ -103,9 +103,17 @@ class Quick(Functions):
     def _n(self) -> str:
         return f"n{self._level}"
 
+    @property
+    def _in_entry(self) -> bool:
+        """Whether what is judged stands in an entry, so that all that is near is near to it; a datatype may not."""
+        return self.resource and self.type != "Bundle"
+
     def _write(self, node: Node) -> None:
+        head = len(self.source.lines)
         self._object(node)
         self.source("return True")
+        if self._in_entry and any("near.get(" in line for line in self.source.lines[head:]):
+            self.source.insert(head, "near, links = x.near, x.current.links")
 
     def _object(self, node: Node) -> None:
         """Code that goes through an object; what follows is reached only if the object is certainly sound."""
@@ -302,7 +310,9 @@ class Quick(Functions):
 
     def _asks_nothing(self, node: Node) -> bool:
         """Whether an element that is not sliced asks for no more than its type."""
-        plain = self.certain_checks(node) == [] and node.fixed is ABSENT and node.pattern is ABSENT and node.length is None
+        plain = (
+            self.certain_checks(node) == [] and node.fixed is ABSENT and node.pattern is ABSENT and node.length is None
+        )
         bound = node.binding or node.advice or values.limited(node.least, node.most)
         return plain and not bound and node.max != 0 and not any(t.profiles for t in node.types)
 
@@ -313,6 +323,8 @@ class Quick(Functions):
         elif matcher.names:
             found = (" or ".join(f"{name!r} in {v}" for name in names) for names in matcher.names)
             source(f"{k} = {' '.join(f'{number} if {one} else' for number, one in enumerate(found))} -1")
+        elif matcher.sound:
+            source(f"{k} = {source.constant(matcher.sound, 'INDEX')}({v})")
         else:
             source(f"{k} = {source.constant(matcher, 'MATCHER')}.index({v}, x)")
         for number, part in enumerate(node.slices.values()):
@@ -405,26 +417,31 @@ class Quick(Functions):
         """Code that notes a link and is true if a value is the bare name of an entry that claims to be what it must."""
         if target.no_entry:
             return ""
-        met = references.met_by(target, self.pack)
-        claimed = "" if met is None else f" and e.claim in {self.source.constant(met, 'MET')}"
-        found = f"len({self._v}) == 1 and (e := x.near.get({self._v}.get('reference'))) and x.current.base"
-        return f"{found}{claimed} and x.current.links.append(e.number) is None"
+        met, claimed = references.met_by(target, self.pack), ""
+        if met is not None:
+            known = self.source.constant(met, "MET")
+            claimed = f" and e.claim in {known}"
+            if any(met.values()):
+                claimed = f" and (w := {known}.get(e.claim)) is not None and (not w or x.heed(e, w))"
+        near, links, based = (
+            ("near", "links", "") if self._in_entry else ("x.near", "x.current.links", " and x.current.base")
+        )
+        found = f"len({self._v}) == 1 and (e := {near}.get({self._v}.get('reference'))){based}"
+        return f"{found}{claimed} and {links}.append(e.number) is None"
 
     def _coded(self, node: Node, kind: Type) -> None:
         """A Coding whose texts were found sound before is sound; so is a concept that is nothing but one of them."""
-        source, v, c, known = self.source, self._v, f"c{self._level}", self.source.constant(set(), "KNOWN")
+        v, c, known = self._v, f"c{self._level}", self.source.constant(set(), "KNOWN")
         if kind.code == "Coding":
-            source(f"{c} = {v}")
+            lone = f"'extension' not in {v} and (*{v}, *{v}.values())"
         else:
-            lone = f"len({v}) == 1 and ({c} := {v}.get('coding')).__class__ is list and len({c}) == 1"
-            source(f"{c} = {c}[0] if {lone} else NONE")
-        texts = f"({c}.get('system'), {c}.get('code'), {c}.get('display'), len({c}))"
-        with source.block(f"if {c} is NONE or {texts} not in {known}:"):
+            lone = f"len({v}) == 1 and 'coding' in {v} and len({c} := {v}['coding']) == 1"
+            lone += f" and 'extension' not in ({c} := {c}[0]) and (*{c}, *{c}.values())"
+        with self._unless(f"{lone} in {known}"):
             self._structure(node, kind)
             self._profiles(kind)
             self._extras(node, kind)
-            with source.block(f"if {c}.get('system') in SYSTEMS:"):
-                source(f"learn({known}, {c}, SYSTEMS)")
+            self.source(f"learn({known}, {v}, SYSTEMS)")
 
     def _asks_texts(self, node: Node, kind: Type) -> bool:
         """Whether the verdict on an element and what is in it depends on nothing but their own texts."""

@@ -237,6 +237,12 @@ class Run:
             entry.wanted.append(profile)
             self.tasks.append((entry, profile))
 
+    def heed(self, entry: Entry, profile: str) -> bool:
+        """Note that an entry is asked to meet what a profile that judges it is derived from; always true."""
+        if profile not in entry.wanted and not self._trying:
+            entry.wanted.append(profile)
+        return True
+
     def work(self) -> None:
         """Judge until nothing is asked for; then entries that nobody asked about by their base type."""
         self._finish()

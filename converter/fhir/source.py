@@ -22,6 +22,10 @@ class Source:
         """Add one line at the current indentation."""
         self.lines.append("    " * self._depth + line)
 
+    def insert(self, at: int, line: str) -> None:
+        """Add one line at the current indentation before the line of that number."""
+        self.lines.insert(at, "    " * self._depth + line)
+
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
         """Indent what follows under `head` (`if …:`); a block in which nothing is written gets `pass`."""

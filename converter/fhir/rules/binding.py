@@ -88,6 +88,7 @@ ADVICE = declare(
 
 MOST_KNOWN = 1000  # Codings that one element remembers
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
+_BARE, _NAMED = {"system", "code"}, {"system", "code", "display"}
 _MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(?:\s*;.*)?\Z", re.DOTALL)
 _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*|[xi](?:-[A-Za-z0-9]{1,8})+)\Z")
 _GRAMMARS = {"urn:ietf:bcp:13": _MIME, "urn:ietf:bcp:47": _LANGUAGE}
@@ -186,13 +187,24 @@ def right_system(value: dict[str, Any], run: Run) -> bool:
     return known is not None and ("display" not in value or _is_display(value["display"], known))
 
 
-def learn(known: set[tuple[Any, ...]], coding: dict[str, Any], systems: dict[str, dict[str, list[str]]]) -> None:
-    """Remember a sound Coding if all its texts are the code system's own: what only messages say is not kept."""
-    system, code, display = coding["system"], coding.get("code"), coding.get("display")
-    shown = systems[system].get(coding.get("code", ""))
-    named = shown is not None and (display is None or display in shown)
-    if named and len(coding) == (2 if display is None else 3) and len(known) < MOST_KNOWN:
-        known.add((system, code, display, len(coding)))
+def learn(known: set[tuple[Any, ...]], value: dict[str, Any], systems: dict[str, dict[str, list[str]]]) -> None:
+    """Remember the texts of a sound Coding, or of a concept that is nothing but one, if a code system made all of them.
+
+    What only messages say is not kept: a display must be the code system's own, and a code of a system that is not at
+    hand must have the form of its codes.
+    """
+    coding = value
+    if "coding" in value:
+        if len(value) != 1 or len(value["coding"]) != 1:
+            return
+        coding = value["coding"][0]
+    system, code = coding.get("system"), coding.get("code")
+    if coding.keys() == _BARE:
+        named = code in systems[system] if system in systems else system in FORMS and FORMS[system](str(code))
+    else:
+        named = coding.keys() == _NAMED and coding["display"] in systems.get(str(system), {}).get(str(code), ())
+    if named and len(known) < MOST_KNOWN:
+        known.add((*coding, *coding.values()))
 
 
 def right_code(value: object, bound: tuple[Codes, str]) -> bool:

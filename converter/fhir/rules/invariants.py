@@ -45,11 +45,15 @@ Check = Callable[[Any, Run], bool]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an invariant stands: the names of value and pointer in the generated code, and who speaks."""
+    """Where an invariant stands: the names of value and pointer in the generated code, and who speaks.
+
+    `known`: the short way comes first, and may have come far enough to know that it is kept.
+    """
 
     value: str
     pointer: str
     site: Site
+    known: bool = False
 
 
 _native: dict[tuple[str, str], tuple[Check, str]] = {}
@@ -219,10 +223,8 @@ def _holds(codes: Codes, value: Any) -> bool | None:
     return codes.holds(value.get("system"), value.get("code"))
 
 
-def emit_invariant(
-    source: Source, rule: dict[str, Any], check: Check | None, when: str, place: Place, unless: str = ""
-) -> None:
-    """Code that runs an invariant, or counts it as not checked. `unless` is a condition that comes first."""
+def emit_invariant(source: Source, rule: dict[str, Any], check: Check | None, when: str, place: Place) -> None:
+    """Code that runs an invariant, or counts it as not checked."""
     site = place.site
     if check is None:
         source(f"x.skip(UNCHECKED_RULE, {site.profile!r}, {rule['key']!r})")
@@ -231,8 +233,9 @@ def emit_invariant(
         name = source.constant(check, "RULE")
         warning = "" if rule["severity"] == "error" else ", WARNING"
         value = place.value
-        guard = f"({when!r} in {value} or '_{when}' in {value}) and " if when else ""
-        with source.block(f"if {unless}{guard}not {name}({value}, x):"):
+        guard = "not x.ruled and " if place.known else ""
+        guard += f"({when!r} in {value} or '_{when}' in {value}) and " if when else ""
+        with source.block(f"if {guard}not {name}({value}, x):"):
             source(f"unmet({place.pointer}, x, {here}{warning})")
 
 

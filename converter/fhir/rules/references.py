@@ -144,12 +144,22 @@ def target_of(kind: Type, site: Site, pack: Pack) -> Target:
     return target
 
 
-def met_by(target: Target, pack: Pack) -> frozenset[str] | None:
-    """The profiles of which an entry that must meet one is a right target for certain; None if any entry is."""
+def met_by(target: Target, pack: Pack) -> dict[str, str] | None:
+    """The profiles of which an entry that must meet one is a right target for certain; None if any entry is.
+
+    Each with the profile that is asked for beside it, which it is derived from; with an empty text if none is.
+    """
     if not target.types and not target.unknown:
         return None
-    alone = {profiles[0] for profiles in target.types.values() if len(profiles) == 1}
-    return frozenset(alone.union(*(pack.of_type(name) for name, profiles in target.types.items() if not profiles)))
+    met: dict[str, str] = {}
+    for name, profiles in target.types.items():
+        known = pack.of_type(name)
+        if not profiles:
+            met.update(dict.fromkeys(known, ""))
+        elif len(profiles) == 1:
+            met.update((key, profiles[0]) for key in known if profiles[0] in pack.ancestors(key))
+            met[profiles[0]] = ""
+    return met
 
 
 def emit_reference(source: Source, target: Target, pointer: str, structure: str) -> None:

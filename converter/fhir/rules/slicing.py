@@ -66,6 +66,7 @@ SLICE_ORDER = declare(
 Test = Callable[[Any, Run], bool]
 Path = Callable[[Any, Run], list[Any]]
 _STEP = re.compile(r"\$this|[A-Za-z]+\('[^']*'\)|[A-Za-z]+\([A-Za-z]*\)|[A-Za-z]+")
+_CODING = "({0}.get('system'), {0}.get('code'))"
 _EXTENSION = re.compile(r"extension\('([^']*)'\)\Z")
 
 
@@ -74,7 +75,8 @@ class Matcher:
     """How items of one slicing find their slice: a table of the texts at one path where that is enough, else tests.
 
     `property` is that path if it is a plain property of the item; `names` are the properties by which an item is of a
-    slice, where one of them decides for every slice.
+    slice, where one of them decides for every slice. `sound` is `index` of items that are certainly sound, in printed
+    code that raises any of `reading.FAULTS` for others, or gives a number that is no slice's.
     """
 
     property: str
@@ -82,6 +84,7 @@ class Matcher:
     table: dict[str, int]
     path: Path | None
     tests: list[tuple[Test, ...]]
+    sound: Callable[[Any], int] | None
 
     def index(self, item: Any, run: Run) -> int:
         """The number of the slice of an item, -1 for none."""
@@ -116,7 +119,61 @@ def matcher_of(node: Node, pack: Pack) -> Matcher | None:
         table or {},
         path_of(_steps(path)) if table else None,
         rows,
+        _sound_index(node, table, pack),
     )
+
+
+def _sound_index(node: Node, table: dict[str, int] | None, pack: Pack) -> Callable[[Any], int] | None:
+    """Printed code that finds the slice by one value, if the elements that lead there are the same in every slice."""
+    parts, by = list(node.slices.values()), (node.slicing or {})["by"]
+    steps = _steps(by[0][1])
+    found: dict[Any, int] = {}
+    if table and all((below := _descend(part, steps, pack)) and _single(below) for part in parts):
+        found, key = {**table}, f"w{len(steps) - 1}.get({steps.pop()!r})"
+    elif not table and len(by) == 1 and by[0][0] in ("value", "pattern"):
+        codes = [_only_coding(_wanted(part, steps, pack)) for part in parts]
+        if None not in codes and len(set(codes)) == len(codes):
+            steps.append("coding")
+            found, key = {code: n for n, code in enumerate(codes)}, _CODING.format(f"w{len(steps)}")
+    ways = {_printed(part, steps, key, pack) for part in parts} if found else {""}
+    if len(ways) != 1 or "" in ways:
+        return None
+    names: dict[str, Any] = {"TABLE": found, "NONE": {}, "LAST": len(parts)}
+    exec(compile(ways.pop(), f"<slices of {node.id}>", "exec"), names)  # noqa: S102 - our own text, made from a pack
+    return names["index"]  # type: ignore[no-any-return]
+
+
+def _only_coding(pattern: Any) -> tuple[str, str] | None:
+    """System and code of a pattern that is nothing but one coding of a concept."""
+    match pattern:
+        case {"coding": [{"system": str(system), "code": str(code), **more}], **other} if not more and not other:
+            return system, code
+    return None
+
+
+def _printed(part: Node, steps: list[str], key: str, pack: Pack) -> str:
+    """A function that takes an item `w0` step by step to the key of a table; empty if a step is not plain."""
+    lines, depth = ["def index(w0):", " k = LAST"], 1
+    at: Node | None = part
+    for number, step in enumerate(steps):
+        at = _child(at, step, pack) if at is not None else None
+        names = list(at.names()) if at is not None else []
+        if at is None or (len(names) != 1 and not step.startswith("extension(")):
+            return ""
+        owner, value, indent = f"w{number}", f"w{number + 1}", " " * depth
+        extension = _EXTENSION.match(step)
+        if extension:
+            lines.append(f"{indent}for {value} in {owner}.get('extension', ()):")
+            lines.append(f"{indent} if {value}.get('url') == {extension[1]!r}:")
+            depth += 2
+        elif at.many:
+            lines.append(f"{indent}for {value} in {owner}.get({names[0]!r}, ()):")
+            depth += 1
+        else:
+            lines.append(f"{indent}{value} = {owner}.get({names[0]!r}, NONE)")
+    indent = " " * depth
+    lines += [f"{indent}n = TABLE.get({key}, LAST)", f"{indent}if n < k: k = n", " return k"]
+    return "\n".join(lines) + "\n"
 
 
 def _names(by: list[list[str]], part: Node, pack: Pack) -> list[str]:
