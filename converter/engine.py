@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -216,10 +216,15 @@ class Engine:
         """
         if to not in (None, *TARGETS):
             raise ConversionError(f"unknown target {to}")
-        joining = partners
-        if joining is None:
-            alone = to not in (None, FHIR) or not self._can_hold(data)
-            joining = self._nobody if alone else self.partners([(data, name)])
+        known = partners
+
+        def joining() -> Partners:
+            # Not before a letter names objects: to look for those that hold them takes as long as all of this.
+            nonlocal known
+            if known is None:
+                known = self.partners([(data, name)] if to in (None, FHIR) else ())
+            return known
+
         waiting = []
         for read, found in self._read(data, name):
             for outcome, log in self._converted(read, to, found, joining):
@@ -230,11 +235,11 @@ class Engine:
                 else:
                     yield self._done(outcome, log)
         for number, (outcome, log) in enumerate(waiting):
-            outcome.joined = joining.verdict(number, log)
+            outcome.joined = joining().verdict(number, log)
             yield self._done(outcome, log)
 
     def _converted(
-        self, outcome: Outcome, to: str | None, log: IssueLog, partners: Partners
+        self, outcome: Outcome, to: str | None, log: IssueLog, partners: Callable[[], Partners]
     ) -> Iterable[tuple[Outcome, IssueLog]]:
         """What becomes of a message: one outcome, several where it answers or is several messages."""
         if outcome.letter is not None and not outcome.letter.refused:
@@ -242,11 +247,6 @@ class Engine:
         if outcome.bundle is not None and not self.document:
             return self._bundle_to(outcome, outcome.bundle, to or OIOXML, log)
         return ((outcome, log),)
-
-    @cached_property
-    def _nobody(self) -> Partners:
-        """Of messages that nothing can be joined to; nothing is put into it."""
-        return self.partners()
 
     def partners(self, inputs: Iterable[tuple[bytes, str]] = ()) -> Partners:
         """The letters with objects in some bytes with their names, to be joined by `convert`."""
@@ -261,7 +261,7 @@ class Engine:
 
         Bytes that can hold none are not read.
         """
-        if not self._can_hold(data):
+        if data[:1] == b"{" or not self.attachments.marked(data):
             return
         for outcome, log in self._read(data, name):
             letter = outcome.letter
@@ -271,9 +271,6 @@ class Engine:
                     self._check_letter(letter, log)
                 errors = [issue.code for issue in log if issue.severity is Severity.ERROR]
                 yield letter, any(code not in self.attachments.harmless for code in errors)
-
-    def _can_hold(self, data: bytes) -> bool:
-        return data[:1] != b"{" and self.attachments.marked(data)
 
     def validate(self, data: bytes, *, name: str = "", profile: str | None = None) -> Iterator[Outcome]:
         """Judge every message in some bytes: letters by their definition, Bundles by their profile (or `profile`)."""
@@ -300,21 +297,19 @@ class Engine:
         for outcome, log in self._read(data, name):
             yield self._done(outcome, log)
 
-    def _read(self, data: bytes, name: str, *, documents: bool = False) -> Iterator[tuple[Outcome, IssueLog]]:
+    def _read(self, data: bytes, name: str, *, documents: bool = False) -> Iterable[tuple[Outcome, IssueLog]]:
         if edifact.sniff(data):
-            yield from self._read_letters(data, name, EDIFACT)
-            return
+            return self._read_letters(data, name, EDIFACT)
         start = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
         if start[:1] in (b"{", b"["):
-            yield self._read_bundle(data, name, ("message", "document") if documents else ("message",))
-        elif b"http://hl7.org/fhir" in start and not oioxml.sniff(data):
-            yield self._refused(name, FHIR_XML)
-        elif oioxml.sniff(data):
-            yield from self._read_letters(data, name, OIOXML)
-        else:
-            log = IssueLog()
-            log.add(UNRECOGNISED, Location(name, 1, 1))
-            yield Outcome(name, recognised=False), log
+            return (self._read_bundle(data, name, ("message", "document") if documents else ("message",)),)
+        if b"http://hl7.org/fhir" in start and not oioxml.sniff(data):
+            return (self._refused(name, FHIR_XML),)
+        if oioxml.sniff(data):
+            return self._read_letters(data, name, OIOXML)
+        log = IssueLog()
+        log.add(UNRECOGNISED, Location(name, 1, 1))
+        return ((Outcome(name, recognised=False), log),)
 
     def _refused(self, name: str, kind: Any, **facts: Any) -> tuple[Outcome, IssueLog]:
         log = IssueLog()
@@ -368,7 +363,7 @@ class Engine:
         )
 
     def _letter_to(
-        self, outcome: Outcome, letter: Letter, to: str, log: IssueLog, partners: Partners
+        self, outcome: Outcome, letter: Letter, to: str, log: IssueLog, partners: Callable[[], Partners]
     ) -> Iterable[tuple[Outcome, IssueLog]]:
         outcome.target, outcome.suffix = to, _SUFFIX[to]
         if self.checking:
@@ -412,7 +407,7 @@ class Engine:
             made = replace(outcome, letter=one.read, issues=[])
             ledger = Ledger()
             if one.letter is not None:
-                self._letter_to_fhir(made, one.letter, one.log, self._nobody, one.original)
+                self._letter_to_fhir(made, one.letter, one.log, self.partners, one.original)
                 ledger, made.letter = made.ledger or ledger, one.read
             if one.letter is not one.read:
                 made.ledger = accounted(one.read, one.letter or one.read, ledger, spec)
@@ -422,13 +417,20 @@ class Engine:
             yield outcome, log
 
     def _letter_to_fhir(
-        self, outcome: Outcome, letter: Letter, log: IssueLog, partners: Partners, original: Original | None = None
+        self,
+        outcome: Outcome,
+        letter: Letter,
+        log: IssueLog,
+        partners: Callable[[], Partners],
+        original: Original | None = None,
     ) -> None:
         mapping = self.mappings.for_letter(letter.type)
         if mapping is None:
             unmapped(letter.type, self.mappings.without, Location(outcome.name, 1, 1), log)
             return
-        joined = Joined(letter, partners, self.definitions, log, mapping.carried)
+        joined = Joined(letter, self.attachments)
+        if self.attachments.reference in letter.counts:
+            joined.find(partners, self.definitions, log, mapping.carried)
         outcome.letter, outcome.partners = joined.own, joined.partners
         context = self._context(outcome.name, "", log)
         context.original, context.told = original, True

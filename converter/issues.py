@@ -193,7 +193,10 @@ class Issue:
 
     def changed(self, **fields: Any) -> Issue:
         """A copy with these fields changed."""
-        return Issue(**{**dict(zip(_FIELDS, self._fields(), strict=True)), **fields})
+        made = Issue(self.kind, self._at, self.message, self.target, self.rule, self.value, self.count, self.severity)
+        for name, value in fields.items():
+            setattr(made, "_at" if name == "at" else name, value)
+        return made
 
     def _fields(self) -> tuple[Any, ...]:
         return (self.kind, self.at, self.message, self.target, self.rule, self.value, self.count, self.severity)
@@ -224,9 +227,6 @@ def issue(  # noqa: PLR0917 - the fields of a finding, in the order in which the
     made.kind, made._at, made.message, made.target = kind, at, message, target
     made.rule, made.value, made.count, made.severity = rule, None, count, kind.severity
     return made
-
-
-_FIELDS = ("kind", "at", "message", "target", "rule", "value", "count", "severity")
 
 
 NOWHERE = Location()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -103,19 +103,22 @@ class Joined:
     _incomplete: Sequence[int] = ()
     _foreign: Sequence[int] = ()
 
-    def __init__(
-        self, letter: Letter, partners: Partners, definitions: Definitions, log: IssueLog, carried: Iterable[str]
+    def __init__(self, letter: Letter, table: AttachmentTable) -> None:
+        """A letter alone; `find` its partners if it names objects."""
+        self.letter = self.own = letter
+        self.table = table
+        self.partners: list[Letter] = []
+
+    def find(
+        self, partners: Callable[[], Partners], definitions: Definitions, log: IssueLog, carried: Iterable[str]
     ) -> None:
         """Find the partners of a letter. `carried`: the leaves that the mapping can bring back from FHIR."""
-        self.letter = self.own = letter
-        self.partners: list[Letter] = []
-        self.table = table = partners.table
-        named = table.named(letter) if table.reference in letter.counts else None
+        letter, named = self.own, self.table.named(self.own)
         if not named:
             return  # nothing to be joined
         self.definitions, self.carried = definitions, carried
         self._references: dict[tuple[int, int], int] = {}
-        found = partners.find(letter, log)
+        found = partners().find(letter, log)
         self._named, seen = [*named], set[str]()
         for reference, identifier in named.items():
             leaf = self.table.at(reference, self.table.key)

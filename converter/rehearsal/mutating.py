@@ -183,7 +183,9 @@ def _trials(engine: Engine, outcome: Outcome, partners: Partners) -> Iterator[Tr
         for one in receipts:
             yield Trial(engine, one.letter, None, one.original)
         if not receipts:
-            yield Trial(engine, Joined(letter, partners, engine.definitions, IssueLog(), ()).letter, None)
+            joined = Joined(letter, engine.attachments)
+            joined.find(lambda: partners, engine.definitions, IssueLog(), ())
+            yield Trial(engine, joined.letter, None)
     elif bundle is not None:
         for original in engine.originals(bundle, IssueLog()):
             yield Trial(engine, None, bundle, original)
