@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from converter.errors import ConverterError
 from converter.fhir.bundle import Resource
-from converter.fhir.rendering import Render, compiled
-from converter.fhir.wording import FILTERS, LABELLED, Labels, Wording
+from converter.fhir.rendering import Filters, Render, compiled
+from converter.fhir.wording import FILTERS, LABELLED, Systems, Wording, by_code, by_url, tables
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -34,8 +34,6 @@ WITHOUT = ("Bundle", "Binary", "Parameters")
 
 _BEFORE = ("resourceType", "id", "meta")
 _BEFORE_IN_SECTIONS = ("title", "code")
-Told = tuple[Resource, Render]
-"""A resource, or a section of one, and what tells of it."""
 _WRONG = (AttributeError, TypeError, KeyError)
 """An element is not what it should be; the profiles will say which."""
 # What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Single characters are found faster
@@ -49,9 +47,9 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 class Narratives:
     """The compiled templates and the Danish labels of codes."""
 
-    def __init__(self, templates: dict[str, Render], labels: Labels) -> None:
+    def __init__(self, templates: dict[str, Render], labels: Systems) -> None:
         self._other, self._section = templates.pop(OTHER), templates.pop(SECTION)
-        self._templates: dict[str, Render | None] = {**templates, **dict.fromkeys(WITHOUT)}
+        self._templates = templates
         self._labels = labels
 
     @classmethod
@@ -64,10 +62,12 @@ class Narratives:
             labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
             if absent := sorted(LABELLED - labels.keys()):
                 raise ValueError(f"labels.json has no {', '.join(absent)}")
-            templates = {name: _compiled(environment, name + SUFFIX) for name in (*TOLD, OTHER, SECTION)}
+            systems = by_code(labels)
+            filters = Filters(FILTERS, tables(systems), Wording, by_url)
+            templates = {name: _compiled(environment, name + SUFFIX, filters) for name in (*TOLD, OTHER, SECTION)}
         except (TemplateError, OSError, ValueError) as error:
             raise ConverterError(f"the narrative templates in {folder} do not load: {error}") from error
-        return cls(templates, by_code(labels))
+        return cls(templates, systems)
 
     def add(self, bundle: Resource) -> None:
         """Give every resource of a Bundle its `text`, directly after `meta`; a `text` that is there is replaced.
@@ -77,51 +77,57 @@ class Narratives:
         entries = bundle.get("entry")
         if type(entries) is not list:
             return
-        told: list[Told] = []
-        sections: list[Told] = []
-        near: dict[str, Resource] = {}
-        for entry in entries:
-            try:
-                resource = entry["resource"]
-                kind = resource["resourceType"]
-                name = f"{kind}/{resource['id']}"
-                render = self._templates.get(kind, self._other)
-            except _WRONG:
-                resource = entry.get("resource") if type(entry) is dict else None
-                if type(resource) is not dict:
-                    continue
-                kind = resource.get("resourceType")
-                name = f"{kind}/{resource.get('id')}"
-                render = self._templates.get(kind, self._other) if type(kind) is str else self._other
-            if name not in near:
-                near[name] = resource
-            if render is not None:
-                told.append((resource, render))
-                if "section" in resource:
-                    sections += [(section, self._section) for section in _textless(resource)]
-        self._tell(told + sections, Wording(self._labels, bundle, near))
+        resources, near = _named(entries)
+        wording = Wording(self._labels, bundle, near)
+        divs, sections = self._tell(resources, wording)
+        for section in sections:
+            divs.append(div := self._div(section, wording))
+            _place(section, {"status": "generated", "div": div})
+        if not _is_xml("".join(divs)):
+            for told in (*resources, *sections):
+                if told.get("resourceType") not in WITHOUT:
+                    text = told["text"]
+                    text["div"] = _NOT_XML.sub("\ufffd", text["div"])
 
-    def _tell(self, told: list[Told], wording: Wording) -> None:
-        divs = []
-        for resource, render in told:
+    def _tell(self, resources: list[Resource], wording: Wording) -> tuple[list[str], list[Resource]]:
+        """Give resources their texts. What these say, and the sections that want a text as well."""
+        templates = self._templates
+        divs: list[str] = []
+        sections: list[Resource] = []
+        for resource in resources:
             try:
-                div = render(resource, wording)
-            except _WRONG:
+                div = templates[resource["resourceType"]](resource, wording)
+            except _WRONG:  # or another type
+                if resource.get("resourceType") in WITHOUT:
+                    continue
                 div = self._other(resource, wording)
             divs.append(div)
+            if "section" in resource:
+                sections += _textless(resource)
             if "text" in resource:
                 resource["text"] = {"status": "generated", "div": div}
             else:
                 _place(resource, {"status": "generated", "div": div})
-        if not _is_xml("".join(divs)):
-            for resource, _ in told:
-                text = resource["text"]
-                text["div"] = _NOT_XML.sub("\ufffd", text["div"])
+        return divs, sections
+
+    def _div(self, section: Resource, wording: Wording) -> str:
+        try:
+            return self._section(section, wording)
+        except _WRONG:
+            return self._other(section, wording)
 
 
-def by_code(labels: Mapping[str, Mapping[str, str]]) -> Labels:
-    """The labels of `labels.json`."""
-    return {(system, code): label for system, codes in labels.items() for code, label in codes.items()}
+def _named(entries: list[Any]) -> tuple[list[Resource], dict[str, Resource]]:
+    """The resources of a Bundle, in order and by `Type/id`; of several with one name the first."""
+    try:
+        resources = [entry["resource"] for entry in entries]
+        near = {f"{resource['resourceType']}/{resource['id']}": resource for resource in resources}
+    except _WRONG:
+        resources = [r for entry in entries if type(entry) is dict and type(r := entry.get("resource")) is dict]
+        near = {}
+    if len(near) != len(resources):
+        near = {f"{r.get('resourceType')}/{r.get('id')}": r for r in reversed(resources)}
+    return resources, near
 
 
 def _textless(resource: Resource) -> list[Resource]:
@@ -141,10 +147,10 @@ def template_environment(folder: Path) -> Environment:
     return Environment(loader=FileSystemLoader(folder), autoescape=True)
 
 
-def _compiled(environment: Environment, name: str) -> Render:
+def _compiled(environment: Environment, name: str, filters: Filters) -> Render:
     assert environment.loader is not None
     source, file, _ = environment.loader.get_source(environment, name)
-    return compiled(environment.parse(source, name), f"<narrative {file}>", FILTERS, Wording)
+    return compiled(environment.parse(source, name), f"<narrative {file}>", filters)
 
 
 def _is_xml(text: str) -> bool:

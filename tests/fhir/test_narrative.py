@@ -16,8 +16,8 @@ from markupsafe import Markup
 from converter.errors import ConverterError
 from converter.fhir import rendering
 from converter.fhir.bundle import leaves, write_json
-from converter.fhir.narrative import FOLDER, SECTION, SUFFIX, Narratives, by_code, template_environment
-from converter.fhir.wording import FILTERS, LABELLED, Wording
+from converter.fhir.narrative import FOLDER, SECTION, SUFFIX, Narratives, template_environment
+from converter.fhir.wording import FILTERS, LABELLED, Wording, by_code, by_url, tables
 from tests.fhir.narrative_samples import MESSAGE_HEADER, NAMES, OBLIGED, SAMPLES, everything, missing, seen, told
 
 
@@ -28,15 +28,29 @@ def narratives() -> Narratives:
 
 def by_jinja(source: str, resource: dict[str, Any], bundle: dict[str, Any]) -> str:
     """What jinja2 itself makes of a template: an independent reading of it. Absent elements say nothing there, too."""
-    wording = Wording(by_code(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8"))), bundle)
+    labels = by_code(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8")))
+    wording = Wording(labels, bundle)
+
+    def markup(said: Any) -> Any:
+        if isinstance(said, str):
+            return Markup(said)
+        return [tuple(map(markup, item)) if isinstance(item, tuple) else item for item in said]
 
     def asked(filter_: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda value, *rest: "" if isinstance(value, Undefined) else filter_(value, *rest)
+        return lambda value, *rest: "" if isinstance(value, Undefined) else markup(filter_(value, *rest))
+
+    def looked_up(table: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda value, *rest: table(*rest)[value]
+
+    def extension(found: list[Any], url: str) -> str:
+        return "".join([wording.value(extension) for extension in found if extension["url"] == url])
 
     environment = template_environment(FOLDER)
     environment.undefined = ChainableUndefined
     methods = {name: getattr(wording, name) for name in dir(Wording) if not name.startswith("_")}
-    environment.filters |= {name: asked(f) for name, f in (FILTERS | methods).items() if callable(f)}
+    filters = FILTERS | methods | {name: looked_up(table) for name, table in tables(labels).items()}
+    filters["extension"] = extension
+    environment.filters |= {name: asked(f) for name, f in filters.items() if callable(f)}
     environment.filters["lines"] = lambda text: Markup("<br/>").join(re.split("\r\n|\r|\n", str(text)))
     return environment.from_string(source).render(resource=resource)
 
@@ -147,12 +161,14 @@ def test_the_fast_way_to_render_gives_what_jinja2_gives(narratives: Narratives, 
         ("{% for x in resource.name if x %}y{% endfor %}", "For is not among"),
         ("{{ resource.name + 1 }}", "Add is not among"),
         ("{% set x = 1 %}", "Assign is not among"),
+        ("""{{ resource.name|join('"') }}""", "Filter is not among"),
     ],
 )
 def test_a_template_with_anything_else_does_not_load(source: str, problem: str) -> None:
     template = template_environment(FOLDER).parse(source)
+    filters = rendering.Filters(FILTERS, tables(by_code({})), Wording, by_url)
     with pytest.raises(ValueError, match=f"line 1: {problem}"):
-        rendering.compiled(template, "<test>", FILTERS, Wording)
+        rendering.compiled(template, "<test>", filters)
 
 
 def test_every_file_of_the_folder_is_used() -> None:

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converter.fhir import wording as wording_module
-from converter.fhir.narrative import FOLDER, Narratives, by_code
-from converter.fhir.wording import Wording, anything, moment, person
+from converter.fhir.narrative import FOLDER, Narratives
+from converter.fhir.wording import Wording, anything, by_code, moments, person
 from tests.fhir.narrative_samples import OURS, everything, ref, seen, told
 
 NARRATIVES = Narratives.load()
@@ -44,6 +43,31 @@ def communication(narratives: Narratives, content: str) -> str:
 )
 def test_markup_in_a_text_is_text(narratives: Narratives, hostile: str) -> None:
     assert hostile in seen(communication(narratives, hostile))
+
+
+def spiced(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {k: spiced(v, k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [spiced(item, key) for item in value]
+    kept = key in ("resourceType", "reference", "fullUrl", "system", "url", "div") or not isinstance(value, str)
+    return value if kept else value + "<&>\"'"
+
+
+def test_what_is_told_anywhere_is_escaped_once(narratives: Narratives) -> None:
+    bundle = everything()
+    for entry in bundle["entry"]:
+        resource = entry["resource"]
+        for key in resource.keys() - {"id"}:
+            resource[key] = spiced(resource[key], key)
+    narratives.add(bundle)
+    assert len(bundle["entry"]) > 10
+    for entry in bundle["entry"]:
+        div = entry["resource"]["text"]["div"]
+        assert seen(div)
+        assert "&amp;lt;" not in div
+        assert "&amp;amp;" not in div
+        assert "&lt;&amp;&gt;&#34;&#39;" in div
 
 
 def test_line_breaks_are_kept(narratives: Narratives) -> None:
@@ -157,7 +181,7 @@ def test_references_that_go_in_circles_come_to_an_end(narratives: Narratives) ->
     ],
 )
 def test_moments(value: str, said: str) -> None:
-    assert moment(value) == said
+    assert moments[value] == said
 
 
 def test_persons() -> None:
@@ -168,7 +192,7 @@ def test_persons() -> None:
 
 
 def test_codes_are_told_by_display_then_label_then_code() -> None:
-    wording = Wording({("urn:s", "a"): "Etiket"}, {})
+    wording = Wording(by_code({"urn:s": {"a": "Etiket"}}), {})
     assert wording.coding({"system": "urn:s", "code": "a", "display": "Vist"}) == "Vist"
     assert wording.coding({"system": "urn:s", "code": "a"}) == "Etiket"
     assert wording.coding({"system": "urn:s", "code": "b"}) == "b"
@@ -221,8 +245,14 @@ def test_an_element_of_any_other_shape_is_told_leaf_by_leaf(narratives: Narrativ
 
 def test_what_is_remembered_of_dates_stays_small() -> None:
     for year in range(2000, 4500):
-        assert moment(f"{year}-01-02") == f"02-01-{year}"
-    assert len(wording_module._moments) <= 1000
+        assert moments[f"{year}-01-02"] == f"02-01-{year}"
+    assert 0 < len(moments) <= 1000
+
+
+def test_only_dates_are_remembered() -> None:
+    for text in ("i går", "Nancy Ann", "2031-05-1x" + "x" * 30):
+        moments[text]
+        assert text not in moments
 
 
 def test_without_the_fast_escape_narratives_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
