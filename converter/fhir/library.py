@@ -39,10 +39,13 @@ class Library:
     def choose(self, bundle: Mapping[str, Any]) -> Profile | None:
         """The profile that a Bundle is judged by; None if no pack can."""
         header = _header(bundle)
+        meant = _major(str(header.get("definition", "")).partition("|")[2])
+        claims = _texts(_object(bundle.get("meta")).get("profile"))
+        if claims and (found := self.profile(claims[0], meant)) is not None:
+            return found
         event = _object(header.get("eventCoding"))
         usual = self._events.get((str(event.get("system")), str(event.get("code"))), "")
-        meant = _major(str(header.get("definition", "")).partition("|")[2])
-        for claim in _texts(_object(bundle.get("meta")).get("profile")) or [usual]:
+        for claim in claims or [usual]:
             found = self.profile(claim, meant) or self._shared(claim, usual, meant)
             if found is not None:
                 return found

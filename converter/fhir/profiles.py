@@ -286,7 +286,7 @@ class Pack:
         def judge(value: Any, pointer: str, run: Run) -> None:
             if run.seconds:
                 run.seconds -= 1
-                if run.certain(answer, value):
+                if run.certain(answer, value, run.current):
                     return
             exact(value, pointer, run)
 

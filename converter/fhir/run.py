@@ -270,14 +270,14 @@ class Run:
 
     def judge(self, entry: Entry, profile: str) -> None:
         """Judge an entry by a profile now: the short way if it is certainly sound, else exactly."""
-        self.current, self.ruled = entry, False
+        self.current = entry
+        self.ruled = False
         pack = self.pack
-        if not self.certain(pack.quick_profiles.get(profile) or pack.quick(profile), entry.resource):
+        if not self.certain(pack.quick_profiles.get(profile) or pack.quick(profile), entry.resource, entry):
             pack.function(profile)(entry.resource, entry.pointer, self)
 
-    def certain(self, answer: Answer, value: Any) -> bool:
+    def certain(self, answer: Answer, value: Any, entry: Entry) -> bool:
         """Whether the short way says yes to a part of the current entry. If not, nothing stays of what it asked for."""
-        entry = self.current
         asked, linked = len(self.tasks), len(entry.links)
         try:
             if answer(value, self):

@@ -88,7 +88,7 @@ ADVICE = declare(
 
 MOST_KNOWN = 1000  # Codings that one element remembers
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
-_BARE, _NAMED = {"system", "code"}, {"system", "code", "display"}
+_BARE = 2  # properties of a Coding: its system and its code
 _MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(?:\s*;.*)?\Z", re.DOTALL)
 _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*|[xi](?:-[A-Za-z0-9]{1,8})+)\Z")
 _GRAMMARS = {"urn:ietf:bcp:13": _MIME, "urn:ietf:bcp:47": _LANGUAGE}
@@ -193,18 +193,18 @@ def learn(known: set[tuple[Any, ...]], value: dict[str, Any], systems: dict[str,
     What only messages say is not kept: a display must be the code system's own, and a code of a system that is not at
     hand must have the form of its codes.
     """
-    coding = value
     if "coding" in value:
         if len(value) != 1 or len(value["coding"]) != 1:
             return
-        coding = value["coding"][0]
-    system, code = coding.get("system"), coding.get("code")
-    if coding.keys() == _BARE:
-        named = code in systems[system] if system in systems else system in FORMS and FORMS[system](str(code))
+        value = value["coding"][0]
+    system, code, size = value.get("system"), value.get("code"), len(value)
+    if system in systems:
+        shown = systems[system].get(str(code))
+        named = shown is not None and (size == _BARE or (size == _BARE + 1 and value.get("display") in shown))
     else:
-        named = coding.keys() == _NAMED and coding["display"] in systems.get(str(system), {}).get(str(code), ())
+        named = system in FORMS and size == _BARE and FORMS[system](str(code))
     if named and len(known) < MOST_KNOWN:
-        known.add((*coding, *coding.values()))
+        known.add((*value, *value.values()))
 
 
 def right_code(value: object, bound: tuple[Codes, str]) -> bool:

@@ -83,19 +83,20 @@ def index_plainly(run: Run) -> bool:
     In a plain Bundle every entry is a fullUrl of the same base and a resource; this has a sound id, a sound narrative
     of a plain kind, and nothing in `meta` but one profile, which it must meet. Nobody need look at these again.
     """
-    entries: list[Entry] = []
     near: dict[str, Entry] = {}
     by_type: dict[str, list[Object]] = {}
     ids, texts, claims, base = [], [], run.pack.claims, ""
     try:
+        parts = run.root["entry"]
         # What is no object has no such properties; what is no text does not fit into the fullUrl or a narrative.
-        for part in run.root["entry"]:
+        for number, part in enumerate(parts):
             resource = part["resource"]
-            id_, meta, text = resource["id"], resource["meta"], resource["text"]
+            meta, text = resource["meta"], resource["text"]
             (profile,) = profiles = meta["profile"]
             claim, kind = claims[profile]
-            base = base or _base_of_all(part["fullUrl"], kind)
+            id_ = resource["id"]
             name = f"{kind}/{id_}"
+            base = base or _base_of_all(part["fullUrl"], kind)
             if (
                 part["fullUrl"] != base + name
                 or resource["resourceType"] != kind
@@ -107,23 +108,22 @@ def index_plainly(run: Run) -> bool:
             ids.append(id_)
             texts.append(text["div"])
             near[name] = entry = Entry()
-            entry.number = len(entries)
+            entry.number = number
             entry.resource = resource
             entry.type = kind
             entry.base = base
             entry.claim = claim
             entry.wanted = [claim]
             entry.links = []
-            entries.append(entry)
             if kind in by_type:
                 by_type[kind].append(resource)
             else:
                 by_type[kind] = [resource]
-        if not near or len(near) != len(entries) or not are_ids(ids) or not clean_texts(texts):
+        if not near or len(near) != len(parts) or not are_ids(ids) or not clean_texts(texts):
             return False
     except FAULTS:
         return False
-    run.entries, run.near, run.by_type_id, run.by_type = entries, near, near, by_type
+    run.entries, run.near, run.by_type_id, run.by_type = [*near.values()], near, near, by_type
     run.bare = run.plain = True
     return True
 
@@ -209,10 +209,11 @@ def check_reachable(run: Run) -> None:
     # Most often every entry is led to by one before it, or leads to one.
     reached = {run.entries[0].number}
     for entry in run.entries:
-        if entry.number in reached:
-            reached.update(entry.links)
-        elif entry.type in BACKWARDS and not reached.isdisjoint(entry.links):
-            reached.add(entry.number)
+        if links := entry.links:
+            if entry.number in reached:
+                reached.update(links)
+            elif entry.type in BACKWARDS and not reached.isdisjoint(links):
+                reached.add(entry.number)
     if len(reached) == len(run.entries):
         return
     reached = _reachable(run, start)

@@ -195,8 +195,9 @@ def emit_length(source: Source, most: int, pointer: str, site: Site) -> None:
 def are_ids(values: list[str]) -> bool:
     """Whether texts (at least one) are all sound as ids. Raises TypeError if one is no text."""
     signs = "".join(values)
-    longest, shortest = max(map(len, values)), min(map(len, values))
-    return 0 < shortest <= longest <= 64 and signs.isascii() and not signs.encode().translate(None, _ID_SIGNS)
+    if not signs.isascii() or signs.encode().translate(None, _ID_SIGNS):
+        return False
+    return "" not in values and (len(signs) <= 64 or max(map(len, values)) <= 64)
 
 
 def right_primitive(value: object, code: str) -> bool:
