@@ -38,6 +38,7 @@ _REHEARSED = 50  # inputs: types that are rarer are loaded when they are met
 if TYPE_CHECKING:
     from converter.directory import Directory
     from converter.engine import Outcome
+    from converter.vans import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +109,12 @@ class Options:
     def converting(engine: Engine, outcomes: Convert) -> Convert:
         """What converts an input, with a look at the envelope that it came in."""
 
-        def convert(item: Input) -> Iterator[Outcome]:
+        def enveloped(item: Input, envelope: Envelope) -> Iterator[Outcome]:
             for number, outcome in enumerate(outcomes(item)):
-                if item.envelope is not None:
-                    outcome.issues += check(item.envelope, outcome, engine.routes, first=not number)
+                outcome.issues += check(envelope, outcome, engine.routes, first=not number)
                 yield outcome
 
-        return convert
+        return lambda item: outcomes(item) if item.envelope is None else enveloped(item, item.envelope)
 
 
 def not_across(outcome: Outcome) -> list[Issue]:

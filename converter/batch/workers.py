@@ -99,11 +99,7 @@ class Pool:
 
     def __enter__(self) -> Pool:
         if sys.platform == "linux":
-            # Whatever the workers share with this process must not be moved by the collector.
-            gc.collect()
-            gc.freeze()
             self._nursery = _Nursery(self.job, self.sample)
-            gc.unfreeze()
         self._workers = [self._started() for _ in range(self.jobs)]
         return self
 
@@ -192,16 +188,14 @@ class Pool:
             ours, theirs = context.Pipe()
             process = context.Process(target=_work, args=(theirs, self.job, None, self.sample), daemon=True)
             process.start()
-        else:
-            (ours, theirs), process = multiprocessing.Pipe(), None
-            try:
-                self._nursery.fork(theirs)
-            except OSError:  # what is loaded in advance has killed it, and workers will meet that for themselves
-                self._nursery.close()
-                self._nursery = _Nursery(replace(self.job, rehearse=None), ())
-                self._nursery.fork(theirs)
-        theirs.close()
-        return _Worker(ours, process)
+            theirs.close()
+            return _Worker(ours, process)
+        try:
+            return _Worker(self._nursery.fork())
+        except OSError:  # what is loaded in advance has killed it, and workers will meet that for themselves
+            self._nursery.close()
+            self._nursery = _Nursery(replace(self.job, rehearse=None), ())
+            return _Worker(self._nursery.fork())
 
 
 class _Nursery:
@@ -214,9 +208,16 @@ class _Nursery:
         self._process.start()
         theirs.close()
 
-    def fork(self, theirs: Connection) -> None:
-        """Have a worker at that end of a pipe, once everything is loaded. `OSError` if the process is dead."""
-        reduction.send_handle(self._pipe, theirs.fileno(), self._process.pid)
+    def fork(self) -> Connection:
+        """The pipe to a new worker, which begins when everything is loaded. `OSError` if the process is dead."""
+        ours, theirs = multiprocessing.Pipe()
+        with theirs:  # held by nobody but the worker, so that whoever reads the pipe notices its death
+            try:
+                reduction.send_handle(self._pipe, theirs.fileno(), self._process.pid)
+            except OSError:
+                ours.close()
+                raise
+        return ours
 
     def close(self) -> None:
         """End all workers, whatever they do."""
@@ -232,7 +233,7 @@ def _nurse(pipe: Connection, ours: Connection, job: Job, sample: Sequence[Input]
     _ignore_signals()
     convert = _loaded(job, sample)
     gc.collect()
-    gc.freeze()
+    gc.freeze()  # what the workers share must not be moved by the collector
     children = set[int]()
     while True:
         try:

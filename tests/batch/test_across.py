@@ -7,6 +7,12 @@ import re
 import zipfile
 from pathlib import Path
 
+from converter.batch.across import Joining, Looking, across
+from converter.batch.ledger import Ledger
+from converter.batch.options import Options
+from converter.batch.plan import LAST
+from converter.batch.running import begin
+from converter.issues import IssueLog
 from tests.cases import FIXTURES
 from tests.test_attachments import FILES, FOREIGN, OF_TWO, TABLE, of, run
 
@@ -61,6 +67,30 @@ def test_a_batch_joins_across_its_inputs_with_the_same_bytes_however_it_goes(tmp
     assert done.exit_code == 3, done.output
     run("batch", "resume", tmp_path / "stopped", "--jobs", "2")
     assert results(tmp_path / "stopped") == whole
+
+
+def test_only_what_is_concerned_by_attachments_is_read_again(tmp_path: Path) -> None:
+    """A letter in two bytes a character could name an object, and so it waits."""
+    letter, files = of(FILES, "edi")
+    plain = (FIXTURES / "letters/DIS91/minimal/message.edi").read_bytes()
+    wide = (FIXTURES / "letters/DIS91/minimal/message.xml").read_text("latin-1").partition("?>")[2].encode("utf-16")
+    (tmp_path / "in").mkdir()
+    for n, data in enumerate((plain, letter, files, wide, plain)):
+        with zipfile.ZipFile(tmp_path / "in" / f"{n}.zip", "w") as archive:
+            archive.writestr("x", data)
+    options, log = Options(), IssueLog()
+    begin(tmp_path / "run", [str(tmp_path / "in")], options, log)
+    ledger = Ledger(tmp_path / "run")
+    for done in ({}, {(1, 0): LAST, (0, 0): LAST}):
+        with across(tmp_path / "run", options) as joining:
+            assert isinstance(joining, Joining)
+            chunks = [(c.key.source, len(c.pieces), c.later) for c in Looking(joining, ledger.plan, done)]
+        first = [(n, 1, n in (1, 2, 3)) for n in range(5)]
+        again = [(n, 1, False) for n in (1, 2, 3)]
+        if done:  # looked at, and not given
+            first[:2], again[:1] = [(0, 0, True), (1, 0, True)], []
+        assert chunks == [*first, *again]
+    ledger.close()
 
 
 def test_another_attempt_takes_no_file_for_joined_to_a_letter_that_is_done(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -204,7 +205,7 @@ def die(items: Sequence[Input]) -> None:
 
 def test_workers_that_die_before_there_is_work_cost_nothing(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
-    chunks = [Chunk(Key(k, 0), [Piece(k, 0, Input("x", "x", corpus.letter(k), explicit=False))]) for k in range(5)]
+    chunks = [one(k, corpus.letter(k)) for k in range(5)]
     waiting, seen = list(chunks), []
     with Pool(Job(tmp_path, cheap.factory, Form(), die), 2, [chunks[0].pieces[0].item]) as pool:
         while waiting or pool.busy:
@@ -214,11 +215,49 @@ def test_workers_that_die_before_there_is_work_cost_nothing(tmp_path: Path) -> N
     assert sorted(seen) == [(k, ["ok"]) for k in range(5)]
 
 
+def one(number: int, data: bytes) -> Chunk:
+    return Chunk(Key(number, 0), [Piece(number, 0, Input("x", "x", data, explicit=False))])
+
+
+def test_a_worker_is_replaced_though_what_it_was_forked_from_is_dead(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    with Pool(Job(tmp_path, cheap.factory, Form()), 1) as pool:
+        assert pool.take(one(0, corpus.letter(0)))
+        assert [done.rows[0][4] for done in pool.done(9)] == ["ok"]
+        (nursery,) = multiprocessing.active_children()
+        nursery.kill()
+        nursery.join()
+        assert pool.take(one(1, cheap.POISON))
+        assert [done.rows[0][4:6] for _ in range(9) for done in pool.done(9)] == [("dead", "BAT021")]
+    assert not multiprocessing.active_children()
+
+
+def test_nobody_works_on_when_the_workers_are_left(tmp_path: Path) -> None:
+    (tmp_path / "tmp").mkdir()
+    with Pool(Job(tmp_path, partial(endless, tmp_path / "worker"), Form()), 1) as pool:
+        assert pool.take(one(0, b""))
+        while not (tmp_path / "worker").exists() or not (tmp_path / "worker").read_text():
+            time.sleep(0.02)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "worker").read_text()), 0)
+
+
+def endless(told: Path) -> Convert:
+    """A conversion that comes to no end; tells its process."""
+
+    def convert(item: Input) -> Iterator[Outcome]:
+        told.write_text(str(os.getpid()))
+        time.sleep(600)
+        yield Outcome(item.name)
+
+    return convert
+
+
 def test_chunks_that_nobody_has_begun_are_taken_back(tmp_path: Path) -> None:
     (tmp_path / "tmp").mkdir()
     with Pool(Job(tmp_path, partial(slow, tmp_path / "begun"), Form()), 1) as pool:
         for k in range(2):
-            assert pool.take(Chunk(Key(k, 0), [Piece(k, 0, Input("x", "x", corpus.letter(k), explicit=False))]))
+            assert pool.take(one(k, corpus.letter(k)))
         assert not pool.take(Chunk(Key(2, 0)))
         while not (tmp_path / "begun").exists():
             time.sleep(0.02)
