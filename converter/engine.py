@@ -570,8 +570,8 @@ class Engine:
     def _check_letter(self, letter: Letter, log: IssueLog) -> None:
         definition = self.definitions.get(letter.type, letter.version)
         if definition is not None:
-            definition.check(letter, log)
-            self.rules.check(definition, letter, log)
+            shape = definition.check(letter, log)
+            self.rules.check(definition, letter, log, shape)
 
     def _check_bundle(self, bundle: dict[str, Any], log: IssueLog, name: str, profile: str | None) -> None:
         known = self.profile(profile) if profile else self.packs.choose(bundle)

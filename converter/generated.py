@@ -7,6 +7,9 @@ import sys
 from types import CodeType
 from typing import Any
 
+texts: set[str] = set()
+"""All texts that generated code can write: what is among them says nothing of a message."""
+
 
 def run(text: str, file: str, names: dict[str, Any]) -> None:
     """Run the source of a module in a namespace; tracebacks show its lines, under the file name given.
@@ -21,7 +24,9 @@ def run(text: str, file: str, names: dict[str, Any]) -> None:
 def _shared(constant: Any) -> Any:
     """A constant of a code object, or the code itself, with its texts interned."""
     if type(constant) is str:
-        return sys.intern(constant)
+        interned = sys.intern(constant)
+        texts.add(interned)
+        return interned
     if isinstance(constant, CodeType):
         return constant.replace(co_consts=tuple(map(_shared, constant.co_consts)))
     if type(constant) in (tuple, frozenset):

@@ -259,15 +259,15 @@ class Checker:
                 if not child.repeats:
                     self.tests.update((e.path, test_of(e)) for e in _plain(child))
 
-    def check(self, letter: Letter, log: IssueLog) -> None:
-        """Report every breach of the definition."""
+    def check(self, letter: Letter, log: IssueLog) -> Shape | None:
+        """Report every breach of the definition; the letter's shape if it was known."""
         if letter.refused:
-            return
+            return None
         values = letter.values
         shape = (*values,)
         known = self.shapes.get(shape)
         if known is not None and known.is_fine(values):
-            return
+            return known
         tests = [self.tests.get(leaf) or self._learn(leaf)[0] for leaf in shape]
         doubtful = []
         for leaf, value, (low, high, test) in zip(shape, values.values(), tests, strict=True):
@@ -283,6 +283,7 @@ class Checker:
         if known is None and self._structure(values, report):
             self._remember(shape, tests)
         report.close()
+        return known
 
     def _remember(self, shape: tuple[str, ...], tests: list[Test]) -> None:
         if len(shape) <= MAX_SHAPE and NO_LEAF not in tests:

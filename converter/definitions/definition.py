@@ -10,6 +10,7 @@ from converter.definitions.check import Checker
 from converter.definitions.layout import Alias, Item
 from converter.definitions.table import Row, table
 from converter.definitions.tree import Element
+from converter.definitions.values import Shape
 from converter.issues import IssueLog
 from converter.letter import Letter
 
@@ -104,15 +105,15 @@ class Definition:
                 return None
         return found
 
-    def check(self, letter: Letter, log: IssueLog) -> None:
+    def check(self, letter: Letter, log: IssueLog) -> Shape | None:
         """Report every breach of the definition in a letter: LTR010-026.
 
         Mandatory elements, choices, cardinality, lengths, code lists, constants, forms, days and times that do not
         exist are errors; a wrong GLN is a warning; modulus 11 of a CPR number is no rule. A place that the log already
         has an issue at is not reported again, so hand in the log that the reader filled. Nothing is said about a
-        refused letter.
+        refused letter. Gives the letter's shape, the leaves that it has, if letters of the same shape came before.
         """
-        self._checker.check(letter, log)
+        return self._checker.check(letter, log)
 
     @cached_property
     def _checker(self) -> Checker:

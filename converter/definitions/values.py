@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from operator import contains, itemgetter
 
 from converter.definitions.tree import Element
+from converter.kept import Kept
 from converter.letter import Value
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
@@ -20,9 +21,6 @@ TIMES = {
 SIZE = re.compile(r"\+?0*[1-9]\d*\Z", re.ASCII)
 _PLAIN = frozenset(["P00"])
 FORMATS = frozenset(font + style + place for font in "PF" for style in "0FUK" for place in "0HM")
-
-MAX_KNOWN = 4096
-"""Days, and times of day, that are remembered."""
 
 MAX_LENGTH = 1000
 """Characters up to which the allowed numbers of characters are kept as a set."""
@@ -35,27 +33,7 @@ If it is not, `converter.definitions.check` says what is wrong with it."""
 _Getter = Callable[[Mapping[str, Value]], tuple[Value, ...]]
 
 
-class _Kept:
-    """A test of which the good values are kept: there are few days, and few times of day."""
-
-    __slots__ = ("known", "test")
-
-    def __init__(self, test: Callable[[Value], bool]) -> None:
-        self.test, self.known = test, set[Value]()
-
-    def __call__(self, value: Value) -> bool:
-        """Whether the value passes the test."""
-        if value in self.known:
-            return True
-        if not self.test(value):
-            return False
-        if len(self.known) >= MAX_KNOWN:
-            self.known.clear()
-        self.known.add(value)
-        return True
-
-
-@_Kept
+@Kept
 def is_day(text: Value) -> bool:
     """Whether the value is a day that exists, as `2023-11-20`."""
     if not isinstance(text, str) or not _DATE.match(text):
@@ -67,9 +45,9 @@ def is_day(text: Value) -> bool:
     return True
 
 
-def _time_test(form: re.Pattern[str]) -> _Kept:
+def _time_test(form: re.Pattern[str]) -> Kept:
     """Whether a value is a time of that form."""
-    return _Kept(lambda value: isinstance(value, str) and form.match(value) is not None)
+    return Kept(lambda value: isinstance(value, str) and form.match(value) is not None)
 
 
 _is_time = {name: _time_test(form) for name, (form, _) in TIMES.items()}
@@ -91,7 +69,7 @@ def _text_test(formats: frozenset[str]) -> Callable[[Value], bool]:
     return test
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # one object a shape
 class Shape:
     """The tests of the values of one shape, as few calls for all leaves together: a loop costs twice as much.
 
@@ -112,7 +90,7 @@ class Shape:
         coded: dict[str, Container[Value]] = {}
         others: list[tuple[str, Callable[[Value], bool]]] = []
         for leaf, (low, high, test) in zip(shape, tests, strict=True):
-            among = test.known if isinstance(test, _Kept) else getattr(test, "__self__", None)
+            among = test.known if isinstance(test, Kept) else getattr(test, "__self__", None)
             if isinstance(among, set | frozenset):
                 coded[leaf] = among
             elif test is not None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from converter.errors import ProfileError
+from converter.kept import Kept
 
 Table = dict[str, dict[str, list[str]]]  # system -> code -> displays
 
@@ -54,13 +55,13 @@ def _is_loinc(code: str) -> bool:
     return (total + int(match[2])) % 10 == 0
 
 
-def _by(pattern: re.Pattern[str]) -> Callable[[str], bool]:
-    return lambda code: pattern.match(code) is not None
+def _by(pattern: re.Pattern[str]) -> Kept:
+    return Kept(lambda code: pattern.match(code) is not None)
 
 
 FORMS: dict[str, Callable[[str], bool]] = {
-    "http://snomed.info/sct": _is_snomed,
-    "http://loinc.org": _is_loinc,
+    "http://snomed.info/sct": Kept(_is_snomed),
+    "http://loinc.org": Kept(_is_loinc),
     "urn:oid:1.2.208.176.2.4": _by(_SKS),
     "urn:oid:1.2.208.176.2.4.12": _by(_SKS),
     "urn:oid:1.2.208.176.2.31": _by(_ICPC),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from converter.definitions import Definition
 from converter.definitions.check import MAX_SHAPE, MAX_SHAPES, Report
+from converter.definitions.values import Shape
 from converter.issues import IssueLog
 from converter.letter import Letter, Value, pattern, plain
 from converter.rules.checks import CHECKS, Check, Facts, ValueCheck
@@ -101,18 +102,17 @@ class _Plan:
     repeated: dict[str, list[_Leaf]]
     present: list[tuple[Rule, str]]
     sums: list[tuple[Rule, frozenset[str]]]
-    known: dict[tuple[str, ...], _Asked]
+    known: dict[Shape | tuple[str, ...], _Asked]
 
-    def asked(self, shape: tuple[str, ...]) -> _Asked:
+    def asked(self, shape: Shape | tuple[str, ...], there: Mapping[str, Value]) -> _Asked:
         """What is asked of a letter with these leaves."""
-        there = {*shape}
         leaves = [(leaf, abouts) for leaf, abouts in self.single.items() if leaf in there]
-        leaves += [(leaf, self.repeated.get(pattern(leaf), [])) for leaf in shape if "[" in leaf]
+        leaves += [(leaf, self.repeated.get(pattern(leaf), [])) for leaf in there if "[" in leaf]
         values = [(leaf, _sibling(leaf, a.beside) if a.beside else "", a) for leaf, abouts in leaves for a in abouts]
         missing = [(rule, leaf) for rule, leaf in self.present if leaf not in there]
-        texts = [leaf for leaf in shape if any(pattern(leaf) in summed for _, summed in self.sums)]
+        texts = [leaf for leaf in there if any(pattern(leaf) in summed for _, summed in self.sums)]
         asked = _Asked(values, missing, texts, min([rule.limit for rule, _ in self.sums], default=0))
-        if len(shape) <= MAX_SHAPE:
+        if len(there) <= MAX_SHAPE:
             if len(self.known) >= MAX_SHAPES:
                 self.known.clear()
             self.known[shape] = asked
@@ -135,8 +135,11 @@ class Rules:
         """The rules under `rules/`. Raises `MappingError` with all faults of all files."""
         return cls(*load(folder), ecpr_level)
 
-    def check(self, definition: Definition, letter: Letter, log: IssueLog) -> None:
-        """Report every breach of a rule that is valid on the letter's date; nothing about a refused letter."""
+    def check(self, definition: Definition, letter: Letter, log: IssueLog, shape: Shape | None = None) -> None:
+        """Report every breach of a rule that is valid on the letter's date; nothing about a refused letter.
+
+        `shape` is the letter's, where `Definition.check` has told it.
+        """
         values = letter.values
         if letter.refused or not values:
             return
@@ -145,8 +148,8 @@ class Rules:
             if leaf in values:
                 day = str(values[leaf])
                 break
-        plan, shape = self._plan(definition, day), (*values,)
-        asked = plan.known.get(shape) or plan.asked(shape)
+        plan, known = self._plan(definition, day), shape or (*values,)
+        asked = plan.known.get(known) or plan.asked(known, values)
         found: list[_Finding] = []
         for leaf, sibling, about in asked.values:
             value = values[leaf]

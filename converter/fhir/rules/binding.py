@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from converter import generated
 from converter.fhir.codes import FORMS
 from converter.fhir.elements import Site
 from converter.fhir.rules.primitives import judge, right_primitive
@@ -89,6 +90,7 @@ ADVICE = declare(
 MOST_KNOWN = 1000  # Codings that one element remembers
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
 _BARE = 2  # properties of a Coding: its system and its code
+_TEXTS = {"system", "code", "display"}
 _MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(?:\s*;.*)?\Z", re.DOTALL)
 _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*|[xi](?:-[A-Za-z0-9]{1,8})+)\Z")
 _GRAMMARS = {"urn:ietf:bcp:13": _MIME, "urn:ietf:bcp:47": _LANGUAGE}
@@ -190,15 +192,17 @@ def right_system(value: dict[str, Any], run: Run) -> bool:
 def learn(known: set[tuple[Any, ...]], value: dict[str, Any], systems: dict[str, dict[str, list[str]]]) -> None:
     """Remember the texts of a sound Coding, or of a concept that is nothing but one, if a code system made all of them.
 
-    What only messages say is not kept: a display must be the code system's own, and a code of a system that is not at
-    hand must have the form of its codes.
+    What only messages say is not kept: a display must be the code system's own or one that a mapping writes, and a code
+    of a system that is not at hand must have the form of its codes.
     """
     if "coding" in value:
         if len(value) != 1 or len(value["coding"]) != 1:
             return
         value = value["coding"][0]
     system, code, size = value.get("system"), value.get("code"), len(value)
-    if system in systems:
+    if value.keys() <= _TEXTS and generated.texts.issuperset(value.values()):
+        named = True
+    elif system in systems:
         shown = systems[system].get(str(code))
         named = shown is not None and (size == _BARE or (size == _BARE + 1 and value.get("display") in shown))
     else:

@@ -11,18 +11,21 @@ from typing import Any
 
 from converter.fhir.rules.invariants import Check, native
 from converter.fhir.run import Run
+from converter.kept import Kept
 
 _CVR_WEIGHTS = (2, 7, 6, 5, 4, 3, 2, 1)
 
 
-def on_text(check: Callable[[str], bool]) -> Check:
+def on_text(test: Callable[[str], bool]) -> Check:
     """A rule about a text: of the value itself or of the Identifier's value; without a value it is broken."""
+    check = Kept(test)
+    known = check.known
 
     def judge(value: Any, run: Run) -> bool:
         if value.__class__ is dict:
             value = value.get("value")
         # A value of another JSON type has been reported as that.
-        return check(value) if isinstance(value, str) else value is not None
+        return (value in known or check(value)) if isinstance(value, str) else value is not None
 
     return judge
 

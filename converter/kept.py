@@ -1,0 +1,29 @@
+"""Tests whose good values are kept: of days, codes and organisations there are few, and they come again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+MOST = 4096
+"""Values that one test keeps."""
+
+
+class Kept:
+    """A test of one value that remembers which values passed. Not for what tells of a person."""
+
+    __slots__ = ("known", "test")
+
+    def __init__(self, test: Callable[[Any], bool]) -> None:
+        self.test, self.known = test, set[Any]()
+
+    def __call__(self, value: Any) -> bool:
+        """Whether the value passes the test."""
+        if value in self.known:
+            return True
+        if not self.test(value):
+            return False
+        if len(self.known) >= MOST:
+            self.known.clear()
+        self.known.add(value)
+        return True
