@@ -22,6 +22,8 @@ def plain_text(form: str, body: str, rest: str, parts: Callable[[str], list[tupl
 
     `parts` takes the rest to pieces: format and body of each segment.
     """
+    if not rest and form in FORMATS and len(body) <= MAX_COMPONENT and "\\" not in body and ":" not in body:
+        return ((form, "\n" if body == "." else f"{body}\n"),)
     segments = [(form, body), *parts(rest)] if rest else [(form, body)]
     for one, written in segments:
         if one not in FORMATS or _oversized(written):
