@@ -1,6 +1,7 @@
 """What the quick readers call: texts and lines of segments as they were written, if there is nothing to say about them.
 
-A letter is one string: each segment ends with `'`, there are no line ends, and released characters are parked.
+A letter is one string: each segment ends with `'`, or each but the last with that and a line end. Characters stand in
+for released ones (`expressions.STAND_INS`).
 """
 
 from __future__ import annotations
@@ -62,9 +63,12 @@ def _number(written: str) -> int:
 
 
 def overflowing(content: str, trigger: str, tag: str, segments: int, groups: int) -> bool:
-    """Whether a run of content takes too many groups, or one of these holds too many segments of a tag."""
-    found = f"'{content}".split(f"'{trigger}")[1:]
-    return len(found) > groups or any(group.count(f"'{tag}+") > segments for group in found)
+    """Whether a run of content takes too many groups, or one of these holds too many segments of a tag.
+
+    Content, trigger and tag begin with the end of the segment before.
+    """
+    found = content.split(trigger)[1:]
+    return len(found) > groups or any(group.count(tag) > segments for group in found)
 
 
 def _oversized(body: str) -> bool:

@@ -101,7 +101,6 @@ _MULTIBYTE = re.compile(
 )
 # Danish text in ISO 8859-1 is C0-FF and a few signs of A0-BF; without any byte below C0 nothing can be wrong.
 _SUSPECT = bytes([*range(0x0A), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xC0)])
-_SUSPECT_OR_LINE_END = _SUSPECT + b"\r\n"
 
 Finding = tuple[IssueKind, int, int, Severity]
 """Kind, byte offset of the first character concerned, number of characters, severity."""
@@ -114,13 +113,6 @@ def clean(block: bytes, origin: Origin) -> bool:
     if origin.codec == "latin-1":
         return len(block.translate(None, _SUSPECT)) == len(block)
     return block.isascii() and _CONTROL.search(block) is None
-
-
-def bare_latin(block: bytes) -> bytes | None:
-    """The segments of a block labelled as ISO 8859-1 without the line ends behind them; None if anything is suspect."""
-    bare = block.translate(None, _SUSPECT_OR_LINE_END)
-    gone = len(block) - len(bare)
-    return bare if not gone or gone == block.count(b"'\n") or gone == 2 * block.count(b"'\r\n") else None
 
 
 def findings(segment: Segment, origin: Origin) -> Iterator[Finding]:

@@ -1,8 +1,8 @@
 """Segment templates as regular expressions: a segment that is plainly as its template says is matched at once.
 
 What an expression matches, the readers of `fields.py` accept without a finding; of other segments it says nothing.
-Components and elements at the end of what they belong to may be left out if they may be empty. Segments end with `'`;
-there are no line ends and no release characters.
+Components and elements at the end of what they belong to may be left out if they may be empty. There are no release
+characters, and values with others than those that nothing is ever said about do not match.
 """
 
 from __future__ import annotations
@@ -20,13 +20,18 @@ NEEDED = frozenset([("UNB", 2, 1), ("UNB", 3, 1), ("UNB", 5, 1), ("UNH", 1, 1)])
 
 Grouping = Callable[[str, str], str]
 
-# Text is ISO 8859-1. A set of characters that may be is looked through in half the time of one of those that may not.
-_CHARACTER = r"[\x00-&(-*,-9;-\xff]"  # not + : '
+STAND_INS = "\x80\x81\x82\x83"
+"""Stand for released characters: `?`, `:`, `+` and `'`, as no text holds them about which there is nothing to say."""
+
+# Danish text in ISO 8859-1 (see `charsets.clean`); a set of what may be is looked through in half the time of one of
+# what may not.
+_LETTERS = rf"{STAND_INS}\xc0-\xff"
+_CHARACTER = rf"[ -&(-*,-9;-~{_LETTERS}]"  # not + : '
 _VALUE = f"{_CHARACTER}*+"
 _PRESENT = f"{_CHARACTER}++"
-_FULL = rf"[\x00-\x1f!-&(-*,-9;-\xff]{_VALUE}"  # begins with no blank
+_FULL = rf"[!-&(-*,-9;-~{_LETTERS}]{_VALUE}"  # begins with no blank
 _DIGITS = "[0-9]*+"
-_TEXT = r"[\x00-&(-*,-\xff]*+"  # not + '
+_TEXT = rf"[ -&(-*,-~{_LETTERS}]*+"  # not + '
 
 
 def key(template: SegmentTemplate) -> str:
@@ -49,16 +54,22 @@ def beginnings(items: tuple[Item, ...]) -> Iterator[SegmentTemplate | Group]:
 
 
 def following(triggers: Iterable[str]) -> str:
-    """A group for the key of the segment that comes next; if that is one of these triggers, of the next one too."""
-    passed = "|".join(f"{re.escape(trigger)}'" for trigger in sorted(triggers))
+    """A group for the key of the segment that comes next; if that is one of these triggers, of the next one too.
+
+    Triggers are given as they are written, with their ends.
+    """
+    passed = "|".join(map(re.escape, sorted(triggers)))
     return rf"(?=((?:{passed}|)[A-Z0-9]{{3}}\+{_VALUE}))"
 
 
-def segment(template: SegmentTemplate, group: Grouping, *, marked: bool = False) -> str:
-    """The expression of a whole segment; `group` makes one of a name and its expression. `marked`: its tag is one."""
+def segment(template: SegmentTemplate, end: str, group: Grouping, *, marked: bool = False) -> str:
+    """The expression of a whole segment; `group` makes one of a name and its expression. `marked`: its tag is one.
+
+    A counter is no group if it is made the number that it must be.
+    """
     tag = group(MARK, template.tag) if marked else template.tag
     elements = [_element(template, number, slot, group) for number, slot in enumerate(template.slots, 1)]
-    return rf"{tag}\+{_nested(elements, '[+]')}'"
+    return rf"{tag}\+{_nested(elements, '[+]')}{end}"
 
 
 def _nested(parts: list[tuple[str, bool]], separator: str) -> str:
@@ -90,6 +101,7 @@ def _element(template: SegmentTemplate, number: int, slot: Slot, group: Grouping
             elif number == n == 1 and template.starts is not None:
                 expression, empty = _one_of(template.starts), "" in template.starts
             if any(p.leaf is not None or p.counter for p in component):
+                empty = empty and not any(p.counter for p in component)
                 expression = group(name, expression)
         elif component and component[0].format:
             expression = group(FORM, expression)

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 
 from converter.definitions import Definitions
-from converter.edifact import charsets
 from converter.edifact.envelope import read_messages
+from converter.edifact.expressions import STAND_INS
 from converter.edifact.segments import Segment
 from converter.edifact.structure import Compiled, Source, compiled
 from converter.issues import IssueLog, Location
@@ -22,13 +22,11 @@ from converter.limits import Limits
 
 _USUAL, _USUAL_LINED = b"UNA:+.? 'UNB+UNOC:3+", b"UNA:+.? '\nUNB+UNOC:3+"
 _MOST = 1 << 16  # bytes; what is longer is rare, and a file
+_ENDS = frozenset(["'", "'\n", "'\r\n"])
 _UNH = re.compile(r"([^+:]*):[^+:]*:[^+:]*:[^+:]*:([^+:]*)\+([^+:]*)").fullmatch
-_RELEASE = ord("?")  # to look for a number in bytes costs a tenth of looking for a byte
-_LINE_IN_SEGMENT = re.compile(rb"\?'[\r\n]").search
-_ITSELF = b"\x80"
-_STAND_INS = {b"": _ITSELF, b":": b"\x81", b"+": b"\x82", b"'": b"\x83"}
-_MEANT = (("\x80", "?"), ("\x81", ":"), ("\x82", "+"), ("\x83", "'"))
-"""What stands meanwhile for a released character, by what follows the `?`: clean text holds none of them."""
+_STAND_INS = dict(zip(["", ":", "+", "'"], STAND_INS, strict=True))
+_MEANT = tuple(zip(STAND_INS, "?:+'", strict=True))
+"""What stands meanwhile for a released character: by what is behind the `?`, and what it means."""
 
 
 class Late(Mapping[str, object]):
@@ -88,37 +86,34 @@ def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Le
         return None
     if size > limits.message or size > limits.constituents:
         return None
-    end = data.rfind(b"'") + 1
-    block = data[start:end]
-    if data[end:].strip(b" \t\r\n") or (bare := charsets.bare_latin(block)) is None:
+    last = data.rfind(b"'") + 1
+    text = data[start:last].decode("latin-1")
+    if data[last:].strip(b" \t\r\n") or "\x80" in text or "\x81" in text or "\x82" in text or "\x83" in text:
         return None
     released = 0
-    if _RELEASE in block:
-        bare, released = _parked(block, bare)
+    if "?" in text:
+        text, released = _parked(text)
         if not released:
             return None
-    text = bare.decode("latin-1")
-    named = _named(text.partition("'")[2].partition("'")[0])
+    unh = text.find("UNH+", 20)
+    end = text[text.find("'") : unh]
+    named = _named(text[text.find("+", unh + 4) + 1 : text.find("'", unh)]) if end in _ENDS else None
     definition = definitions.by_edifact(*named) if named is not None else None
     if named is None or definition is None:
         return None
     reader = compiled(definition)
     late = Late(reader, data, file, limits)
     letter = Letter(*named, "edifact", {}, {}, [], late, late)
-    if not reader.read_at_once(text, letter):
+    if not reader.read_at_once(text, end, letter):
         return None
     if released:
         _restore(letter.values, released)
     return letter
 
 
-def _named(unh: str) -> tuple[str, str] | None:
-    """Type and version of the letter that begins with this segment."""
-    return _named_by(unh[unh.find("+", 4) + 1 :]) if unh[:4] == "UNH+" else None
-
-
 @lru_cache(maxsize=256)
-def _named_by(elements: str) -> tuple[str, str] | None:
+def _named(elements: str) -> tuple[str, str] | None:
+    """Type and version of a letter, from what stands behind its reference in UNH."""
     found = _UNH(elements)
     if found is None:
         return None
@@ -126,9 +121,9 @@ def _named_by(elements: str) -> tuple[str, str] | None:
     return own or standard, association
 
 
-def _parked(block: bytes, bare: bytes) -> tuple[bytes, int]:
-    """The `bare` segments of a block with stand-ins for released characters, and how many; 0 if there is a fault."""
-    first, *parts = bare.split(b"?")
+def _parked(text: str) -> tuple[str, int]:
+    """A text with stand-ins for its released characters, and how many there are; 0 if there is a fault."""
+    first, *parts = text.split("?")
     found, after = [first], False
     for part in parts:
         if after:  # it follows a release character that was released
@@ -137,16 +132,14 @@ def _parked(block: bytes, bare: bytes) -> tuple[bytes, int]:
             continue
         stand_in = _STAND_INS.get(part[:1])
         if stand_in is None:
-            return bare, 0
+            return text, 0
         found.append(stand_in)
         after = not part
         if part:
             found.append(part[1:])
     if after:
-        return bare, 0
-    if len(bare) < len(block) and _LINE_IN_SEGMENT(block.replace(b"??", b"")):
-        return bare, 0
-    return b"".join(found), len(found) // 2
+        return text, 0
+    return "".join(found), len(found) // 2
 
 
 def _restore(values: dict[str, Value], released: int) -> None:

@@ -50,16 +50,23 @@ class Compiled:
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
         self._name = f"{definition.type} {definition.version}"
+        self._at_once: dict[str, QuickReader] = {}
 
     @cached_property
     def in_order(self) -> Reader:
         """Reads a letter whose segments stand as the layout has them; -1 if they do not."""
         return cast("Reader", self._function(self._reader(IN_ORDER), IN_ORDER))
 
-    @cached_property
-    def at_once(self) -> QuickReader:
-        """Reads a letter of which every segment is plainly as its template says; False if one is not."""
-        return cast("QuickReader", self._function(WholeCompiler(self.definition).source(), AT_ONCE))
+    def at_once(self, end: str) -> QuickReader:
+        """Reads a letter of which every segment is plainly as its template says; False if one is not.
+
+        `end`: what each segment but the last ends with, `'` or that and a line end.
+        """
+        found = self._at_once.get(end)
+        if found is None:
+            name = f"<{AT_ONCE} of {self._name}, {end!r}>"
+            found = self._at_once[end] = WholeCompiler(self.definition, end).source().compiled(name)[AT_ONCE]
+        return found
 
     @cached_property
     def arranged(self) -> Reader:
@@ -119,12 +126,12 @@ class Compiled:
             letter.refused = True
             letter.values, letter.counts, letter.places, letter.extras = {}, {}, {}, []
 
-    def read_at_once(self, text: str, letter: Letter) -> bool:
+    def read_at_once(self, text: str, end: str, letter: Letter) -> bool:
         """Fill a letter, but for its places, from a whole interchange as it was written; False if that cannot be.
 
-        Each segment ends with `'`; there are no line ends, and released characters are parked.
+        Each segment ends with `end`, the last with `'`; characters stand in for released ones.
         """
-        if not self.at_once(text, letter.values, letter.counts):
+        if not self.at_once(end)(text, letter.values, letter.counts):
             return False
         for alias in self.definition.aliases:
             alias.read(letter.values, {})

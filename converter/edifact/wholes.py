@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 from converter.definitions import Definition
-from converter.definitions.layout import Group, Item, Piece, Repeat, SegmentTemplate, templates
+from converter.definitions.layout import Group, Item, Repeat, SegmentTemplate, templates
 from converter.edifact.atonce import overflowing, plain_lines, plain_text
 from converter.edifact.controls import iso_date, iso_time
 from converter.edifact.expressions import BODY, FORM, MARK, beginnings, constant, following, key, segment
@@ -49,14 +49,15 @@ class _Run:
 
 
 class WholeCompiler(ReaderCompiler):
-    """Compiles one definition."""
+    """Compiles one definition for letters whose segments end with `end`: `'`, with a line end behind it or without."""
 
-    def __init__(self, definition: Definition) -> None:
+    def __init__(self, definition: Definition, end: str = END) -> None:
         super().__init__(definition)
+        self._end = end
         pieces = [piece for template, _ in templates(definition.layout) for piece in template.pieces()]
         self._counted = {piece.counter for piece in pieces} - {"", "each"}
         groups = [item for item in definition.layout if isinstance(item, Group)]
-        self._passed = {f"{g.trigger}+{g.number}" for g in groups if g.overflow or (self._twin(g) and not _in_run(g))}
+        self._passed = {self._written(g) for g in groups if g.overflow or (self._twin(g) and not _in_run(g))}
         self._run = _Run()
 
     def source(self, name: str = AT_ONCE) -> Module:
@@ -69,8 +70,7 @@ class WholeCompiler(ReaderCompiler):
         with self._out.block(f"def {name}(T, V, N):"):
             self._out.add(f'"""{self._definition.type} {self._definition.version}."""')
             self._out.add("p = 0")
-            for trigger in sorted(self._counted):
-                self._out.add(f"n_{trigger} = 0")
+            self._known = dict.fromkeys(self._counted, 0)
             scope = Scope()
             self._remembered(scope)
             self._items(self._definition.layout, scope)
@@ -90,7 +90,15 @@ class WholeCompiler(ReaderCompiler):
         if unb is None or unh is None:
             self._out.add(_GIVE_UP)
         else:
-            self._give_up(f"T[p:] != f\"UNT+{{T.count(END) - 2}}+{{{unh}}}'UNZ+1+{{{unb}}}'\"")
+            last = f"{END}{self._end!r}"[2:-1]  # as it is written in the source
+            self._give_up(f'T[p:] != f"UNT+{{T.count(END) - 2}}+{{{unh}}}{last}UNZ+1+{{{unb}}}\'"')
+
+    def _written(self, group: Group) -> str:
+        return f"{group.trigger}+{group.number}{self._end}"
+
+    def _trigger_of(self, group: Group) -> str:
+        """The expression of a trigger."""
+        return re.escape(self._written(group))
 
     # -- runs
 
@@ -119,33 +127,35 @@ class WholeCompiler(ReaderCompiler):
         """Add a segment, or the segments of a text, to the run."""
         run, name, names = self._run, f"{self._new('c')}_", list[str]()
 
+        numbers = {f"{e}_{c}": self._known.get(p.counter) for e, c, p in template.places() if p.counter}
+
         def group(group: str, expression: str) -> str:
+            if (number := numbers.get(group)) is not None:
+                return str(number)
             names.append(group)
             return f"({expression})"
 
         always = template.required and not template.unless
-        expression = segment(template, group, marked=not always and _told(template, scope))
+        expression = segment(template, self._end, group, marked=not always and _told(template, scope))
         run.variables += [name + found for found in names]
         if template.kind == "text":
             expression += self._more(template, name, names, scope)
         else:
             run.takers.append(lambda: self._take(template, name, names, scope))
-        passing = _passing(scope)
+        passing = self._passing(scope)
         run.expressions.append(
             passing + expression if always else f"(?:{passing}{expression}|(?!{passing}{key(template)}))"
         )
 
     def _more(self, template: SegmentTemplate, name: str, names: list[str], scope: Scope) -> str:
         """The expression of the segments with which a text goes on: those with the same component 1 of element 1."""
-        run, passing = self._run, _passing(scope)
+        run, passing = self._run, self._passing(scope)
         first = rf"\{run.variables.index(name + '1_1') + 1}" if "1_1" in names else ""
         same = rf"{template.tag}\+{first}[+:']" if first else key(template)
-        again = segment(template, lambda found, expression: f"(?:{first if found == '1_1' else expression})")
-        parts = re.compile(
-            segment(template, lambda found, expression: f"({'' if found in (FORM, BODY) else '?:'}{expression})")
-        ).findall
+        again = segment(template, self._end, lambda found, part: f"(?:{first if found == '1_1' else part})")
+        parts = segment(template, self._end, lambda found, part: f"({'' if found in (FORM, BODY) else '?:'}{part})")
         run.variables.append(f"{name}rest")
-        run.takers.append(lambda: self._take_text(template, name, parts, scope))
+        run.takers.append(lambda: self._take_text(template, name, re.compile(parts).findall, scope))
         return f"((?:{passing}{again})*)(?!{passing}{same})"
 
     def _take(self, template: SegmentTemplate, name: str, names: list[str], scope: Scope) -> None:
@@ -197,17 +207,20 @@ class WholeCompiler(ReaderCompiler):
 
     def _take_lines(self, template: SegmentTemplate, scope: Scope) -> None:
         """Print how logical lines are taken, which tell themselves over how many segments they go."""
-        out, fields, trigger = (
-            self._out,
-            len(template.slots[-1].components),
-            f"{scope.trigger}'" if scope.trigger else "",
-        )
-        expression = segment(template, lambda group, part: f"({part})" if group == BODY else f"(?:{part})")
+        out, fields = self._out, len(template.slots[-1].components)
+        expression = segment(template, self._end, lambda group, part: f"({'' if group == BODY else '?:'}{part})")
         match = out.name("MATCH", re.compile(expression + following(self._passed)).match)
         out.add(f"# {template.source}")
-        self._give_up(f"(v := plain_lines(T, p, {match}, fields={fields}, trigger={trigger!r})) is None")
+        self._give_up(f"(v := plain_lines(T, p, {match}, fields={fields}, trigger={scope.trigger!r})) is None")
         out.add("p, K, lines = v")
         self._segments.lines_taken(template, scope)
+
+    def _passing(self, scope: Scope) -> str:
+        """The expression of a trigger that may stand between the segments of a group."""
+        return f"(?:{re.escape(scope.trigger)}|)" if scope.trigger else ""
+
+    def _key(self, item: SegmentTemplate | Group) -> str:
+        return self._trigger_of(item) if isinstance(item, Group) else key(item)
 
     # -- groups and loops
 
@@ -215,7 +228,7 @@ class WholeCompiler(ReaderCompiler):
         loops = group.overflow is not None or bool(group.each and self._element(group.each).repeats)
         inner = Scope(scope.prefixes, "", "", "", group, scope.raws)
         if group.required and not (loops or group.limit):
-            self._run.expressions.append(f"{_trigger(group)}'")
+            self._run.expressions.append(self._trigger_of(group))
             self._counted_on(group)
             self._items(group.items, inner)
         elif _in_run(group) and not loops:
@@ -224,21 +237,36 @@ class WholeCompiler(ReaderCompiler):
             self._group_apart(group, scope, loops=loops)
 
     def _counted_on(self, group: Group) -> None:
-        if group.trigger in self._counted:
+        """Count a trigger: while it is known how many there were, only here."""
+        if group.trigger in self._known:
+            self._known[group.trigger] += 1
+        elif group.trigger in self._counted:
             self._run.takers.append(lambda: self._out.add(f"n_{group.trigger} += 1"))
+
+    def _counted_from(self, group: Group) -> int | None:
+        """From now on it is not known how many triggers there were; their number, if it was until now."""
+        number = self._known.pop(group.trigger, None)
+        if number is not None:
+            self._run.takers.append(lambda: self._out.add(f"n_{group.trigger} = {number}"))
+        return number
 
     def _group_in_run(self, group: Group, inner: Scope) -> None:
         """Add a group that may be absent, and has neither loops nor lines, to the run."""
         run, mark = self._run, self._new("m")
+        number = self._counted_from(group)
         expressions, takers = run.expressions, run.takers
         run.expressions, run.takers = [], []
         run.variables.append(mark)
         self._counted_on(group)
+        if number is not None:  # in the group it is still known
+            self._known[group.trigger] = number + 1
         self._items(group.items, inner)
-        begins = f"{_trigger(group)}'(?:{'|'.join(map(_key, beginnings(group.items)))})"
+        self._known.pop(group.trigger, None)
+        begins = f"{self._trigger_of(group)}(?:{'|'.join(map(self._key, beginnings(group.items)))})"
         ahead = f"(?={begins})" if self._twin(group) else ""
-        absent = begins if ahead else f"{_trigger(group)}[+:']"
-        expressions.append(f"(?:{ahead}({_trigger(group)})'{''.join(run.expressions)}|(?!{absent}))")
+        trigger = re.escape(f"{group.trigger}+{group.number}")
+        absent = begins if ahead else f"{trigger}[+:']"
+        expressions.append(f"(?:{ahead}({trigger}){self._end}{''.join(run.expressions)}|(?!{absent}))")
         run.expressions, run.takers, inside = expressions, takers, run.takers
 
         def take() -> None:
@@ -252,15 +280,18 @@ class WholeCompiler(ReaderCompiler):
 
     def _group_apart(self, group: Group, scope: Scope, *, loops: bool) -> None:
         """Print a group that occurs in a loop, or that has one or lines within and may be absent."""
-        out, trigger = self._out, f"{group.trigger}+{group.number}'"
+        out, trigger = self._out, self._written(group)
+        self._counted_from(group)
         self._flush()
-        here = _at([group]) if trigger[:-1] not in self._passed else f"K[:{len(trigger)}] == {trigger!r}"
+        here = _at([group]) if trigger not in self._passed else f"K[:{len(trigger)}] == {trigger!r}"
         if self._twin(group):
             here = _at(beginnings(group.items), trigger)
         loop, start = self._new("g"), self._new("s")
-        inner = Scope(scope.prefixes, loop, loop, trigger[:-1] if group.overflow else "", group, scope.raws)
+        inner = Scope(scope.prefixes, loop, loop, trigger if group.overflow else "", group, scope.raws)
         if group.overflow and any(
-            t.first or group.trigger in map(_counter, t.pieces()) for t, _ in templates((group,))
+            template.first or (piece.counter and around[-1:] == (group,)) or piece.counter == group.trigger
+            for template, around in templates((group,))
+            for piece in template.pieces()
         ):
             out.add(_GIVE_UP)  # nobody needs to know how many triggers were passed
         repeats = bool(group.each) and self._element(group.each).repeats
@@ -270,7 +301,7 @@ class WholeCompiler(ReaderCompiler):
         with out.block(f"{'while' if loops else 'if'} {here}:"):
             if group.limit:
                 out.add(f"{start} = p")
-            self._run.expressions.append(f"{_trigger(group)}'")
+            self._run.expressions.append(self._trigger_of(group))
             self._counted_on(group)
             if repeats:
                 self._prefix(group.each, prefix, number, scope)
@@ -286,8 +317,10 @@ class WholeCompiler(ReaderCompiler):
         if group.required:
             self._give_up(f"{loop} == 0")
         if group.overflow:
-            limits = ", ".join(map(repr, group.overflow))
-            self._give_up(f"p != {start} and overflowing(T[{start}:p], {trigger[:-1]!r}, {limits})")
+            tag, *limits = group.overflow
+            after = [f"{self._end}{group.trigger}+{group.number}", f"{self._end}{tag}+", *limits]
+            content = f"T[{start} - {len(self._end)}:p]"
+            self._give_up(f"p != {start} and overflowing({content}, {', '.join(map(repr, after))})")
         if repeats:
             self._counts(group.each, number, scope)
 
@@ -298,15 +331,14 @@ class WholeCompiler(ReaderCompiler):
         few = all(map(_simple, group.items)) and len(group.items) <= limit
         if rests or not few:
             several = f"({' or '.join(rests)}) and " if few else ""
-            self._give_up(f'{several}T.count("\'{tag}+", {start}, p) > {limit}')
+            self._give_up(f"{several}T.count({f'{self._end}{tag}+'!r}, {start}, p) > {limit}")
 
     def _step_over(self, scope: Scope, ahead: Iterable[SegmentTemplate | Group]) -> None:
         """Where a run of content spreads over several groups, take a trigger that stands before its next segment."""
         if scope.trigger:
-            trigger = f"{scope.trigger}'"
-            with self._out.block(f"if {_at(ahead, trigger)}:"):
-                self._out.add(f"p += {len(trigger)}")
-                self._out.add(f"K = K[{len(trigger)}:]")
+            with self._out.block(f"if {_at(ahead, scope.trigger)}:"):
+                self._out.add(f"p += {len(scope.trigger)}")
+                self._out.add(f"K = K[{len(scope.trigger)}:]")
 
     def _repeat(self, repeat: Repeat, scope: Scope) -> None:
         if any(template.kind == "object" for template, _ in templates((repeat,))):
@@ -320,7 +352,7 @@ class WholeCompiler(ReaderCompiler):
         if repeats:
             inner.prefixes = ((repeat.path, prefix), *scope.prefixes)
         begins = list(beginnings((repeat,)))
-        here = _at(begins, "", scope.trigger + END) if scope.trigger else _at(begins)
+        here = _at(begins, "", scope.trigger) if scope.trigger else _at(begins)
         with out.block(f"{'while' if repeats else 'if'} {here}:"):
             self._step_over(scope, begins)
             if repeats:
@@ -348,19 +380,6 @@ class WholeCompiler(ReaderCompiler):
             word = "elif"
 
 
-def _trigger(group: Group) -> str:
-    return re.escape(f"{group.trigger}+{group.number}")
-
-
-def _passing(scope: Scope) -> str:
-    """The expression of a trigger that may stand between the segments of a group."""
-    return f"(?:{re.escape(scope.trigger)}'|)" if scope.trigger else ""
-
-
-def _key(item: SegmentTemplate | Group) -> str:
-    return f"{_trigger(item)}[+:']" if isinstance(item, Group) else key(item)
-
-
 def _at(items: Iterable[SegmentTemplate | Group], *triggers: str) -> str:
     """A condition: the next segment can be the first of one of these, or is one of these triggers and stands before it.
 
@@ -386,10 +405,6 @@ def _at(items: Iterable[SegmentTemplate | Group], *triggers: str) -> str:
 def _in_run(group: Group) -> bool:
     """Whether a group that does not occur in a loop can be a part of an expression."""
     return group.limit is None and group.overflow is None and all(map(_simple, group.items))
-
-
-def _counter(piece: Piece) -> str:
-    return piece.counter
 
 
 def _simple(item: Item) -> bool:

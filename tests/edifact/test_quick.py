@@ -180,7 +180,7 @@ def test_many_altered_samples_are_read_alike(
 
 
 def test_the_comparison_can_fail(samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(self: Compiled, text: str, letter: Letter) -> bool:
+    def wrong(self: Compiled, text: str, end: str, letter: Letter) -> bool:
         letter.values["Letter.Identifier"] = "another"
         return True
 
