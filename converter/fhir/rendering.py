@@ -70,6 +70,7 @@ class _Printer:
         self._filters = filters
         self._depth, self._parts = 1, 0
         self._objects = {"resource"}
+        self._told: set[str] = set()
 
     def _put(self, line: str) -> None:
         self.lines.append("    " * self._depth + line)
@@ -92,11 +93,15 @@ class _Printer:
     def _if(self, node: Any, names: Names, asked: Asked) -> str:
         part = self._part()
         conditions, value = self._value(node.test, names)
-        if type(node.test).__name__ == "Or":
-            value = self._shown(node.test, names)
         kept = f"said_{self._parts}"
+        remembered = {**asked, self._asked(node.test, names): kept}
+        if type(node.test).__name__ == "Or":  # of texts and markup, until it is shown
+            if node.test in [piece for output in node.body for piece in getattr(output, "nodes", ())]:
+                value = self._shown(node.test, names)
+            else:
+                remembered = {**asked}
         self._put(f"if {' and '.join([*conditions, f'({kept} := {value})'])}:")
-        self._block(f"{part} =", node.body, names, {**asked, self._asked(node.test, names): kept})
+        self._block(f"{part} =", node.body, names, remembered)
         self._put(f"else: {part} = ''")
         return f"{{{part}}}"
 
@@ -110,6 +115,8 @@ class _Printer:
             self._depth += 1
         targets = [t.name for t in getattr(node.target, "items", [node.target])]
         own = {name: f"{name}_{self._parts}" for name in targets}
+        if len(own) > 1:  # only filters give pairs
+            self._told.update(own.values())
         self._put(f"for {', '.join(own.values())} in {items}:")
         start = len(self.lines)
         self._block(f"{part} +=", node.body, {**names, **own}, asked)
@@ -138,7 +145,7 @@ class _Printer:
         if type(node).__name__ == "TemplateData":
             return json.dumps(node.data, ensure_ascii=False)[1:-1].replace("{", "{{").replace("}", "}}")
         said = asked.get(self._asked(node, names))
-        said = self._shown(node, names) if said is None else _markup(node, said)
+        said = self._shown(node, names) if said is None else self._markup(node, said)
         if '"' in said or "\\" in said:
             raise _refused(node)
         return f"{{{said}}}"
@@ -160,9 +167,16 @@ class _Printer:
     def _shown(self, node: Any, names: Names) -> str:
         """The expression of the markup of what an element says."""
         if type(node).__name__ != "Or":
-            return _markup(node, self._said(node, names))
+            return self._markup(node, self._said(node, names))
         conditions, value = self._value(node.left, names)
-        return f"({' and '.join([*conditions, _markup(node.left, value)])} or {self._shown(node.right, names)})"
+        return f"({' and '.join([*conditions, self._markup(node.left, value)])} or {self._shown(node.right, names)})"
+
+    def _markup(self, node: Any, said: str) -> str:
+        """Text is escaped. An empty text is added because C code that escapes does not check types."""
+        kind = type(node).__name__
+        if kind == "Const":
+            return repr(escape(node.value))
+        return said if kind in ("Filter", "Or") or said in self._told else f"escape('' + {said})"
 
     def _value(self, node: Any, names: Names) -> tuple[list[str], str]:
         """The conditions under which an element is there, and the expression of what it says."""
@@ -209,15 +223,6 @@ class _Printer:
             self._put(f"{self._indexed[value]} = by_url({value}){condition}")
         extensions = self._indexed[value]
         return [f"{url!r} in {extensions}"], f"wording.value({extensions}[{url!r}])"
-
-
-def _markup(node: Any, said: str) -> str:
-    """Text is escaped. An empty text is added because C code that escapes does not check types."""
-    kind = type(node).__name__
-    if kind == "Const":
-        return repr(escape(node.value))
-    # A filter gives markup, and so does one that a loop goes over.
-    return said if kind in ("Filter", "Name", "Or") else f"escape('' + {said})"
 
 
 def _refused(node: Node) -> ValueError:

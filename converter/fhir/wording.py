@@ -125,9 +125,11 @@ def person(name: Resource) -> str:
 def plain(div: str) -> str:
     """The lines of formatted text: XHTML without its tags."""
     text = div.replace("<br/>", "\n")
-    if text.count("<") == 2 and text.startswith("<div") and text.endswith("</div>"):  # as our own codec writes it
-        return lines(html.unescape(text[text.index(">") + 1 : -len("</div>")]))
-    return lines(html.unescape(_TAG.sub("", _BREAK.sub("\n", text))))
+    if text.startswith("<div") and text.endswith("</div>"):
+        text = text[text.index(">") + 1 : -len("</div>")]
+        if "<" not in text:  # as our own codec writes it
+            return lines(html.unescape(text) if "&" in text else text)
+    return lines(html.unescape(_TAG.sub("", _BREAK.sub("\n", div.replace("<br/>", "\n")))))
 
 
 def join(texts: list[str], between: str) -> str:

@@ -171,6 +171,25 @@ def test_a_template_with_anything_else_does_not_load(source: str, problem: str) 
         rendering.compiled(template, "<test>", filters)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% if resource.a or resource.b %}{{ resource.a or resource.b }}{% endif %}",
+        "{% if resource.a or resource.b %}{% if resource.c %}{{ resource.a or resource.b }}{% endif %}{% endif %}",
+        "{% if resource.a and resource.c %}{{ resource.a }}{% endif %}",
+        "{{ (resource.d or resource.a)|code('Encounter.status') }}",
+        "{% for x in resource.list %}{{ x.a or resource.a }}{% endfor %}",
+        "{% for x in resource.texts %}{{ x }}{% endfor %}",
+        "{% for x in resource.texts %}{% if x %}{{ x }}{% endif %}{% endfor %}",
+    ],
+)
+def test_a_text_is_escaped_once_wherever_it_is_asked_and_shown(source: str) -> None:
+    labels = by_code(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8")))
+    filters = rendering.Filters(FILTERS, tables(labels), Wording, by_url)
+    render = rendering.compiled(template_environment(FOLDER).parse(source), "<test>", filters)
+    assert render({"a": "<&>", "c": "x", "list": [{}], "texts": ["<&>"]}, Wording(labels, {})) == "&lt;&amp;&gt;"
+
+
 def test_every_file_of_the_folder_is_used() -> None:
     assert {path.name for path in FOLDER.iterdir()} == {kind + SUFFIX for kind in (*NAMES, SECTION)} | {"labels.json"}
 
