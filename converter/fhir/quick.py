@@ -40,6 +40,8 @@ NAMES: dict[str, Any] = {
     "holds": values.holds,
     "leads": references.leads,
     "learn": binding.learn,
+    "plain_coding": binding.plain_coding,
+    "plain_concept": binding.plain_concept,
     "clean_text": narrative.clean_text,
     "in_range": values.in_range,
     "right_advice": binding.right_advice,
@@ -57,8 +59,7 @@ TEXTS = ("code", "string", "uri", "url", "canonical", "oid", "id")
 NO = "return False"
 # A resource that says nothing about itself but one profile of the guide.
 PLAIN_META = (
-    "{0}.__class__ is dict and len({0}) == 1 and (p := {0}.get('profile')).__class__ is list"
-    " and len(p) == 1 and p[0].__class__ is str and p[0] in URIS"
+    "len({0}) == 1 and 'profile' in {0} and (p := {0}['profile']).__class__ is list and len(p) == 1 and p[0] in URIS"
 )
 DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in each other, and a level may have two
 # In the order in which they are asked for.
@@ -437,8 +438,10 @@ class Quick(Functions):
         else:
             lone = f"len({v}) == 1 and 'coding' in {v} and len({c} := {v}['coding']) == 1"
             lone += f" and 'extension' not in ({c} := {c}[0]) and (*{c}, *{c}.values())"
+        plain = "plain_coding" if kind.code == "Coding" else "plain_concept"
         with self._unless(f"{lone} in {known}"):
-            self._structure(node, kind)
+            with self._unless("" if node.children else f"{plain}({v}, SYSTEMS)"):
+                self._structure(node, kind)
             self._profiles(kind)
             self._extras(node, kind)
             self.source(f"learn({known}, {v}, SYSTEMS)")

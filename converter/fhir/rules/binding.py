@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from converter import generated
 from converter.fhir.codes import FORMS
 from converter.fhir.elements import Site
-from converter.fhir.rules.primitives import judge, right_primitive
+from converter.fhir.rules.primitives import FAST_NAMES, judge, right_primitive
 from converter.fhir.run import UNCHECKED_CODES, Run
 from converter.issues import Severity, declare
 
@@ -89,6 +89,7 @@ ADVICE = declare(
 
 MOST_KNOWN = 1000  # Codings that one element remembers
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
+_is_uri, _is_code = FAST_NAMES["uri_match"], FAST_NAMES["code_match"]
 _BARE = 2  # properties of a Coding: its system and its code
 _TEXTS = {"system", "code", "display"}
 _MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(?:\s*;.*)?\Z", re.DOTALL)
@@ -209,6 +210,46 @@ def learn(known: set[tuple[Any, ...]], value: dict[str, Any], systems: dict[str,
         named = system in FORMS and size == _BARE and FORMS[system](str(code))
     if named and len(known) < MOST_KNOWN:
         known.add((*value, *value.values()))
+
+
+def plain_concept(value: Any, systems: dict[str, dict[str, list[str]]]) -> bool:
+    """Whether a concept is nothing but a text, a plain Coding or both, and so certainly sound as a CodeableConcept.
+
+    It may raise any of `reading.FAULTS`: not certain. So may `plain_coding`.
+    """
+    rest = len(value)
+    if "text" in value:
+        if rest == 1:
+            return _is_plain(value["text"])
+        if not _is_plain(value["text"]):
+            return False
+        rest -= 1
+    listed = value.get("coding")
+    return rest == 1 and listed.__class__ is list and len(listed) == 1 and plain_coding(listed[0], systems)
+
+
+def plain_coding(value: Any, systems: dict[str, dict[str, list[str]]]) -> bool:
+    """Whether a Coding is nothing but a system, a code and perhaps a display, and so certainly sound as a Coding."""
+    system, code = value.get("system"), value.get("code")
+    if system.__class__ is not str or code.__class__ is not str:
+        return False
+    if "display" in value:
+        if len(value) != _BARE + 1 or not _is_plain(value["display"]):
+            return False
+    elif len(value) != _BARE:
+        return False
+    if not (code.isalnum() or _is_code(code)):
+        return False
+    if system in FORMS and system not in systems:
+        return FORMS[system](code)
+    if system not in systems:
+        return _is_uri(system) is not None
+    shown = systems[system].get(code)
+    return _is_uri(system) is not None and shown is not None and ("display" not in value or value["display"] in shown)
+
+
+def _is_plain(text: Any) -> bool:
+    return text.isprintable() and text != "" and text.strip() is text  # type: ignore[no-any-return]
 
 
 def right_code(value: object, bound: tuple[Codes, str]) -> bool:
