@@ -20,7 +20,7 @@ from converter.issues import IssueLog, Location
 from converter.letter import Letter, Value
 from converter.limits import Limits
 
-_USUAL, _USUAL_LINED = b"UNA:+.? 'UNB+UNOC:3+", b"UNA:+.? '\nUNB+UNOC:3+"
+_USUAL = tuple(b"UNA:+.? '" + end + b"UNB+UNOC:3+" for end in (b"", b"\n", b"\r\n"))
 _MOST = 1 << 16  # bytes; what is longer is rare, and a file
 _ENDS = frozenset(["'", "'\n", "'\r\n"])
 _UNH = re.compile(r"([^+:]*):[^+:]*:[^+:]*:[^+:]*:([^+:]*)\+([^+:]*)").fullmatch
@@ -80,14 +80,13 @@ def _found(data: bytes, file: str, limits: Limits, places: Mapping[str, object])
 
 def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Letter | None:
     """The one letter in these bytes; None if they hold anything else, or anything that would be reported."""
-    start = 9 if data.startswith(_USUAL) else 10 if data.startswith(_USUAL_LINED) else 0
     size = len(data)
-    if not start or size > _MOST or size > limits.segment or size > limits.text:
+    if not data.startswith(_USUAL) or size > _MOST or size > limits.segment or size > limits.text:
         return None
     if size > limits.message or size > limits.constituents:
         return None
     last = data.rfind(b"'") + 1
-    text = data[start:last].decode("latin-1")
+    text = data[data.index(b"U", 9) : last].decode("latin-1")
     if data[last:].strip(b" \t\r\n") or "\x80" in text or "\x81" in text or "\x82" in text or "\x83" in text:
         return None
     released = 0
@@ -95,9 +94,11 @@ def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Le
         text, released = _parked(text)
         if not released:
             return None
-    unh = text.find("UNH+", 20)
+    unh = text.find("UNH+")
     end = text[text.find("'") : unh]
-    named = _named(text[text.find("+", unh + 4) + 1 : text.find("'", unh)]) if end in _ENDS else None
+    if unh < 0 or end not in _ENDS:
+        return None
+    named = _named(text[text.find("+", unh + 4) + 1 : text.find("'", unh)])
     definition = definitions.by_edifact(*named) if named is not None else None
     if named is None or definition is None:
         return None

@@ -133,6 +133,36 @@ def test_released_quotes_in_lined_files_are_read_quickly(engine: Engine) -> None
     assert quick.read(cut, engine.definitions, "x", LIMITS) is None
 
 
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+def test_files_with_line_ends_and_without_are_read_quickly(
+    end: bytes, samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lined = [data for data in samples[::5] if data.count(b"'\n") > 4]
+    found = [differences(data.replace(b"'\n", b"'" + end), engine, monkeypatch) for data in lined]
+    assert [d for d in found if d] == []
+    assert sum(d == [] for d in found) > len(found) * 0.7
+    halves = [data.replace(b"'\n", b"'", data.count(b"'\n") // 2) for data in lined]
+    assert all(quick.read(data, engine.definitions, "x", LIMITS) is None for data in halves)
+
+
+@pytest.mark.parametrize("sign", [b"\x80", b"\x83", b"\x9f", b"\x07", b"\xa0", b"\xbf", b"\x7f"])
+def test_letters_with_suspect_characters_are_left_to_the_others(
+    sign: bytes, samples: list[bytes], engine: Engine
+) -> None:
+    read = 0
+    for data in samples[::5]:
+        at = data.find(b"FTX+") if b"FTX+" in data else data.find(b"NAD+")
+        suspect = data[: data.find(b"'", at)] + sign + data[data.find(b"'", at) :]
+        assert quick.read(suspect, engine.definitions, "x", LIMITS) is None
+        read += quick.read(suspect.replace(sign, b"a"), engine.definitions, "x", LIMITS) is not None
+    assert read, "without it some are"
+
+
+def test_letters_that_are_cut_anywhere_are_left_to_the_others(samples: list[bytes], engine: Engine) -> None:
+    for at in range(len(samples[0].rstrip())):
+        assert quick.read(samples[0][:at], engine.definitions, "x", LIMITS) is None
+
+
 def test_places_are_looked_for_when_one_is_asked_for(
     samples: list[bytes], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
