@@ -249,7 +249,7 @@ def plain_coding(value: Any, systems: dict[str, dict[str, list[str]]]) -> bool:
 
 
 def _is_plain(text: Any) -> bool:
-    return text.isprintable() and text != "" and text.strip() is text  # type: ignore[no-any-return]
+    return text.isprintable() and text != "" and text.strip() is text
 
 
 def right_code(value: object, bound: tuple[Codes, str]) -> bool:
