@@ -168,8 +168,12 @@ def markdown(found: Figures) -> str:
         ("peers", _peers),
     ):
         if name in found:
-            lines += [*page(found[name]), ""]
+            lines += [*page(found[name]), "", *_when(found.get("when", {}).get(name))]
     return "\n".join(lines)
+
+
+def _when(where: Figures | None) -> list[str]:
+    return [f"Measured {where['at']}; load {where['load']} when it began.", ""] if where else []
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
@@ -273,6 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         for part in asked.only:
             print(f"{part} …", file=sys.stderr)
+            found.setdefault("when", {})[part] = machine()
             found[part] = PARTS[part](Path(name), sorted(asked.sizes))
     stored.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     asked.output.write_text(markdown(found), encoding="utf-8")
