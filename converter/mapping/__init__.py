@@ -12,17 +12,18 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from converter import generated
+from converter.definitions.check import MAX_SHAPE, MAX_SHAPES
 from converter.errors import MappingError
 from converter.issues import NOWHERE, Issue, IssueKind, IssueLog, Location, Severity, declare, issue
 from converter.ledger import Ledger, leaves_of
 from converter.letter import Letter, pattern
-from converter.mapping import backward, forward, guards
+from converter.mapping import backward, forward, guards, ids
 from converter.mapping import id_codecs as _ids  # noqa: F401 - registers its codecs
 from converter.mapping.choice import rank
 from converter.mapping.codes import CodeMap, Loss
 from converter.mapping.coverage import unaccounted
 from converter.mapping.document import Document
-from converter.mapping.ids import LENGTHS, NUMBERS, Minter
+from converter.mapping.ids import LENGTHS, NUMBERS
 from converter.mapping.paths import Node, walk
 from converter.mapping.reading import Reader
 from converter.mapping.running import Context, Raw, Rows, entries, origin_value
@@ -84,21 +85,11 @@ _LOSS_OF = itemgetter(4)
 _MAX_SAID = 256
 """How many such answers are remembered, each of at most so many entries."""
 
-_MAX_FATES = 2048
+_Asked = tuple[bool, tuple[str, ...], tuple[str, ...]]
+"""Whether there is a sidecar, the leaves of a letter, and those that rules carried."""
 
 Compiler = Callable[[str, str, str, Dict[str, Any]], Callable[..., Any]]
 """Makes a function of generated source, its name, a title for tracebacks, and the objects that it needs."""
-
-
-class _Fates(dict[str, Raw | None]):
-    """Entries by leaf; those of leaves that repeat are made of that of their pattern when they are asked for."""
-
-    def __missing__(self, leaf: str) -> Raw | None:
-        known = self.get(pattern(leaf))
-        raw = None if known is None else (leaf, *known[1:])
-        if len(self) < _MAX_FATES:
-            self[leaf] = raw
-        return raw
 
 
 class Mapping:
@@ -125,10 +116,7 @@ class Mapping:
         for d in document.declared:
             if d.when:
                 self._guarded.setdefault(d.leaf, []).append((_holds(d.when), d.keep, d.loss))
-        # Entries of leaves that no rule carries, whatever they hold; those that a sidecar keeps, if there is none.
-        declared = [(k, *fate) for k, fate in self._declared.items() if k not in self._guarded]
-        self._ignored = _Fates((k, (k, "ignored", "", "", loss)) for k, keep, loss in declared if not keep)
-        self._dropped = _Fates((k, (k, "lost" if keep else "ignored", "", "", loss)) for k, keep, loss in declared)
+        self._rests: dict[_Asked, tuple[Raw, ...]] = {}
         # What is said of a loss unless it is accepted; nothing of mere information.
         kinds = {"block": REFUSED_BY_LOSS, "warn": LOSS}
         self._told = {
@@ -163,9 +151,9 @@ class Mapping:
     @cached_property
     def _forward(self) -> Callable[..., Any]:
         helpers = {
-            "Minter": Minter,
             "N": LENGTHS,
             "K": NUMBERS,
+            **{name: getattr(ids, name) for name in ("keyed", "hexlify", "UUIDS", "URNS", "SIGNS")},
             "Rows": Rows,
             "entries": entries,
             "origin_value": origin_value,
@@ -207,22 +195,47 @@ class Mapping:
         """
         context.log = log
         values = letter.values
-        if not all(map(values.get, self._key)):
+        bundle, led, defaulted = self._forward(letter, context)
+        if bundle is None:
             log.add(KEY_MISSING, path=next(path for path in self._key if not values.get(path)))
             entries = [(leaf, "lost", "", "", "C91-22") for leaf in leaves_of(letter)]
             return None, Ledger(len(entries), entries)
-        bundle, led, defaulted = self._forward(letter, context)
         entries = [*led.values()]
         if len(led) < len(values):
-            fates = self._ignored if context.sidecar else self._dropped
-            for leaf in filterfalse(led.__contains__, values):
-                raw = fates[leaf]
-                entries.append(self._unclaimed(leaf, letter, context) if raw is None or not values[leaf] else raw)
+            asked = context.sidecar, (*values,), (*led,)
+            rest = self._rests.get(asked)
+            if rest is None:
+                rest = self._rest(asked)
+            if rest and all(values.values()):
+                entries += rest
+            else:
+                unclaimed = filterfalse(led.__contains__, values)
+                entries += [self._unclaimed(leaf, letter, context) for leaf in unclaimed]
         if letter.extras:  # not keyed by path: an element that stands twice is an extra under the path of a leaf
             entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
         ledger = Ledger(len(entries), entries, defaulted)
         refused = self._report(ledger, letter.locate, context, log)
         return (None if refused else bundle), ledger
+
+    def _rest(self, asked: _Asked) -> tuple[Raw, ...]:
+        """The entries of the leaves that no rule carried, if each has one whatever it holds; remembered."""
+        sidecar, leaves, carried = asked
+        known = {*carried}
+        rest = [self._plain_fate(leaf, sidecar) for leaf in leaves if leaf not in known]
+        found = tuple([raw for raw in rest if raw is not None]) if None not in rest else ()
+        if len(self._rests) >= MAX_SHAPES:
+            self._rests.clear()
+        if len(leaves) <= MAX_SHAPE:
+            self._rests[asked] = found
+        return found
+
+    def _plain_fate(self, leaf: str, sidecar: bool) -> Raw | None:
+        path = pattern(leaf)
+        declared = self._declared.get(path)
+        if declared is None or path in self._guarded or (declared[0] and sidecar):
+            return None
+        keep, loss = declared
+        return (leaf, "lost" if keep else "ignored", "", "", loss)
 
     def _unclaimed(self, leaf: str, letter: Letter, context: Context) -> Raw:
         """A leaf that no rule carried: kept, ignored as declared, or lost."""

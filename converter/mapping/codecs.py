@@ -21,7 +21,7 @@ from itertools import filterfalse
 from typing import Any
 
 from converter.identifiers import ecpr_kind
-from converter.letter import Text, plain, unspaced
+from converter.letter import Text, unspaced
 from converter.mapping import local_time
 
 
@@ -106,9 +106,7 @@ class Cut:
 class LocalTime:
     """A letter's Danish date and time of day, and an instant with offset (doubtful hours: `local_time.py`)."""
 
-    @staticmethod
-    def there(date: str, time: str) -> tuple[str | None, bool]:
-        return local_time.to_instant(date, time)
+    there = staticmethod(local_time.to_instant)
 
     @staticmethod
     def back(value: Any, born: str = "fhir") -> tuple[tuple[str, str] | None, bool]:
@@ -159,10 +157,9 @@ class PlainText:
     def there(value: Text) -> tuple[str | None, bool]:
         if len(value) == 1 and value[0][0] == "P00":
             text = value[0][1]
-        else:
-            text = _blocks(value)
-        trimmed = text.strip(" \n")
-        return (trimmed or None), trimmed + "\n" != plain(value) or len(value) != 1 or value[0][0] != "P00"
+            trimmed = text.strip(" \n")
+            return (trimmed or None), len(text) != len(trimmed) + 1 or text[-1] != "\n"
+        return (_blocks(value).strip(" \n") or None), True
 
     @staticmethod
     def back(value: Any) -> tuple[Text, bool]:
@@ -352,6 +349,11 @@ class JoinedParts:
 
     @staticmethod
     def there(organisation: str | None, department: str | None, unit: str | None, size: str) -> tuple[str | None, bool]:
+        if organisation and unit is None:  # nearly always, and then nothing is lost
+            if department is None and len(organisation) <= int(size):
+                return organisation, False
+            if department and len(department) <= int(size):
+                return f"{organisation} {department}", False
         joined = " ".join(filter(None, (organisation, department, unit)))
         return joined or None, JoinedParts.back(joined, size, organisation)[0] != (organisation, department, unit)
 

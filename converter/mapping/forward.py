@@ -15,7 +15,7 @@ from converter.mapping import guards, paths
 from converter.mapping.codes import CodeMap
 from converter.mapping.document import Derived, Document, Each, Refs, Resource, Rule
 from converter.mapping.entries import DEFAULTED, LedgerSource, counts_in
-from converter.mapping.ids import netstrings, netstrings_source
+from converter.mapping.ids import minted_source, netstrings, netstrings_source
 from converter.mapping.source import LetterSource
 from converter.mapping.targets import Slot, Tree, has_each, literal, presence, slots, solid, start, varying
 
@@ -46,7 +46,9 @@ class _Writer:
         put("V = letter.values; g = V.get; count = letter.counts.get; led = {}; dfl = []; told = ctx.told")
         if self.derived:
             put("; ".join(f"d_{d.name} = []" for d in self.derived))
-        put(f"m = Minter({netstrings_source(self._key(p) for p in doc.key)}); made = m.made")
+        needed = [self._key(path) for path in doc.key if not path.startswith("$")]
+        put(f"if not ({' and '.join(needed) or True}): return None, led, dfl")
+        put(f"copy = keyed({netstrings_source(self._key(p) for p in doc.key)}).copy")
         if doc.answers is not None:
             put("t_original = ctx.original")
         for name, (gln, on, when) in doc.tables.items():
@@ -92,18 +94,19 @@ class _Writer:
             condition = self._exists(resource)
             if condition:
                 put(f"x_{name} = {condition}")
-            put(f"i_{name} = made({suffix!r})" + (f" if x_{name} else ''" if condition else ""))
+            put(f"i_{name} = {minted_source(repr(suffix), 'UUIDS')}" + (f" if x_{name} else ''" if condition else ""))
             return
         put(f"l_{name} = ['']")
         with self.out.repeated(resource.each):
             condition = self._exists(resource)
-            made = f"made({suffix!r} + K[i])"
+            made = minted_source(f"{suffix!r} + K[i]", "UUIDS")
             put(f"l_{name}.append({made}{f' if {condition} else {chr(39) * 2}' if condition else ''})")
 
     def _bundle(self) -> None:
         put, doc = self.put, self.document
         key = [self._key(p) if p.startswith("$") else f"({self.out.get(p)} or '')" for p in doc.bundle_key]
-        put(f"bundle = {{'resourceType': 'Bundle', 'id': made({netstrings_source([repr('Bundle'), *key])}),")
+        made = minted_source(netstrings_source([repr("Bundle"), *key]), "UUIDS")
+        put(f"bundle = {{'resourceType': 'Bundle', 'id': {made},")
         put(f"    'meta': {{'profile': [{doc.bundle!r}]}},")
         if doc.origin:
             values = ", ".join(f"{self.out.get(p)} or ''" for p in doc.origin)
@@ -249,9 +252,9 @@ class _Writer:
         if rule.id:
             suffix = netstrings((rule.id, rule.name))
             if not self.out.group:
-                return f"m.urn({suffix + netstrings([''])!r})"
+                return minted_source(repr(suffix + netstrings([""])), "URNS")
             number = f"len({self.written}) + 1" if self.written else "i"
-            return f"m.urn({suffix!r} + K[{number}])"
+            return minted_source(f"{suffix!r} + K[{number}]", "URNS")
         return f"{{'reference': {self.document.resources[rule.ref].type + '/'!r} + {self._id_of(rule.ref)[0]}}}"
 
     def _id_of(self, name: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from binascii import hexlify
 from collections.abc import Iterable
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 try:
@@ -23,7 +24,7 @@ _BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 # An id is put together by one look-up a character: `bytes.translate` turns the form of an id, whose bytes are places in
 # a table, into the characters there. The table is the hexadecimal digest (places 0 to 39) with what stands in every id.
-_SIGNS = bytes(range(40, 256))
+SIGNS = bytes(range(40, 256))
 
 
 def _form(variant: int, text: str) -> bytes:
@@ -41,8 +42,8 @@ def _form(variant: int, text: str) -> bytes:
     return bytes(places)
 
 
-_FORMS = [_form(byte >> 4, "xxxxxxxx-xxxx-5xxx-vxxx-xxxxxxxxxxxx") for byte in range(256)]
-_URNS = [b"urn:uuid:" + _form(byte >> 4, "xxxxxxxx-xxxx-4xxx-vxxx-xxxxxxxxxxxx") for byte in range(256)]
+UUIDS = [_form(byte >> 4, "xxxxxxxx-xxxx-5xxx-vxxx-xxxxxxxxxxxx") for byte in range(256)]
+URNS = [b"urn:uuid:" + _form(byte >> 4, "xxxxxxxx-xxxx-4xxx-vxxx-xxxxxxxxxxxx") for byte in range(256)]
 
 
 def netstrings(parts: Iterable[str]) -> bytes:
@@ -79,31 +80,35 @@ def netstrings_source(parts: Iterable[str]) -> str:
     return f'f"{"".join(written)}".encode()'
 
 
-class Minter:
-    """Makes the ids of one message, whose key is netstrings. The hash state after the key is copied for every id."""
+def keyed(key: bytes) -> Any:
+    """The hash state after the key of a message, which is netstrings: it is copied for every id."""
+    return sha1(_START + key, usedforsecurity=False)
 
-    __slots__ = ("_state",)
+
+def minted_source(suffix: str, forms: str) -> str:
+    """Python source of the id of a message's key followed by an expression of netstrings.
+
+    `copy` copies the state of the key; `forms` are `UUIDS`, or `URNS`: the same bits stamped as version 4, with
+    `urn:uuid:`, where a profile speaks of version 4.
+    """
+    digest = f"(d := (u := copy()).update({suffix}) or u.digest())"
+    return f"{forms}[{digest}[8]].translate(hexlify(d) + SIGNS).decode()"
+
+
+class Minter:
+    """Makes the ids of one message, whose key is netstrings."""
+
+    __slots__ = ("_copy",)
 
     def __init__(self, key: bytes) -> None:
-        self._state = sha1(_START + key, usedforsecurity=False)
-
-    def made(self, suffix: bytes) -> str:
-        """The version-5 UUID of the message key followed by parts that already are netstrings."""
-        state = self._state.copy()
-        state.update(suffix)
-        digest: bytes = state.digest()
-        return _FORMS[digest[8]].translate(hexlify(digest) + _SIGNS).decode()
+        self._copy = keyed(key).copy
 
     def v5(self, *parts: str) -> str:
         """The version-5 UUID of the message key followed by these parts."""
-        return self.made(netstrings(parts))
-
-    def urn(self, suffix: bytes) -> str:
-        """The bits of `made` stamped as version 4, with `urn:uuid:`, where a profile speaks of version 4."""
-        state = self._state.copy()
-        state.update(suffix)
+        state = self._copy()
+        state.update(netstrings(parts))
         digest: bytes = state.digest()
-        return _URNS[digest[8]].translate(hexlify(digest) + _SIGNS).decode()
+        return UUIDS[digest[8]].translate(hexlify(digest) + SIGNS).decode()
 
 
 def short(kind: str, header: str) -> str:
