@@ -200,6 +200,10 @@ class Xhtml:
 
     @staticmethod
     def there(value: Text) -> tuple[str | None, bool]:
+        if len(value) == 1 and value[0][0] == "P00" and value[0][1].replace("\n", "").isprintable():
+            text = value[0][1]  # nearly always, and then there is nothing that XML cannot hold
+            escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br/>")
+            return None if not text or text.isspace() else f"{_DIV}{escaped}</div>", False
         parts, lost, said = [_DIV], False, False
         for code, text in value:
             before, after = _TAGS.get(code, ("", ""))

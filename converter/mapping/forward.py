@@ -39,6 +39,7 @@ class _Writer:
         self.written = ""
         self.before: tuple[int, int | None] = (0, 0)
         self.rows: dict[int, str] = {}
+        self.values: dict[str, str] = {}
         self.derived = [r for x in document.resources.values() for r in x.rules if isinstance(r, Derived)]
 
     def write(self) -> LetterSource:
@@ -272,7 +273,8 @@ class _Writer:
         elif rule.id:
             put(f"{var} = {self._made(rule)}")
         elif rule.ref:
-            put(f"if {self._id_of(rule.ref)[1]}: {var} = {self._made(rule)}")
+            # Where the expression is known, it is written where the reference stands: here, that there is one.
+            put(f"if {self._id_of(rule.ref)[1]}: {var} = {'True' if slot.expression else self._made(rule)}")
             self.ledger.fired(slot, rule)
         elif rule.map:
             self._map(slot, rule, done)
@@ -318,10 +320,20 @@ class _Writer:
             function = self.out.keep(f"{codec.name}_there", codec.there)
             arguments = ", ".join((*values, *(self._argument(a) for a in rule.arguments)))
             lost = f", x{var}" if codec.lossy_there else ""
-            put(f"{var}{lost} = {function}({arguments})")
+            call = f"{function}({arguments})"
+            if codec.lossy_there:  # these give texts; others may give lists, which no two places may share
+                call = self._known(slot, rule, f"{function}({', '.join((*found, *rule.arguments))})") or call
+            put(f"{var}{lost} = {call}")
         if rule.sentence:
             self._sentence(slot, rule)
         self.ledger.fired(slot, rule, f"x{var}" if codec.lossy_there else "")
+
+    def _known(self, slot: Slot, rule: Rule, call: str) -> str:
+        """The variables that hold the same already, as the time of the envelope, which stands in three places."""
+        known = self.values.get(call, "")
+        if self.out.depth == 2 and not self.out.group and slot.alone and not (known or rule.when or rule.sentence):
+            self.values[call] = f"{slot.var}, x{slot.var}"
+        return known
 
     def _sentence(self, slot: Slot, rule: Rule) -> None:
         """A literal before the first item's text that stands for a code."""
@@ -375,7 +387,7 @@ class _Writer:
     def _or_reason(self, slot: Slot, var: str, name: str, pointer: str) -> None:
         """A mandatory value, or FHIR's data-absent-reason in its place."""
         with self._given(slot, f"{slot.var} is not None"):
-            self.put(f"{var}[{name!r}] = {slot.var}")
+            self.put(f"{var}[{name!r}] = {literal(slot)}")
             self.ledger.enter(slot, pointer)
         self.put("else:")
         with self.out.deeper():
