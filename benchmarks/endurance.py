@@ -1,6 +1,9 @@
 """One run of `batch` over a corpus, watched: processor time along the way and peak memory of each process, as JSON.
 
 python -m benchmarks.endurance corpus/ run/ --jobs 2
+
+A shared machine is half as fast again at one minute as at another, so a few letters are read and written in
+straight-line Python every now and then (see `floor.py`): what the run takes in units of that is what may not grow.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import floor, generator
 from benchmarks.corpus import TABLE
 from converter.batch.options import Options
 from converter.batch.running import Bounds, begin, resume
@@ -21,6 +25,9 @@ from converter.issues import Issue, IssueLog
 from converter.limits import COLLECTOR
 
 _TICK = os.sysconf("SC_CLK_TCK")
+_EACH = 4  # chunks between two looks at the floor
+_PROBE = 10  # letters of one look
+_LITERAL = 12_000  # bytes of a Bundle that are no values of the letter
 
 
 class Watching:
@@ -28,7 +35,10 @@ class Watching:
 
     def __init__(self) -> None:
         self.points: list[tuple[int, float]] = []
+        self.floor: list[tuple[int, float]] = []
         self.peaks: dict[int, int] = {}
+        self._letters = [generator.letter(number) for number in range(_PROBE)]
+        self._probed = 0.0
 
     def advance(self, totals: dict[str, int], files: int, planned: int) -> None:
         """Look at this process and those below it: the one that loads what workers need, and the workers."""
@@ -36,7 +46,10 @@ class Watching:
         for process in processes:  # grows meanwhile
             children = Path(f"/proc/{process}/task/{process}/children")
             processes += map(int, children.read_text(encoding="ascii").split())
-        self.points.append((totals["in"], sum(map(_seconds, processes))))
+        self.points.append((totals["in"], sum(map(_seconds, processes)) - self._probed))
+        if len(self.points) % _EACH == 1:
+            self._probed += floor.in_python(self._letters, Path(os.devnull), _LITERAL)
+            self.floor.append((_PROBE * (len(self.floor) + 1), self._probed))
         self.peaks |= {number: _peak(number) for number in processes}
 
     def whole(self, totals: dict[str, int], files: int, planned: int) -> None:
@@ -57,7 +70,7 @@ def _peak(process: int) -> int:
 
 
 def per_message(points: Sequence[tuple[int, float]], low: float, high: float) -> float:
-    """Microseconds of processor time a message between two shares of the run; 0 for a run of too few chunks."""
+    """Microseconds of processor time a message between two shares of the run; 0 for a run of too few looks."""
     last = points[-1][0]
     inside = [point for point in points if low * last <= point[0] <= high * last]
     if len(inside) < 2:
@@ -73,15 +86,17 @@ def watched(corpus: Path, run: Path, jobs: int, *, validate: bool) -> dict[str, 
     begin(run, [str(corpus)], options, IssueLog())
     end = resume(run, jobs, Bounds(), telling)
     seconds = time.perf_counter() - began
+    telling.peaks[os.getpid()] = _peak(os.getpid())  # what the end of a run takes too
     main, *workers = sorted(telling.peaks.items(), key=lambda item: item[0] != os.getpid())
+    tenths = {"first_tenth": (0.0, 0.1), "last_tenth": (0.9, 1.0)}
     return {
         "totals": end.totals,
         "jobs": jobs,
         "validated": validate,
         "seconds": round(seconds, 2),
         "cpu_us": round(telling.points[-1][1] * 1e6 / end.totals["in"], 1),
-        "first_tenth_us": round(per_message(telling.points, 0.0, 0.1), 1),
-        "last_tenth_us": round(per_message(telling.points, 0.9, 1.0), 1),
+        **{f"{name}_us": round(per_message(telling.points, *share), 1) for name, share in tenths.items()},
+        **{f"{name}_floor_us": round(per_message(telling.floor, *share), 1) for name, share in tenths.items()},
         "peak_mb": {"main": main[1], "workers": [peak for _, peak in workers]},
     }
 

@@ -203,16 +203,26 @@ def _growth(found: Sequence[Figures]) -> list[str]:
             f["cpu_us"],
             f["first_tenth_us"] or "",
             f["last_tenth_us"] or "",
+            _times(f, "first_tenth"),
+            _times(f, "last_tenth"),
             f["peak_mb"]["main"],
             ", ".join(map(str, f["peak_mb"]["workers"])),
         )
         for f in found
     ]
-    header = ("messages", "s", "µs/message", "first tenth", "last tenth", "peak MB, main", "loading, workers")
+    tenths = ("first tenth", "last tenth", "first × floor", "last × floor")
+    header = ("messages", "s", "µs/message", *tenths, "peak MB, main", "loading, workers")
     note = (
-        f"Correspondence, two workers, validated. Memory is to stay within {_FLAT} of that at 10,000, time within 10 %."
+        f"Correspondence, two workers, validated. Memory is to stay within {_FLAT} of that at 10,000, time in 10 %. "
+        "`× floor`: in letters read and written by straight-line Python meanwhile, since the machine's pace changes."
     )
     return ["## Growth", "", note, "", *_table(header, rows)]
+
+
+def _times(figures: Figures, tenth: str) -> str:
+    """How many times a tenth takes as long as the floor that was measured meanwhile."""
+    below = figures.get(f"{tenth}_floor_us")
+    return f"{figures[f'{tenth}_us'] / below:.2f}" if below else ""
 
 
 def _limit(found: Figures) -> list[str]:

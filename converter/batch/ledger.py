@@ -98,6 +98,8 @@ class Ledger:
                 # FULL costs nothing at a transaction a chunk; NORMAL could lose the last ones with the power.
                 self._database.execute("PRAGMA journal_mode = WAL")
                 self._database.execute("PRAGMA synchronous = FULL")
+                # Rows are only added during a run: a greater cache holds what nobody asks for, and grows.
+                self._database.execute("PRAGMA cache_size = -256")
             if self._database.execute("PRAGMA application_id").fetchone() != (_APPLICATION,):
                 raise InterchangeError(f"{self.path} is no ledger of this program")
             if self._database.execute("PRAGMA user_version").fetchone() != (_VERSION,):
