@@ -40,6 +40,8 @@ from typing import Any
 
 import yaml
 
+from converter.kept import Kept
+
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "converter" / "fhir" / "rules"
 SURVIVORS = Path(__file__).parent / "rule_survivors.yaml"
@@ -212,7 +214,11 @@ def put_inside(mutant: RuleMutant) -> None:
     old = _codes(compile(mutant.original, "<mutant>", "exec"))
     changed = {name: code for name, code in new.items() if code != old.get(name)}
     assert new.keys() == old.keys()
-    functions = [f for f in gc.get_objects() if isinstance(f, types.FunctionType)]
+    everything = gc.get_objects()
+    for test in everything:
+        if isinstance(test, Kept):  # what passed before must be judged again
+            test.known.clear()
+    functions = [f for f in everything if isinstance(f, types.FunctionType)]
     for function in functions:
         if function.__module__ == f"{PACKAGE}.{mutant.module}" and function.__qualname__ in changed:
             function.__code__ = changed[function.__qualname__]
