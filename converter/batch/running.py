@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -175,9 +176,11 @@ def sweep(folder: Path, ledger: Ledger) -> None:
     """Remove what a stopped run left and the ledger does not know."""
     known = {part.name for part in ledger.parts()}
     for top in (PARTS, DEAD, FILES, TEMPORARY):
-        for path in sorted((folder / top).rglob("*")):
-            if path.is_file() and path.relative_to(folder).as_posix() not in known:
-                path.unlink()
+        for place, _, names in os.walk(folder / top):
+            inside = Path(place).relative_to(folder).as_posix()
+            for name in names:
+                if f"{inside}/{name}" not in known:
+                    Path(place, name).unlink()
     passed("swept")
 
 
@@ -387,4 +390,7 @@ def manifest(ledger: Ledger, totals: dict[str, int]) -> dict[str, Any]:
 
 
 def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+    written_out = io.BytesIO()  # `json.dumps` would hold every piece of a long list at once
+    for piece in json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(value):
+        written_out.write(piece.encode())
+    return written_out.getvalue() + b"\n"
