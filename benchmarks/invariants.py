@@ -144,7 +144,7 @@ def askings(original: Original, bundle: Object) -> tuple[Run, list[Asking]]:
     run = Run(pack, bundle)
     bundles.index_entries(run)
     around = {id(e.resource): e for e in run.entries}
-    root, found = Entry("", bundle, "Bundle"), {}
+    root, found = Entry.of(bundle, "Bundle"), {}
     for number in facts.root(original.profile.key).get("rules", ()):
         found[number, ()] = Asking(number, "Bundle", (), bundle, root)
     for site in sites(bundle, facts, original.profile.key):
