@@ -38,19 +38,12 @@ def read_text(parts: Iterable[tuple[str, list[str]]]) -> Text:
                 pieces.append(component[:-1])
             else:
                 pieces.append(component + "\n")
-    return _joined(runs)
+    return _joined((form, "".join(pieces)) for form, pieces in runs)
 
 
 def read_bodies(parts: Iterable[tuple[str, str]]) -> Text:
     """As `read_text`, for components as they were written, with colons between them."""
-    result: list[Run] = []
-    for form, body in parts:
-        text = whole_lines(body + ":").replace(":", "\n")
-        if result and result[-1][0] == form:
-            result[-1] = (form, result[-1][1] + text)
-        elif text:
-            result.append((form, text))
-    return tuple(result)
+    return _joined((form, whole_lines(body + ":").replace(":", "\n")) for form, body in parts)
 
 
 def whole_lines(written: str) -> str:
@@ -63,11 +56,10 @@ def whole_lines(written: str) -> str:
     return written.replace("\\:", "") if "\\" in written else written
 
 
-def _joined(runs: Iterable[tuple[str, list[str]]]) -> Text:
+def _joined(runs: Iterable[Run]) -> Text:
     """The runs that hold anything; neighbours of one format are one run."""
     result: list[Run] = []
-    for form, pieces in runs:
-        text = "".join(pieces)
+    for form, text in runs:
         if result and result[-1][0] == form:
             result[-1] = (form, result[-1][1] + text)
         elif text:

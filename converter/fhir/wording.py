@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from converter.fhir.bundle import Resource, index, leaves, resolve
@@ -310,12 +310,16 @@ def _practitioner_name(resource: Resource, wording: Wording) -> str:
     return person(names[0]) if len(names) == 1 else ", ".join(map(person, names))
 
 
+def _with_concepts(said: str, between: str, concepts: Iterable[Any], wording: Wording) -> str:
+    for concept in concepts:
+        if name := wording.concept(concept):
+            said = f"{said}{between}{name}" if said else name
+    return said
+
+
 def _role_name(resource: Resource, wording: Wording) -> str:
     said = wording.reference(resource["practitioner"]) if "practitioner" in resource else ""
-    if "code" in resource:
-        for role in resource["code"]:
-            if name := wording.concept(role):
-                said = f"{said}, {name}" if said else name
+    said = _with_concepts(said, ", ", resource.get("code", ()), wording)
     if "organization" in resource and (name := wording.reference(resource["organization"])):
         said = f"{said}, {name}" if said else name
     return said
@@ -333,11 +337,7 @@ def _encounter_name(resource: Resource, wording: Wording) -> str:
 
 
 def _communication_name(resource: Resource, wording: Wording) -> str:
-    said = ""
-    if "category" in resource:
-        for category in resource["category"]:
-            if name := wording.concept(category):
-                said = f"{said}: {name}" if said else name
+    said = _with_concepts("", ": ", resource.get("category", ()), wording)
     if "topic" in resource and (name := wording.concept(resource["topic"])):
         said = f"{said}: {name}" if said else name
     return said

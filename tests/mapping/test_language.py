@@ -15,7 +15,7 @@ from converter.mapping.codes import load_codes, load_losses
 from converter.mapping.guards import compile_guard
 from converter.mapping.ids import LENGTHS, NAMESPACE, Minter, netstrings, netstrings_source, short
 from converter.mapping.paths import Node, Slice, parse, walk
-from converter.mapping.running import entries, origin_value, origin_values
+from converter.mapping.running import Rows, entries, origin_value, origin_values
 from converter.mapping.source import LetterSource
 
 SLICES = {
@@ -170,3 +170,12 @@ def test_a_value_that_is_asked_for_twice_is_got_once() -> None:
     for path in ("A.B", "A.B", "C.D"):
         out.put(f"use({out.get(path)})")
     assert out.written() == ["    start", "    v_A__B = g('A.B')", *["    use(v_A__B)"] * 2, "    use(g('C.D'))"]
+
+
+def test_rows_are_counted_anew_after_too_many_were_remembered() -> None:
+    """A letter of a thousand repetitions fills no memory, and its leaves have their own numbers all the same."""
+    rows = Rows(("i", "n"), "Text[{i}].Line", "/entry/{n}/text")
+    for i in range(1, 1000):
+        assert rows[i, i + 1] == (f"Text[{i}].Line", f"/entry/{i + 1}/text")
+        assert len(rows) <= 128
+    assert rows[1, 2] == ("Text[1].Line", "/entry/2/text")
