@@ -283,7 +283,8 @@ class Taking:
         value, lost = (
             rule.codec.back(text, *plan.arguments) if rule.codec.back and rule.codec.lossy_back else (text, False)
         )
-        self.values[leaf] = value
+        if self.values.setdefault(leaf, value) != value:
+            return  # as in `take`: what stands there is not written over, and these values have no home here
         for node in used:
             self.note(node.pointer, "folded-to-text", name, leaf, rule.lossy if lost else rule.loss)
 

@@ -629,3 +629,29 @@ def test_a_code_that_says_more_than_a_word_carried_elsewhere_has_its_loss(
     _, ledger = there(mapping, {"A.First": word})
     assert [e.loss for e in ledger.defaulted] == beyond
     assert {str(e.disposition) for e in ledger.entries} == {"mapped"}
+
+
+TITLED = """    rules:
+      title: A.Title <-> title
+"""
+LINED = """
+back:
+  rules:
+    line: {line: "Language: {focus.language}", to: A.Title, codec: copy, loss: T-2, born: fhir}
+"""
+
+
+def test_a_line_does_not_write_over_what_another_rule_carried(tmp_path: Path) -> None:
+    (mapping,) = load(tmp_path, small(TITLED, LINED + REST)).mappings
+    bundle, _ = there(mapping, {"A.Title": "title"})
+    composition = resource(bundle, "Composition")
+    composition["language"] = "da"
+
+    def told() -> dict[str, str]:
+        values, ledger = back(mapping, bundle, born="fhir")
+        fates = {e.leaf.rpartition("/")[2]: f"{e.disposition} {e.loss}" for e in ledger.entries}
+        return {"A.Title": str(values["A.Title"])} | {k: fates[k] for k in ("title", "language") if k in fates}
+
+    assert told() == {"A.Title": "title", "title": "mapped ", "language": "lost F91-24"}
+    del composition["title"]
+    assert told() == {"A.Title": "Language: da", "language": "folded-to-text T-2"}
