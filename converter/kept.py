@@ -14,7 +14,7 @@ class Kept:
 
     __slots__ = ("known", "test")
 
-    def __init__(self, test: Callable[[Any], bool]) -> None:
+    def __init__(self, test: Callable[[Any], object]) -> None:
         self.test, self.known = test, set[Any]()
 
     def __call__(self, value: Any) -> bool:

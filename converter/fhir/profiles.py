@@ -22,7 +22,7 @@ from converter.fhir.fhirpath.rules import Rule
 from converter.fhir.packs import BASE, is_message, read_pack
 from converter.fhir.quick import Answer, Quick
 from converter.fhir.rules import bundles, datatypes, identifiers, resources
-from converter.fhir.rules.binding import Codes
+from converter.fhir.rules.binding import Codes, Known
 from converter.fhir.rules.primitives import right_primitive
 from converter.fhir.rules.slicing import Matcher, matcher_of
 from converter.fhir.run import TOO_DEEP, Run, claim_of
@@ -100,6 +100,7 @@ class Pack:
         self._functions: dict[str, Function] = {}
         self.quick_profiles: dict[str, Answer] = {}
         self.claims: dict[str, tuple[str, str]] = {}
+        self.codings = Known()  # found plain, whatever element they were in
         self._extension_functions: dict[str, Function] = {}
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}

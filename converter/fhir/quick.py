@@ -22,6 +22,7 @@ from converter.fhir.rules import (
     bundles,
     choices,
     extensions,
+    identifiers,
     invariants,
     narrative,
     primitives,
@@ -39,7 +40,6 @@ NAMES: dict[str, Any] = {
     "answer_of": extensions.answer_of,
     "holds": values.holds,
     "leads": references.leads,
-    "learn": binding.learn,
     "plain_coding": binding.plain_coding,
     "plain_concept": binding.plain_concept,
     "clean_text": narrative.clean_text,
@@ -61,6 +61,7 @@ NO = "return False"
 PLAIN_META = (
     "len({0}) == 1 and 'profile' in {0} and (p := {0}['profile']).__class__ is list and len(p) == 1 and p[0] in URIS"
 )
+PLACES = frozenset({"endpoint", "system"})  # URIs of organisations and of systems of codes, not of persons
 DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in each other, and a level may have two
 # In the order in which they are asked for.
 OFTEN = (
@@ -86,6 +87,7 @@ class Quick(Functions):
         super().__init__(pack, key, NAMES)
         self.names["URIS"] = pack.uris
         self.names["SYSTEMS"] = pack.systems
+        self.names["CODINGS"] = pack.codings
         self._level = 0
         self._loops = Loops(self.source)
 
@@ -398,6 +400,9 @@ class Quick(Functions):
         elif kind.code in ("Coding", "CodeableConcept") and self._asks_texts(node, kind):
             self._coded(node, kind)
             return
+        elif kind.code == "Identifier" and self._asks_itself(node, kind):
+            self._identified(node, kind)
+            return
         else:
             self._structure(node, kind)
             self._profiles(kind)
@@ -431,20 +436,37 @@ class Quick(Functions):
         return f"{found}{claimed} and {links}.append(e.number) is None"
 
     def _coded(self, node: Node, kind: Type) -> None:
-        """A Coding whose texts were found sound before is sound; so is a concept that is nothing but one of them."""
-        v, c, known = self._v, f"c{self._level}", self.source.constant(set(), "KNOWN")
-        if kind.code == "Coding":
-            lone = f"'extension' not in {v} and (*{v}, *{v}.values())"
-        else:
-            lone = f"len({v}) == 1 and 'coding' in {v} and len({c} := {v}['coding']) == 1"
-            lone += f" and 'extension' not in ({c} := {c}[0]) and (*{c}, *{c}.values())"
+        """A Coding that was found sound before is sound; so is a concept that is nothing but codings."""
+        v, c, known = self._v, f"c{self._level}", self.source.constant(binding.Known(), "KNOWN")
+        lone = f"{v} in {known}.get({v}.get('code'), ())"
+        if kind.code == "CodeableConcept":
+            lone = f"({c} := {v}.get('coding')) and {v} in {known}.get({c}[0].get('code'), ())"
         plain = "plain_coding" if kind.code == "Coding" else "plain_concept"
-        with self._unless(f"{lone} in {known}"):
-            with self._unless("" if node.children else f"{plain}({v}, SYSTEMS)"):
+        with self._unless(lone):
+            with self._unless("" if node.children else f"{plain}({v}, CODINGS, SYSTEMS)"):
                 self._structure(node, kind)
             self._profiles(kind)
             self._extras(node, kind)
-            self.source(f"learn({known}, {v}, SYSTEMS)")
+            with self.source.block(f"if 'text' not in {v}:"):
+                self.source(f"{known}.learn({v}, SYSTEMS)")
+
+    def _identified(self, node: Node, kind: Type) -> None:
+        """An Identifier of an organisation that was found sound before is sound."""
+        v, known = self._v, self.source.constant(identifiers.Known(), "KNOWN")
+        with self._unless(f"{v} in {known}.get({v}.get('value'), ())"):
+            self._structure(node, kind)
+            self._profiles(kind)
+            self._extras(node, kind)
+            self.source(f"{known}.learn({v})")
+
+    def _asks_itself(self, node: Node, kind: Type) -> bool:
+        """Whether an Identifier can be an organisation's, and the verdict on it depends on nothing but its texts."""
+        asked = (self.pack.tree(url) for url in (*kind.profiles, self.pack.base(kind.code)))
+        trees = [node, *(tree for tree in asked if tree)]
+        systems = (tree.children["system"] for tree in trees if "system" in tree.children)
+        said = {v for system in systems for v in (system.fixed, system.pattern) if v is not ABSENT}
+        rules = (self.pack.rules[n] for tree in trees for part in tree.walk() for n in part.rules)
+        return said <= identifiers.ORGANISATIONS and not any(map(invariants.looks_around, rules))
 
     def _asks_texts(self, node: Node, kind: Type) -> bool:
         """Whether the verdict on an element and what is in it depends on nothing but their own texts."""
@@ -476,12 +498,14 @@ class Quick(Functions):
             self._no(f"{v} != {node.pattern!r}")
         elif node.binding and kind.code in TEXTS:
             codes = self.pack.codes(node.binding)
-            flat, bound = self.source.constant(codes.flat, "CODES"), self.source.constant((codes, kind.code), "BOUND")
+            flat, bound = self.source.constant(codes.sound, "CODES"), self.source.constant((codes, kind.code), "BOUND")
             self._no(f"{v} not in {flat} and not right_code({v}, {bound})")
         else:
             fast = primitives.fast(kind.code, v) or "False"
             if kind.code in ("uri", "canonical"):
                 fast = f"{v} in URIS or {kind.code}_match({v})"
+            if kind.code in ("uri", "url") and node.name in PLACES:
+                fast = f"{v} in URIS or {v} in PLACES or is_place({v})"
             self._no(f"not ({fast}) and not right_primitive({v}, {kind.code!r})")
         if node.length is not None:
             self._no(f"{v}.__class__ is not str or len({v}) > {node.length}")

@@ -18,7 +18,7 @@ from converter import generated
 from converter.fhir.codes import FORMS
 from converter.fhir.elements import Site
 from converter.fhir.profiles import Pack, Profile
-from converter.fhir.rules import bundles
+from converter.fhir.rules import binding, bundles, identifiers
 from converter.fhir.rules.narrative import check_narrative, clean_text, clean_texts
 from converter.fhir.run import Run
 from converter.issues import Issue, IssueLog
@@ -163,6 +163,15 @@ def test_official_examples_get_the_same_findings(shared: Path, monkeypatch: pyte
             assert list(quick) == list(exact), name
 
 
+def remembered(pack: Pack) -> Iterator[Any]:
+    """Codings, concepts and Identifiers that the short ways remember."""
+    yield from (row for alike in pack.codings.values() for row in alike)
+    for answer in pack.quick_profiles.values():
+        for name, rows in getattr(answer, "__globals__", {}).items():
+            if name.startswith("KNOWN"):
+                yield from (row for alike in rows.values() for row in alike)
+
+
 def test_only_what_code_systems_say_is_remembered(pack: Pack, message: Any) -> None:
     """A code of another system, and a display that the system does not have, could be anything that a message says.
 
@@ -171,25 +180,59 @@ def test_only_what_code_systems_say_is_remembered(pack: Pack, message: Any) -> N
     codes = message["entry"][1]["resource"]["category"][0]["coding"]
     other = {"system": "https://example.dk/own", "code": "0123", "display": "Anything"}
     loinc = {"system": "http://loinc.org", "code": "11502-2", "display": "Anything"}
-    for listed in (codes, [{**codes[0], "display": "OTHER"}], [other], [loinc]):
+    for listed in (codes, [{**codes[0], "display": "OTHER"}], [other], [loinc], [*codes, loinc]):
         changed = copy.deepcopy(message)
         changed["entry"][1]["resource"]["category"][0]["coding"] = listed
+        changed["entry"][1]["resource"]["topic"] = {"coding": listed, "text": "Anything"}
         found(pack, changed)
-    functions = [answer.__globals__ for answer in pack.quick_profiles.values() if hasattr(answer, "__globals__")]
-    known = [row for names in functions for n, rows in names.items() if n.startswith("KNOWN") for row in rows]
-    assert len(known) > 2
-    assert not {"Anything", "OTHER"} & {*itertools.chain.from_iterable(known)}
-    for row in known:
-        if generated.texts.issuperset(row):
+    codings = [{**c} for row in remembered(pack) if "value" not in row for c in row.get("coding", [row])]
+    assert len(codings) > 2
+    for coding in codings:
+        if generated.texts.issuperset(coding.values()):
             continue
-        half = len(row) // 2
-        coding = dict(zip(row[:half], row[half:], strict=True))
         system, code = coding.pop("system"), coding.pop("code")
         if coding:
             assert coding.popitem() in {("display", shown) for shown in pack.systems[system][code]}
             assert not coding
         else:
             assert code in pack.systems[system] if system in pack.systems else FORMS[system](code)
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"), [("511", True), ("tekstfil", True), ("1234567", False), ("two words", False)]
+)
+def test_codes_of_systems_that_a_mapping_names_are_remembered_if_short(
+    code: str, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number that could be a person's, and what could be a text, is not."""
+    monkeypatch.setattr(generated, "texts", {"https://example.dk/CodeSystem/own", "display"})
+    known = binding.Known()
+    known.learn({"system": "https://example.dk/CodeSystem/own", "code": code}, {})
+    known.learn({"system": "https://example.dk/CodeSystem/other", "code": code}, {})
+    assert bool(known) is kept
+    assert not kept or known == {code: [{"system": "https://example.dk/CodeSystem/own", "code": code}]}
+
+
+def test_only_identifiers_of_organisations_are_remembered(pack: Pack, message: Any) -> None:
+    found(pack, message)
+    rows = [row for row in remembered(pack) if "value" in row]
+    assert rows
+    assert all(row.keys() == {"system", "value"} and row["system"] in identifiers.ORGANISATIONS for row in rows)
+    known = identifiers.Known()
+    known.learn({"system": "urn:oid:1.2.208.176.1.2", "value": "x"})
+    known.learn({"system": "https://www.gs1.org/gln", "value": "x", "period": {}})
+    assert not known
+
+
+def test_a_number_known_in_one_system_is_judged_in_another(
+    pack: Pack, message: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered is the whole Identifier, of that element."""
+    assert not found(pack, message)
+    for row in [row for row in remembered(pack) if "value" in row]:
+        changed = json.loads(json.dumps(message).replace(f'"value": "{row["value"]}"', '"value": "5790000000001"', 1))
+        quick = found(pack, changed)
+        assert quick == found_exactly(pack, changed, monkeypatch)
 
 
 def texts(plain: str) -> Iterator[str]:

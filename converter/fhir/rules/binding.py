@@ -87,12 +87,18 @@ ADVICE = declare(
     example="a code of one's own where the value set is preferred or extensible",
 )
 
-MOST_KNOWN = 1000  # Codings that one element remembers
+Systems = dict[str, dict[str, list[str]]]  # code system -> code -> displays
+
+MOST_KNOWN = 1000  # codes of which one element remembers codings
+MOST_ALIKE = 8  # codings with the same code
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
 _is_uri, _is_code = FAST_NAMES["uri_match"], FAST_NAMES["code_match"]
 _BARE = 2  # properties of a Coding: its system and its code
 _TEXTS = {"system", "code", "display"}
 _MIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*(?:\s*;.*)?\Z", re.DOTALL)
+# Too short for the number of a person, and no text.
+_is_bare = re.compile(r"(?!.*\d{6})[a-z0-9.+-]{1,64}/[a-z0-9.+-]{1,64}\Z").match
+_is_short = re.compile(r"(?!.*\d{6})[A-Za-z0-9_.-]{1,32}\Z").match
 _LANGUAGE = re.compile(r"(?:[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*|[xi](?:-[A-Za-z0-9]{1,8})+)\Z")
 _GRAMMARS = {"urn:ietf:bcp:13": _MIME, "urn:ietf:bcp:47": _LANGUAGE}
 
@@ -100,7 +106,7 @@ _GRAMMARS = {"urn:ietf:bcp:13": _MIME, "urn:ietf:bcp:47": _LANGUAGE}
 class Codes:
     """An expanded value set, ready for look-ups. `unknown`: systems whose codes may belong to it all the same."""
 
-    __slots__ = ("flat", "grammars", "name", "systems", "unknown")
+    __slots__ = ("flat", "grammars", "name", "sound", "systems", "unknown")
 
     def __init__(self, key: str, facts: dict[str, Any]) -> None:
         self.name = key.partition("|")[0].rpartition("/")[2]
@@ -108,6 +114,7 @@ class Codes:
         self.flat = frozenset(code for codes in self.systems.values() for code in codes)
         self.grammars: list[str] = facts.get("grammars", [])
         self.unknown: list[str] = facts.get("unknown", [])
+        self.sound = {*self.flat}  # and some of those that follow a grammar
 
     def holds(self, system: object, code: object) -> bool | None:
         """Whether a coding is in the value set; None if that cannot be said."""
@@ -190,46 +197,70 @@ def right_system(value: dict[str, Any], run: Run) -> bool:
     return known is not None and ("display" not in value or _is_display(value["display"], known))
 
 
-def learn(known: set[tuple[Any, ...]], value: dict[str, Any], systems: dict[str, dict[str, list[str]]]) -> None:
-    """Remember the texts of a sound Coding, or of a concept that is nothing but one, if a code system made all of them.
+class Known(dict[str, list[dict[str, Any]]]):
+    """Codings, and concepts that are nothing but codings, that were found sound: by the code of the first."""
 
-    What only messages say is not kept: a display must be the code system's own or one that a mapping writes, and a code
-    of a system that is not at hand must have the form of its codes.
-    """
-    if "coding" in value:
-        if len(value) != 1 or len(value["coding"]) != 1:
+    def learn(self, value: dict[str, Any], systems: Systems) -> None:
+        """Remember a Coding or a concept, if code systems made all of its texts.
+
+        What only messages say is not kept: a display must be the code system's own or one that a mapping writes, and a
+        code of a system that is not at hand must have the form of its codes, or be a short one of a system that a
+        mapping names.
+        """
+        if "text" in value or ("coding" in value and len(value) != 1):
             return
-        value = value["coding"][0]
+        codings = value.get("coding", (value,))
+        if len(self) >= MOST_KNOWN or not all(_is_named(coding, systems) for coding in codings):
+            return
+        alike = self.setdefault(codings[0]["code"], [])
+        if len(alike) < MOST_ALIKE:
+            alike.append({"coding": [{**c} for c in codings]} if "coding" in value else {**value})
+
+
+def _is_named(value: dict[str, Any], systems: Systems) -> bool:
+    """Whether the texts of a sound Coding say nothing but what code systems and mappings say."""
     system, code, size = value.get("system"), value.get("code"), len(value)
+    if system.__class__ is not str or code.__class__ is not str:
+        return False
     if value.keys() <= _TEXTS and generated.texts.issuperset(value.values()):
-        named = True
-    elif system in systems:
+        return True
+    if system in systems:
         shown = systems[system].get(str(code))
-        named = shown is not None and (size == _BARE or (size == _BARE + 1 and value.get("display") in shown))
-    else:
-        named = system in FORMS and size == _BARE and FORMS[system](str(code))
-    if named and len(known) < MOST_KNOWN:
-        known.add((*value, *value.values()))
+        return shown is not None and (size == _BARE or (size == _BARE + 1 and value.get("display") in shown))
+    if size != _BARE:
+        return False
+    if system in FORMS:
+        return FORMS[system](str(code))
+    return "/CodeSystem/" in str(system) and system in generated.texts and _is_short(str(code)) is not None
 
 
-def plain_concept(value: Any, systems: dict[str, dict[str, list[str]]]) -> bool:
+def plain_concept(value: Any, known: Known, systems: Systems) -> bool:
     """Whether a concept is nothing but a text, a plain Coding or both, and so certainly sound as a CodeableConcept.
 
-    It may raise any of `reading.FAULTS`: not certain. So may `plain_coding`.
+    It may raise any of `reading.FAULTS`: not certain. So may `plain_coding`. `known` are codings found plain before.
     """
     rest = len(value)
     if "text" in value:
-        if rest == 1:
-            return _is_plain(value["text"])
         if not _is_plain(value["text"]):
             return False
+        if rest == 1:
+            return True
         rest -= 1
     listed = value.get("coding")
-    return rest == 1 and listed.__class__ is list and len(listed) == 1 and plain_coding(listed[0], systems)
+    return rest == 1 and listed.__class__ is list and len(listed) == 1 and plain_coding(listed[0], known, systems)
 
 
-def plain_coding(value: Any, systems: dict[str, dict[str, list[str]]]) -> bool:
+def plain_coding(value: Any, known: Known, systems: Systems) -> bool:
     """Whether a Coding is nothing but a system, a code and perhaps a display, and so certainly sound as a Coding."""
+    if value in known.get(value.get("code"), ()):
+        return True
+    if not _is_plain_coding(value, systems):
+        return False
+    known.learn(value, systems)
+    return True
+
+
+def _is_plain_coding(value: Any, systems: Systems) -> bool:
     system, code = value.get("system"), value.get("code")
     if system.__class__ is not str or code.__class__ is not str:
         return False
@@ -255,7 +286,11 @@ def _is_plain(text: Any) -> bool:
 def right_code(value: object, bound: tuple[Codes, str]) -> bool:
     """Whether `check_code` would find nothing and leave nothing unchecked."""
     codes, kind = bound
-    return isinstance(value, str) and right_primitive(value, kind) and codes.holds_code(value) is True
+    if not isinstance(value, str) or not right_primitive(value, kind) or codes.holds_code(value) is not True:
+        return False
+    if len(codes.sound) < len(codes.flat) + MOST_KNOWN and _is_bare(value):
+        codes.sound.add(value)
+    return True
 
 
 def right_coding(value: dict[str, Any], run: Run, codes: Codes) -> bool:

@@ -13,6 +13,18 @@ from converter.fhir.rules.invariants import Check, native
 from converter.fhir.run import Run
 from converter.kept import Kept
 
+# Systems that number organisations: their identifiers come again and again, and tell nothing of a person.
+ORGANISATIONS = frozenset(
+    {
+        "https://www.gs1.org/gln",
+        "https://medcom-fhir.org/ids/shak",
+        "urn:oid:1.2.208.176.1.1",
+        "urn:oid:1.2.208.176.1.4",
+        "http://hl7.dk/fhir/core/CodeSystem/dk-core-municipality-codes",
+    }
+)
+MOST_KNOWN = 4096  # values of which one element remembers identifiers
+MOST_ALIKE = 4  # identifiers of the same value
 _CVR_WEIGHTS = (2, 7, 6, 5, 4, 3, 2, 1)
 
 
@@ -50,3 +62,16 @@ def cvr_check(text: str) -> bool:
     if len(digits) < 8 or not digits.isdecimal():
         return False
     return sum(int(d) * w for d, w in zip(digits, _CVR_WEIGHTS, strict=True)) % 11 == 0
+
+
+class Known(dict[str, list[dict[str, Any]]]):
+    """Identifiers of organisations that were found sound, by their values."""
+
+    def learn(self, value: dict[str, Any]) -> None:
+        """Remember a sound Identifier, if it is nothing but the number of an organisation."""
+        if len(value) == 2 and value.get("system") in ORGANISATIONS and "value" in value:
+            if len(self) >= MOST_KNOWN:
+                self.clear()
+            alike = self.setdefault(value["value"], [])
+            if len(alike) < MOST_ALIKE:
+                alike.append({**value})

@@ -56,6 +56,7 @@ class Place:
     known: bool = False
 
 
+_AROUND = frozenset({"resolve", "conformsTo", "memberOf"})
 _native: dict[tuple[str, str], tuple[Check, str]] = {}
 _sure: dict[Check, str] = {}
 INLINE_NAMES = {**reading.NAMES, "ONE": (None,)}
@@ -115,6 +116,16 @@ def inline(rule: dict[str, Any], kind: str, pack: Pack, names: Names) -> tuple[s
     if made is None:
         return "", False, False
     return *direct_text(made, rule["tree"], kind, pack.paths, names), made.direct
+
+
+def looks_around(rule: dict[str, Any]) -> bool:
+    """Whether a rule may ask for more than what is in the value that it is about."""
+    waiting = [rule["tree"]]
+    for part in waiting:  # which grows
+        if not isinstance(part, list) or part[:1] == ["constant"] or (part[:1] == ["call"] and part[2] in _AROUND):
+            return True
+        waiting.extend(inner for inner in part if isinstance(inner, list))
+    return False
 
 
 def sure(check: Check, value: str) -> str:

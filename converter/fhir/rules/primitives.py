@@ -11,12 +11,13 @@ import string
 from calendar import monthrange
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from converter.fhir.elements import Site
 from converter.fhir.rules.structure import EMPTY, WRONG_TYPE, kind_of_json
 from converter.fhir.run import Run
 from converter.issues import Severity, declare
+from converter.kept import Kept
 
 if TYPE_CHECKING:
     from converter.fhir.source import Source
@@ -148,23 +149,33 @@ _IS_TEXT = "v.__class__ is str and "
 FAST = {
     "string": _IS_TEXT + "v.isprintable() and v and v.strip() is v",
     "code": _IS_TEXT + "(v.isalnum() or code_match(v))",
-    "date": _IS_TEXT + "date_match(v)",
-    "dateTime": _IS_TEXT + "moment_match(v)",
-    "instant": _IS_TEXT + "moment_match(v)",
+    "date": _IS_TEXT + "(v in DATES or is_date(v))",
+    "dateTime": _IS_TEXT + "(v in MOMENTS or is_moment(v))",
+    "instant": _IS_TEXT + "(v in MOMENTS or is_moment(v))",
     "boolean": "v is True or v is False",
     "id": _IS_TEXT + "id_match(v)",
     "uri": _IS_TEXT + "uri_match(v)",
     "url": _IS_TEXT + "uri_match(v)",
     "canonical": _IS_TEXT + "canonical_match(v)",
+    **{code: f"v.__class__ is int and {least} <= v <= {2**31 - 1}" for code, least in _LOWEST.items()},
 }
 _PLAIN_DAY = r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
-FAST_NAMES = {
+# Most times of a message are the same or have been read in another one.
+_is_date = Kept(re.compile(rf"{_PLAIN_DAY}\Z").match)
+_is_moment = Kept(re.compile(rf"{_PLAIN_DAY}T{_CLOCK}{_ZONE}\Z").match)
+_is_uri = re.compile(r"(?:https?://|urn:uuid:|[A-Z])[!-~]+\Z").match
+_is_place = Kept(_is_uri)
+FAST_NAMES: dict[str, Any] = {
     "id_match": _ID.match,
-    "uri_match": re.compile(r"(?:https?://|urn:uuid:|[A-Z])[!-~]+\Z").match,
+    "uri_match": _is_uri,
     "code_match": re.compile(r"[!-~]+\Z").match,
     "canonical_match": re.compile(r"(?:https?://|urn:uuid:)[!-~]+\Z").match,
-    "date_match": re.compile(rf"{_PLAIN_DAY}\Z").match,
-    "moment_match": re.compile(rf"{_PLAIN_DAY}T{_CLOCK}{_ZONE}\Z").match,
+    "DATES": _is_date.known,
+    "MOMENTS": _is_moment.known,
+    "is_date": _is_date,
+    "is_moment": _is_moment,
+    "PLACES": _is_place.known,
+    "is_place": _is_place,
 }
 
 
