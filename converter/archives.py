@@ -88,10 +88,16 @@ _CHUNK = 1024 * 1024
 # Short repetitive letters may shrink to less than a hundredth, so the ratio is held against larger output only.
 _RATIO_FROM = 1024 * 1024
 _TAR = (".tar", ".tar.gz", ".tgz")
-_PLAIN_FLAGS = 0x80E  # of a zip member: how hard it was packed, lengths after it, a name in UTF-8
+_UTF8 = 0x800  # a flag of a zip member: how its name is written
+_PLAIN_FLAGS = 0xE | _UTF8  # and others: how hard it was packed, lengths after it
 # What the standard library raises on damaged archives, found by mutating archives (tests/test_sources.py).
 _FAULTS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, struct.error, ValueError, NotImplementedError)
 _LOCAL = struct.Struct("<4s5H3I2H")  # what stands before a member of a zip
+_SAME = struct.Struct("<4s2x2H16x2H")  # what of that must be as the directory says, and how long the rest is
+_CENTRAL = struct.Struct("<8x2H4x3I3H4x2I")  # an entry of its directory: what is used of it
+_JUDGED = struct.Struct("<4s2x2H10x2I3H8xI")  # and what tells whether it is a plain one
+_END = struct.Struct("<4s4H2IH")  # what stands after the directory
+_LOCATOR, _LARGE, _VERSION = 20, 0xFFFFFFFF, 63  # of the longer format; the version of the format that zipfile knows
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _MAX_TAR_HEADER = 1024 * 1024
 
@@ -174,25 +180,34 @@ def _usable(label: str, display: str, log: IssueLog) -> bool:
 # Zip
 
 
+_Entry = tuple[str, bytes, int, int, int, int, int, int, int, int | None]
+"""What the directory of a zip says of a member: its name, and as it stands there; mode, flags, method, checksum, sizes
+packed and unpacked, where it begins, and where the next thing does if somebody made sure that members do not overlap.
+"""
+
+
 def _zip(file: IO[bytes], display: str, log: IssueLog, limits: Limits) -> Iterator[Member]:
     at = Location(display)
     count = _listed(file)
     if count is not None and count > limits.members:
         log.add(TOO_LARGE, at, limit="members", allowed=limits.members)
         return
+    packed, budget, small = _size(file), _Budget(limits), min(_RATIO_FROM, limits.input)
+    archive, directory = None, _plain_directory(file, packed)
     try:
-        archive = zipfile.ZipFile(file)
+        archive = zipfile.ZipFile(file) if directory is None else None
     except _FAULTS:
         yield from _zip_without_directory(file, display, log, limits)
         return
-    packed, budget, small = _size(file), _Budget(limits), min(_RATIO_FROM, limits.input)
-    for member in archive.infolist():
-        name = member.filename
-        if name.endswith("/") or not _zip_usable(member, display, log):
+    entries = _entries(*directory) if directory is not None else map(_entry, archive.infolist() if archive else ())
+    for number, entry in enumerate(entries):
+        name = entry[0]
+        if name.endswith("/") or not _zip_usable(entry, display, log):
             continue
         try:
-            if (data := _plain(file, member, small)) is None:
-                data = _zip_member(archive, member, packed, budget)
+            if (data := _plain(file, entry, small)) is None:
+                archive = archive or zipfile.ZipFile(file)
+                data = _zip_member(archive, archive.infolist()[number], packed, budget)
             else:
                 budget.spend(len(data), packed)
             yield name, data
@@ -204,14 +219,93 @@ def _zip(file: IO[bytes], display: str, log: IssueLog, limits: Limits) -> Iterat
             log.add(DAMAGED, Location(f"{display}/{name}"), problem=_problem(error))
 
 
-def _zip_usable(member: zipfile.ZipInfo, display: str, log: IssueLog) -> bool:
-    mode, label = member.external_attr >> 16, member.filename
+def _entry(member: zipfile.ZipInfo) -> _Entry:
+    name = member.orig_filename
+    told = name.encode() if name.isascii() else name.encode("utf-8" if member.flag_bits & _UTF8 else "cp437", "replace")
+    return (
+        member.filename,
+        told,
+        member.external_attr >> 16,
+        member.flag_bits,
+        member.compress_type,
+        member.CRC,
+        member.compress_size,
+        member.file_size,
+        member.header_offset,
+        getattr(member, "_end_offset", None),  # newer versions of zipfile refuse members that overlap
+    )
+
+
+def _plain_directory(file: IO[bytes], size: int) -> tuple[bytes, int] | None:
+    """The directory of a zip, and where it begins, if in all of it there is nothing that zipfile has to judge.
+
+    zipfile makes an object an entry, which takes as long as reading the member, and keeps all. What is cut or broken,
+    or of the longer format for large archives, is left to it, and so are members that are not one after the other.
+    """
+    file.seek(max(0, size - _END.size - _LOCATOR))
+    tail = file.read()
+    last = tail[-_END.size :]
+    if len(last) < _END.size or tail.startswith(b"PK\6\7"):
+        return None
+    mark, disk, first_disk, _, _, length, start, comment = _END.unpack(last)
+    if mark != b"PK\5\6" or disk or first_disk or comment or start + length != size - _END.size:
+        return None
+    file.seek(start)
+    directory = file.read(length)
+    at = before = 0
+    while at + _CENTRAL.size <= len(directory):
+        mark, version, flags, packed, full, name, extra, more, place = _JUDGED.unpack_from(directory, at)
+        if mark != b"PK\1\2" or version & 0xFF > _VERSION or place < before or _LARGE in (packed, full, place):
+            return None
+        at += _CENTRAL.size
+        noted = at + name
+        if (flags & _UTF8 or extra) and not _is_plain(directory[at:noted], flags, directory[noted : noted + extra]):
+            return None
+        at = noted + extra + more
+        before = place + _LOCAL.size
+    return (directory, start) if at == length and before <= start else None
+
+
+def _is_plain(name: bytes, flags: int, extra: bytes) -> bool:
+    """Whether a name can be read, and what is noted beside it is whole and changes no size, place or name."""
+    try:
+        name.decode("utf-8" if flags & _UTF8 else "cp437")
+    except UnicodeDecodeError:
+        return False
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        if kind in (0x0001, 0x7075) or 4 + length > len(extra):
+            return False
+        extra = extra[4 + length :]
+    return True
+
+
+def _entries(directory: bytes, end: int) -> Iterator[_Entry]:
+    """The entries of such a directory, which begins where the last member ends. None of them is kept."""
+    at, last = 0, None
+    while at < len(directory):
+        flags, method, checksum, packed, size, length, extra, more, mode, place = _CENTRAL.unpack_from(directory, at)
+        at += _CENTRAL.size
+        told = directory[at : at + length]
+        at += length + extra + more
+        name = told.decode("ascii" if told.isascii() else "utf-8" if flags & _UTF8 else "cp437")
+        if "\0" in name:  # so zipfile reads it
+            name = name.partition("\0")[0]
+        if last is not None:
+            yield *last, place
+        last = name, told, mode >> 16, flags, method, checksum, packed, size, place
+    if last is not None:
+        yield *last, end
+
+
+def _zip_usable(entry: _Entry, display: str, log: IssueLog) -> bool:
+    label, mode, flags, method = entry[0], entry[2], entry[3], entry[4]
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
         log.add(NOT_A_FILE, Location(f"{display}/{label}"), found=kind_of_file(mode))
-    elif member.flag_bits & 1:
+    elif flags & 1:
         log.add(ENCRYPTED, Location(f"{display}/{label}"))
-    elif member.compress_type not in _METHODS:
-        log.add(COMPRESSION, Location(f"{display}/{label}"), method=member.compress_type)
+    elif method not in _METHODS:
+        log.add(COMPRESSION, Location(f"{display}/{label}"), method=method)
     else:
         return _usable(label, display, log)
     return False
@@ -231,46 +325,43 @@ def _zip_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, packed: int, 
     return b"".join(parts)
 
 
-def _plain(file: IO[bytes], member: zipfile.ZipInfo, limit: int) -> bytes | None:
+def _plain(file: IO[bytes], entry: _Entry, limit: int) -> bytes | None:
     """A member up to that size in which all is as its entry says, at a quarter of what zipfile takes; else None.
 
     Whatever is wrong with a member is found and told by zipfile. Of small ones no ratio is looked at.
     """
-    length, flags, method = member.compress_size, member.flag_bits, member.compress_type
-    if member.file_size > limit or length > limit or flags & ~_PLAIN_FLAGS:
+    _, told, _, flags, method, checksum, packed, size, place, end = entry
+    if size > limit or packed > limit or flags & ~_PLAIN_FLAGS:
         return None
-    name = member.orig_filename
-    told = name.encode() if name.isascii() else name.encode("utf-8" if flags & 0x800 else "cp437", "replace")
-    file.seek(member.header_offset)
-    block = file.read(_LOCAL.size + len(told) + length)
+    file.seek(place)
     start = _LOCAL.size + len(told)
+    block = file.read(start + packed)
     if len(block) < start:
         return None
-    head = _LOCAL.unpack_from(block)
-    if (head[0], head[2], head[3], head[9]) != (b"PK\3\4", flags, method, len(told)) or block[30:start] != told:
+    mark, flags_here, method_here, length, extra = _SAME.unpack_from(block)
+    same = flags_here == flags and method_here == method and length == len(told) and block[_LOCAL.size : start] == told
+    if mark != b"PK\3\4" or not same:
         return None
-    if head[10]:
-        block += file.read(head[10])
-        start += head[10]
-    end = getattr(member, "_end_offset", None)  # newer versions of zipfile refuse members that overlap
-    if end is not None and member.header_offset + start + length > end:
+    if extra:
+        block += file.read(extra)
+        start += extra
+    if end is not None and place + start + packed > end:
         return None
-    return _checked(block[start:], member)
+    data: bytes | None = block[start:]
+    if data is not None and method == zipfile.ZIP_DEFLATED:
+        data = _inflated(data, size)
+    whole = len(block) - start == packed and data is not None and len(data) == size and zlib.crc32(data) == checksum
+    return data if whole else None
 
 
-def _checked(data: bytes, member: zipfile.ZipInfo) -> bytes | None:
-    """What a small member holds; None if that is not what its entry says."""
-    if len(data) != member.compress_size:
+def _inflated(data: bytes, size: int) -> bytes | None:
+    """What a small member of that size holds; None if it is not packed as it should be."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        data = inflater.decompress(data, size + 1)
+    except zlib.error:
         return None
-    if member.compress_type == zipfile.ZIP_DEFLATED:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        try:
-            data = inflater.decompress(data, member.file_size + 1)
-        except zlib.error:
-            return None
-        if not inflater.eof or inflater.unused_data:
-            return None
-    return data if len(data) == member.file_size and zlib.crc32(data) == member.CRC else None
+    return data if inflater.eof and not inflater.unused_data else None
 
 
 def kind_of_file(mode: int) -> str:

@@ -14,10 +14,10 @@ import re
 import sys
 import tempfile
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from functools import partial
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.json"
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
-_DISPOSITION = itemgetter(1)  # of a line of a ledger
 # Which kind of output a file takes by its suffix.
 _TAKES = {".json": ".json", ".ndjson": ".json", ".xml": ".xml", ".edi": ".edi"}
 _WORDS = {".json": "a FHIR Bundle", ".xml": "an OIOXML letter", ".edi": "an EDIFACT interchange"}
@@ -113,6 +112,9 @@ def refuse_existing(path: Path, *, force: bool) -> None:
 
 # Figures of a run
 
+_Counts = defaultdict[str, int]  # a Counter asks Python for each number that is put into it
+_counts = partial(_Counts, int)
+
 
 @dataclass
 class Summary:
@@ -123,9 +125,9 @@ class Summary:
     joined: int = 0  # letters with objects that went with the letter that names them
     skipped: int = 0
     mapped: int = 0  # between a letter and FHIR, which asks the organisation table
-    types: dict[str, Counter[str]] = field(default_factory=dict)
-    issues: Counter[str] = field(default_factory=Counter)
-    severities: Counter[str] = field(default_factory=Counter)
+    types: defaultdict[str, _Counts] = field(default_factory=lambda: defaultdict(_counts))
+    issues: _Counts = field(default_factory=_counts)
+    severities: _Counts = field(default_factory=_counts)
 
     def count(self, issues: Iterable[Issue]) -> None:
         """Count issues; one that stands for several counts as many."""
@@ -139,23 +141,33 @@ class Summary:
                 warnings += number
             else:
                 others += number
-        for name, number in (("error", errors), ("warning", warnings), ("info", others)):
-            if number:
-                self.severities[name] += number
+        severities = self.severities
+        if errors:
+            severities["error"] += errors
+        if warnings:
+            severities["warning"] += warnings
+        if others:
+            severities["info"] += others
 
     def add(self, outcome: Outcome) -> None:
         """Count a message and the dispositions of its leaves."""
-        self.written += outcome.output is not None
-        self.joined += outcome.joined
-        self.refused += outcome.output is None and not outcome.joined
-        self.mapped += outcome.pair is not None
-        figures = self.types.get(outcome.type or "unknown")
-        if figures is None:
-            figures = self.types[outcome.type or "unknown"] = Counter()
+        if outcome.joined:
+            self.joined += 1
+        if outcome.output is not None:
+            self.written += 1
+        elif not outcome.joined:
+            self.refused += 1
+        if outcome.pair is not None:
+            self.mapped += 1
+        figures, ledger = self.types[outcome.type or "unknown"], outcome.ledger
         figures["messages"] += 1
-        if outcome.ledger is not None:
-            figures.update(map(_DISPOSITION, outcome.ledger.raw))
-            figures["defaulted"] += len(outcome.ledger.raw_defaulted)
+        if ledger is not None:
+            others = [raw[1] for raw in ledger.raw if raw[1] != "mapped"]
+            for disposition in others:
+                figures[disposition] += 1
+            if mapped := len(ledger.raw) - len(others):
+                figures["mapped"] += mapped
+            figures["defaulted"] += len(ledger.raw_defaulted)
 
     def rejoined(self, number: int) -> None:
         """Count so many messages as joined: when they came, it was not known yet."""

@@ -13,7 +13,7 @@ import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -283,19 +283,44 @@ def test_members_that_are_read_without_zipfile_are_what_zipfile_finds(
 ) -> None:
     """Also in an archive that was altered anywhere; most members are read that way, and none that is damaged."""
     content = {"a.edi": MESSAGE, "mappe/æ.edi": MESSAGE[:30], "c": b""}
-    whole, plain, taken = make_zip(tmp_path / "a.zip", content).read_bytes(), archives._plain, []
+    whole, taken, listed = make_zip(tmp_path / "a.zip", content).read_bytes(), [], []
+    plain, directory = archives._plain, archives._plain_directory
 
-    def noting(file: IO[bytes], member: zipfile.ZipInfo, limit: int) -> bytes | None:
-        taken.append(data := plain(file, member, limit))
+    def noting(file: IO[bytes], entry: Any, limit: int) -> bytes | None:
+        taken.append(data := plain(file, entry, limit))
         return data
 
-    for at in range(0, len(whole) - 22, 2):
+    def listing(file: IO[bytes], size: int) -> tuple[bytes, int] | None:
+        listed.append(found := directory(file, size))
+        return found
+
+    for at in range(0, len(whole), 2):
         (tmp_path / "a.zip").write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
         monkeypatch.setattr(archives, "_plain", noting)
+        monkeypatch.setattr(archives, "_plain_directory", listing)
         found = read(tmp_path / "a.zip")
         monkeypatch.setattr(archives, "_plain", lambda *_: None)
+        monkeypatch.setattr(archives, "_plain_directory", lambda *_: None)
         assert found == read(tmp_path / "a.zip"), at
     assert len(taken) > taken.count(None) > 0
+    assert len(listed) > listed.count(None) > 0
+
+
+def test_members_listed_without_zipfile_are_not_kept(tmp_path: Path) -> None:
+    """What zipfile keeps of as many members is many times the directory itself."""
+    path = make_zip(tmp_path / "a.zip", {f"{number:06}.edi": b"" for number in range(1500)})
+
+    def peak(take: Callable[[IO[bytes]], object]) -> int:
+        with path.open("rb") as file:
+            tracemalloc.start()
+            take(file)
+            found = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        return found
+
+    size = path.stat().st_size
+    held = peak(lambda file: sum(1 for _ in archives._zip(file, "a.zip", IssueLog(), Limits())))
+    assert held < size < peak(zipfile.ZipFile) / 3
 
 
 def test_a_wrong_checksum_in_a_zip_is_an_issue_and_the_others_are_read(tmp_path: Path) -> None:

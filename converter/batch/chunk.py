@@ -90,7 +90,7 @@ class Row(NamedTuple):
 
 
 Raw = tuple[int, int, int, bytes, str, str, int]
-"""A row as it travels: a plain tuple of the fields of `Row`, in their order."""
+"""A row as it is made and travels: a plain tuple of the fields of `Row`, in their order."""
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Result:
 
     lines: list[bytes] = field(default_factory=list)
     dead: list[bytes] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Raw] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     raw: dict[str, bytes] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
@@ -146,7 +146,7 @@ def content_id(data: bytes, ordinal: int) -> bytes:
 class _Conversion:
     """The pieces of a chunk on their way into the result, one after the other."""
 
-    __slots__ = ("_convert", "_form", "_ordinal", "_piece", "result", "summary")
+    __slots__ = ("_convert", "_data", "_form", "_ordinal", "_piece", "result", "summary")
 
     def __init__(self, convert: Convert, form: Form) -> None:
         self._convert, self._form = convert, form
@@ -154,7 +154,7 @@ class _Conversion:
 
     def run(self, piece: Piece) -> None:
         """Convert a piece; whatever goes wrong is a dead letter."""
-        self._piece, self._ordinal = piece, 0
+        self._piece, self._ordinal, self._data = piece, 0, piece.item.data
         if piece.fault is not None:
             self._failed(piece.fault)
             return
@@ -188,14 +188,14 @@ class _Conversion:
             self._dead(_state_without_output(outcome), _fault(outcome, self._piece.item))
 
     def _written(self, outcome: Outcome) -> None:
-        cid = self._next()
+        cid, result = self._next(), self.result
         if self._ordinal in self._piece.settled:
             return
         if self._form.files:
-            self.result.files[f"{cid.hex()}{outcome.suffix}"] = outcome.output or b""
+            result.files[f"{cid.hex()}{outcome.suffix}"] = outcome.output or b""
         else:
-            self.result.lines.append(line(outcome))
-        self._row(cid, _OK, "", 0 if self._form.files else len(self.result.lines))
+            result.lines.append(line(outcome))
+        self._row(cid, _OK, "", len(result.lines))  # of files there are no lines
 
     def _dead(self, state: State, fault: Fault) -> None:
         cid = self._next()
@@ -220,15 +220,15 @@ class _Conversion:
 
     def _next(self) -> bytes:
         self._ordinal += 1
-        data = self._piece.item.data
+        data = self._data
         if not data:
             # What could not be read has no bytes to compare, so its place stands for them: it is nobody's duplicate.
             data = b"\0unread\0" + os.fsencode(f"{self._piece.source}/{self._piece.number}")
         return content_id(data, self._ordinal)
 
     def _row(self, cid: bytes, state: str, code: str, at: int) -> None:
-        source, number, *_ = self._piece
-        self.result.rows.append(Row(source, number, self._ordinal, cid, state, code, at))
+        source, number, _, _, _ = self._piece
+        self.result.rows.append((source, number, self._ordinal, cid, state, code, at))
 
 
 def _state_without_output(outcome: Outcome) -> State:

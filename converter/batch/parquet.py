@@ -6,7 +6,7 @@ import io
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from converter.batch.chunk import Row, State
+from converter.batch.chunk import Raw, Row, State
 from converter.errors import InterchangeError
 
 # Which message a row holds: file of the plan, input in the file, message in the input, and its content id as hex.
@@ -22,11 +22,11 @@ def version() -> str:
     return str(pyarrow.__version__)
 
 
-def part(rows: Sequence[Row], lines: Sequence[bytes]) -> bytes:
+def part(rows: Sequence[Raw], lines: Sequence[bytes]) -> bytes:
     """A part with these lines; rows that have none are passed over."""
     import pyarrow as pa
 
-    wanted = [row for row in rows if row.state == State.OK and row.line]
+    wanted = [row for row in map(Row._make, rows) if row.state == State.OK and row.line]
     number, text = pa.int64(), pa.string()
     columns = (
         pa.array([row.source for row in wanted], number),

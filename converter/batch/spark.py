@@ -28,7 +28,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from converter.batch.chunk import WORKER, Convert, Fault, Form, Piece, Result, State, convert_chunk
+from converter.batch.chunk import WORKER, Convert, Fault, Form, Piece, Result, Row, State, convert_chunk
 from converter.batch.ledger import Committed, Key, Ledger, Part, Planned
 from converter.batch.options import Options, fingerprint
 from converter.batch.plan import Chunk, Chunks, splits
@@ -238,7 +238,7 @@ def _converter(factory: Factory, options: Options, wanted: tuple[tuple[str, str]
 
 def _told(chunk: Chunk, result: Result) -> Iterator[_Record]:
     """The records of a chunk: one a message, and one for itself."""
-    for row in result.rows:
+    for row in map(Row._make, result.rows):
         texts = result.lines if row.state == State.OK else result.dead
         text = texts[row.line - 1].rstrip(b"\n").decode()
         place = (row.source, row.piece, row.ordinal, chunk.key.source, chunk.key.k, row.line)

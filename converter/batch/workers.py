@@ -327,7 +327,7 @@ def _finished(
         files = [write_temporary(job.folder, *file) for file in _files(chunk, result, job.form)]
     except OSError as error:
         return _Fault(f"cannot write in {job.folder}: {error.strerror or type(error).__name__}", sink=True)
-    return [row[:] for row in result.rows], files, result.figures
+    return result.rows, files, result.figures
 
 
 def _files(chunk: Chunk, result: Result, form: Form) -> Iterator[tuple[str, str, bytes, int]]:

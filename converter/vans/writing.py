@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, quoteattr
 
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.mapping.ids import Minter, netstrings
@@ -32,6 +33,7 @@ NO_PARTY = declare(
     help="The message must name both organisations by their location numbers.",
     source="VANSEnvelope 1.0.4, SenderID and ReceiverID",
 )
+_text = partial(html.escape, quote=False)
 
 
 def wrapped(outcome: Outcome, routes: Routes, log: IssueLog, *, sent: str, attempt: int = 1) -> bytes | None:
@@ -69,22 +71,22 @@ def _name(outcome: Outcome, routes: Routes) -> Name | None:
 
 
 def _xml(parties: tuple[str, str], ids: tuple[str, str], sent: str, name: Name, payload: bytes) -> bytes:
-    sender, receiver = (f' EndPointType="EAN">{escape(number)}<' for number in parties)
+    sender, receiver = (f' EndPointType="EAN">{_text(number)}<' for number in parties)
     envelope, message = ids
-    tag = f"\n        <ServiceTag name={quoteattr(MIME)}>{escape(name.mime)}</ServiceTag>" if name.mime else ""
+    tag = f'\n        <ServiceTag name="{MIME}">{_text(name.mime)}</ServiceTag>' if name.mime else ""
     head = f"""<?xml version="1.0" encoding="UTF-8"?>
 <VANSEnvelope xmlns="{NAMESPACE}">
   <SenderID{sender}/SenderID>
   <ReceiverID{receiver}/ReceiverID>
   <EnvelopeIdentifier>{envelope}</EnvelopeIdentifier>
-  <SentDateTime>{escape(sent)}</SentDateTime>
+  <SentDateTime>{_text(sent)}</SentDateTime>
   <Message>
     <MetaInformation>
-      <Identifier>{escape(message)}</Identifier>
+      <Identifier>{_text(message)}</Identifier>
       <Document>
-        <Format>{escape(name.format)}</Format>
-        <Name>{escape(name.document)}</Name>
-        <Version>{escape(name.version)}</Version>
+        <Format>{_text(name.format)}</Format>
+        <Name>{_text(name.document)}</Name>
+        <Version>{_text(name.version)}</Version>
         <SizeInBytes>{len(payload)}</SizeInBytes>
       </Document>
       <Transport>
