@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import time
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,32 @@ _PROBE = 10  # letters of one look
 _LITERAL = 12_000  # bytes of a Bundle that are no values of the letter
 
 
+class Points:
+    """How many messages, and what they took until then, in sixteen bytes: the memory of the run is what is watched."""
+
+    def __init__(self) -> None:
+        self.messages, self.seconds = array("q"), array("d")
+
+    def add(self, messages: int, seconds: float) -> None:
+        """One more."""
+        self.messages.append(messages)
+        self.seconds.append(seconds)
+
+    def per_message(self, low: float, high: float) -> float:
+        """Microseconds a message between two shares of the run; 0 for a run of too few looks."""
+        last = self.messages[-1]
+        inside = [n for n, messages in enumerate(self.messages) if low * last <= messages <= high * last]
+        if len(inside) < 2:
+            return 0.0
+        first, end = inside[0], inside[-1]
+        return (self.seconds[end] - self.seconds[first]) * 1e6 / max(self.messages[end] - self.messages[first], 1)
+
+
 class Watching:
     """Notes after each chunk how many messages are done and what that took."""
 
     def __init__(self) -> None:
-        self.points: list[tuple[int, float]] = []
-        self.floor: list[tuple[int, float]] = []
+        self.points, self.floor = Points(), Points()
         self.peaks: dict[int, int] = {}
         self._letters = [generator.letter(number) for number in range(_PROBE)]
         self._probed = 0.0
@@ -46,10 +67,10 @@ class Watching:
         for process in processes:  # grows meanwhile
             children = Path(f"/proc/{process}/task/{process}/children")
             processes += map(int, children.read_text(encoding="ascii").split())
-        self.points.append((totals["in"], sum(map(_seconds, processes)) - self._probed))
-        if len(self.points) % _EACH == 1:
+        self.points.add(totals["in"], sum(map(_seconds, processes)) - self._probed)
+        if len(self.points.messages) % _EACH == 1:
             self._probed += floor.in_python(self._letters, Path(os.devnull), _LITERAL)
-            self.floor.append((_PROBE * (len(self.floor) + 1), self._probed))
+            self.floor.add(_PROBE * (len(self.floor.messages) + 1), self._probed)
         self.peaks |= {number: _peak(number) for number in processes}
 
     def whole(self, totals: dict[str, int], files: int, planned: int) -> None:
@@ -69,16 +90,6 @@ def _peak(process: int) -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def per_message(points: Sequence[tuple[int, float]], low: float, high: float) -> float:
-    """Microseconds of processor time a message between two shares of the run; 0 for a run of too few looks."""
-    last = points[-1][0]
-    inside = [point for point in points if low * last <= point[0] <= high * last]
-    if len(inside) < 2:
-        return 0.0
-    (first, began), (end, ended) = inside[0], inside[-1]
-    return (ended - began) * 1e6 / max(end - first, 1)
-
-
 def watched(corpus: Path, run: Path, jobs: int, *, validate: bool) -> dict[str, Any]:
     """Carry out the run and tell about it."""
     options, telling = Options(validate=validate, sor=str(TABLE)), Watching()
@@ -94,9 +105,9 @@ def watched(corpus: Path, run: Path, jobs: int, *, validate: bool) -> dict[str, 
         "jobs": jobs,
         "validated": validate,
         "seconds": round(seconds, 2),
-        "cpu_us": round(telling.points[-1][1] * 1e6 / end.totals["in"], 1),
-        **{f"{name}_us": round(per_message(telling.points, *share), 1) for name, share in tenths.items()},
-        **{f"{name}_floor_us": round(per_message(telling.floor, *share), 1) for name, share in tenths.items()},
+        "cpu_us": round(telling.points.seconds[-1] * 1e6 / end.totals["in"], 1),
+        **{f"{name}_us": round(telling.points.per_message(*share), 1) for name, share in tenths.items()},
+        **{f"{name}_floor_us": round(telling.floor.per_message(*share), 1) for name, share in tenths.items()},
         "peak_mb": {"main": main[1], "workers": [peak for _, peak in workers]},
     }
 

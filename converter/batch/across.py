@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,18 +138,24 @@ class Looking(Chunks):
         self._asks = concerned(self._engine.attachments)
 
     def __iter__(self) -> Iterator[Chunk]:
-        given, later = dict(self.done), set[tuple[int, int]]()
+        given, later = dict[tuple[int, int], int](), set[tuple[int, int]]()
         with closing(Index(Path(self._joining.folder), self._engine, new=True)) as self._index:
             self._partners = self._index.partners(self._joining.key)
-            for chunk in super().__iter__():
-                if not chunk.later:
-                    given[chunk.key[:2]] = chunk.ended
-                elif chunk.pieces:
-                    later.add(chunk.key[:2])
-                yield chunk
+            for _, chunks in groupby(super().__iter__(), key=lambda chunk: chunk.key.source):
+                now, again_here = dict[tuple[int, int], int](), False
+                for chunk in chunks:
+                    if not chunk.later:
+                        now[chunk.key[:2]] = chunk.ended
+                    elif chunk.pieces:
+                        later.add(chunk.key[:2])
+                        again_here = True
+                    yield chunk
+                if again_here:  # of most files nothing comes again, and the rest need not be held
+                    given |= now
             self._index.decide(self._partners)
-        again = Chunks(iter(()), given, self.limits)
         sources = {source for source, _ in later}
+        done = {key: ended for key, ended in self.done.items() if key[0] in sources}
+        again = Chunks(iter(()), done | given, self.limits)
         for files in splits(self._plan()) if later else ():
             if files[0].n in sources:
                 # Others, which could not be read before, have not been looked at.

@@ -317,15 +317,25 @@ class Ledger:
         for (text,) in self._database.execute("SELECT figures FROM chunk WHERE attempt=1 ORDER BY source, k"):
             yield json.loads(text)
 
-    def parts(self) -> Iterator[Part]:
-        """The files of the result: parts and dead letters in the order of the input, others by name."""
+    def parts(self, kind: str | None = None) -> Iterator[Part]:
+        """The files of the result, or of one kind: parts and dead letters as the input is ordered, others by name."""
         rows = self._database.execute(
-            "SELECT name, kind, source, k, attempt, lines, bytes, sha256 FROM part ORDER BY kind, "
+            "SELECT name, kind, source, k, attempt, lines, bytes, sha256 FROM part WHERE ? IN (kind, '') "
+            "ORDER BY kind, "
             "CASE WHEN kind IN ('part', 'dead') THEN attempt END, CASE WHEN kind IN ('part', 'dead') THEN source END, "
-            "CASE WHEN kind IN ('part', 'dead') THEN k END, name"
+            "CASE WHEN kind IN ('part', 'dead') THEN k END, name",
+            (kind or "",),
         )
         for row in rows:
             yield Part(*row)
+
+    def kinds(self) -> set[str]:
+        """What kinds of files belong to the result."""
+        return {kind for (kind,) in self._database.execute("SELECT DISTINCT kind FROM part")}
+
+    def knows(self, name: str) -> bool:
+        """Whether a file belongs to the result."""
+        return self._database.execute("SELECT 1 FROM part WHERE name=?", (name,)).fetchone() is not None
 
     def part(self, key: Key, kind: str) -> Part | None:
         """The file of that kind of a chunk."""

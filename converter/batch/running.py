@@ -174,14 +174,21 @@ def _same(ledger: Ledger, options: Options) -> None:
 
 def sweep(folder: Path, ledger: Ledger) -> None:
     """Remove what a stopped run left and the ledger does not know."""
-    known = {part.name for part in ledger.parts()}
     for top in (PARTS, DEAD, FILES, TEMPORARY):
-        for place, _, names in os.walk(folder / top):
-            inside = Path(place).relative_to(folder).as_posix()
-            for name in names:
-                if f"{inside}/{name}" not in known:
-                    Path(place, name).unlink()
+        for path in _files(folder / top):
+            if not ledger.knows(path.relative_to(folder).as_posix()):
+                path.unlink()
     passed("swept")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """What stands in a folder and below; a list of it would be as long as the run."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            if not entry.is_dir():
+                yield Path(entry.path)
+            elif not entry.is_symlink():
+                yield from _files(Path(entry.path))
 
 
 class Run:
@@ -376,21 +383,41 @@ def summary(ledger: Ledger, totals: dict[str, int]) -> dict[str, Any]:
 
 def manifest(ledger: Ledger, totals: dict[str, int]) -> dict[str, Any]:
     """`manifest.json`: the files that belong to the result, in order, with their digests. Readers use no others."""
-    files: dict[str, list[dict[str, Any]]] = {"part": [], "dead": [], "file": [], "raw": []}
-    for part in ledger.parts():
-        entry = {"name": part.name, "lines": part.lines, "bytes": part.size, "sha256": part.sha256}
-        files[part.kind].append(entry)
-    names = {"part": "parts", "dead": "dead", "file": "files", "raw": "raw"}
+    names, kinds = {"part": "parts", "dead": "dead", "file": "files", "raw": "raw"}, ledger.kinds()
     return {
         "format": "medcom-fhir batch 1",
         **ledger.get("settings")["fingerprint"],
         "totals": totals,
-        **{names[kind]: entries for kind, entries in files.items()},
+        **{name: _Entries(ledger, kind) if kind in kinds else [] for kind, name in names.items()},
     }
+
+
+class _Entries(list[dict[str, Any]]):
+    """The files of a kind as the manifest lists them, read from the ledger each time that somebody goes through them.
+
+    A list, since that is what `json` writes; one with all of them would be as long as the run.
+    """
+
+    def __init__(self, ledger: Ledger, kind: str) -> None:
+        super().__init__()
+        self._ledger, self._kind = ledger, kind
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for part in self._ledger.parts(self._kind):
+            yield {"name": part.name, "lines": part.lines, "bytes": part.size, "sha256": part.sha256}
+
+    def __bool__(self) -> bool:
+        return True  # else nobody makes one
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == other
+
+    __hash__ = None
 
 
 def _json(value: Any) -> bytes:
     written_out = io.BytesIO()  # `json.dumps` would hold every piece of a long list at once
     for piece in json.JSONEncoder(indent=1, ensure_ascii=False).iterencode(value):
         written_out.write(piece.encode())
-    return written_out.getvalue() + b"\n"
+    written_out.write(b"\n")
+    return written_out.getvalue()

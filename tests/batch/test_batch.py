@@ -12,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ import pytest
 
 from converter.batch import protocol, running
 from converter.batch.chunk import Convert, Form, Piece
-from converter.batch.ledger import LEDGER, Key
+from converter.batch.ledger import LEDGER, Key, Part
 from converter.batch.options import Options
 from converter.batch.plan import Chunk
 from converter.batch.retrying import retry
@@ -450,6 +451,29 @@ def test_verify_finds_what_was_changed(tmp_path: Path) -> None:
 
 
 # The command
+
+
+def test_end_of_a_run_holds_no_list_of_its_files(tmp_path: Path) -> None:
+    """The manifest is taken from the ledger file by file; that all of them at once take more is the control."""
+    started(tmp_path / "run", corpus.folder(tmp_path / "in", range(1)))
+    (tmp_path / "run/tmp/torn.1.1").write_bytes(b"left")
+    with running.opened(tmp_path / "run") as (ledger, _):
+        files = [Part(f"parts/part-{n:08d}-000000.ndjson", "part", n, 0, 1, 200, 9999, "0" * 64) for n in range(1200)]
+        ledger.commit_all([], [], files)
+        (tmp_path / "run" / files[7].name).write_bytes(b"known")
+        running.sweep(tmp_path / "run", ledger)
+        listed = running.manifest(ledger, ledger.totals())
+        text = running._json(listed)
+        peaks = []
+        for take in (partial(running._json, listed), lambda: running._json({**listed, "parts": list(listed["parts"])})):
+            tracemalloc.start()
+            assert take() == text
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    assert [entry["name"] for entry in json.loads(text)["parts"]] == [file.name for file in files]
+    assert peaks[0] < 2.5 * len(text) < peaks[1]
+    assert [path.name for path in (tmp_path / "run/parts").iterdir()] == [Path(files[7].name).name]
+    assert not list((tmp_path / "run/tmp").iterdir())
 
 
 def test_command_gives_what_convert_gives(tmp_path: Path) -> None:
