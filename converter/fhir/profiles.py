@@ -99,8 +99,9 @@ class Pack:
         self._compiled: dict[str, Compiler] = {}
         self._functions: dict[str, Function] = {}
         self.quick_profiles: dict[str, Answer] = {}
-        self.claims: dict[str, tuple[str, str]] = {}
         self.codings = Known()  # found plain, whatever element they were in
+        self.claims: dict[str, tuple[str, str, tuple[str, ...], str]] = {}
+        self.bases: set[str] = set()
         self._extension_functions: dict[str, Function] = {}
         self._trees: dict[str, Node] = {}
         self._codes: dict[str, Codes] = {}
@@ -133,14 +134,16 @@ class Pack:
     def claim(self, canonical: str) -> tuple[str, str]:
         """`url|version` and type of a profile that a resource claims; two empty texts if it is not here.
 
-        What is here, and can be judged, is remembered in `claims`.
+        What is here, and can be judged, is remembered in `claims`, with what is then wanted and how references start.
         """
+        if canonical in self.claims:
+            return self.claims[canonical][:2]
         key = self.exact(canonical)
         if key is None:
             return "", ""  # not remembered: messages could name any number of them
         claim = key, self._profiles[key]["type"]
         if canonical in self.uris and claim[1] in self.readable_types:
-            self.claims[canonical] = claim
+            self.claims[canonical] = *claim, (key,), claim[1] + "/"
         return claim
 
     def key(self, canonical: str) -> str:

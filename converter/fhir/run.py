@@ -103,14 +103,14 @@ class Entry:
     number: int
     resource: dict[str, Any]
     type: str
-    wanted: list[str]
+    wanted: tuple[str, ...]
 
     @classmethod
     def of(cls, resource: dict[str, Any], type_: str, number: int = -1, base: str = "") -> Entry:
         """An entry of which nothing is asked yet."""
         entry = cls()
         entry.number, entry.resource, entry.type, entry.base = number, resource, type_, base
-        entry.claim, entry.wanted, entry.links = "", [], []
+        entry.claim, entry.wanted, entry.links = "", (), []
         return entry
 
     @property
@@ -234,13 +234,13 @@ class Run:
     def want(self, entry: Entry, profile: str) -> None:
         """Ask that an entry is judged by a profile of the pack (`url|version`)."""
         if profile not in entry.wanted and not self._trying:
-            entry.wanted.append(profile)
+            entry.wanted = (*entry.wanted, profile)
             self.tasks.append((entry, profile))
 
     def heed(self, entry: Entry, profile: str) -> bool:
         """Note that an entry is asked to meet what a profile that judges it is derived from; always true."""
         if profile not in entry.wanted and not self._trying:
-            entry.wanted.append(profile)
+            entry.wanted = (*entry.wanted, profile)
         return True
 
     def work(self) -> None:
@@ -290,7 +290,7 @@ class Run:
     def _take_back(self, entry: Entry, asked: int, linked: int) -> None:
         while len(self.tasks) > asked:
             other, wanted = self.tasks.pop()
-            other.wanted.remove(wanted)
+            other.wanted = tuple(profile for profile in other.wanted if profile != wanted)
         del entry.links[linked:]
         self.undecided = False
 

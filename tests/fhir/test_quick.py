@@ -275,3 +275,14 @@ def test_clean_texts_are_good_texts(pack: Pack, plain: str) -> None:
             clean += 1
             assert not run.found, text
     assert clean > 50
+
+
+def test_narratives_are_clean_only_one_by_one() -> None:
+    assert clean_texts([PLAIN, PLAIN])
+    # What is sound put behind each other need not be so apart.
+    for whole in (PLAIN, PLAIN + PLAIN, f"{PLAIN}<\0{PLAIN}"):
+        for at in range(1, len(whole)):
+            halves = [whole[:at], whole[at:]]
+            assert clean_texts(halves) is all(map(clean_text, halves)), halves
+    for sign in map(chr, range(ord(" "))):
+        assert clean_texts([PLAIN, PLAIN.replace("</p>", sign + "</p>")]) is (sign in "\t\n\r")

@@ -53,6 +53,7 @@ _ABSOLUTE = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:\S+\Z")
 _is_name = re.compile(r"[A-Z][A-Za-z]+/[A-Za-z0-9\-.]{1,64}\Z").match
 _is_uri = FAST_NAMES["uri_match"]
 SITE = Site("Bundle", "Bundle.entry.fullUrl")
+MOST_BASES = 100  # bases of fullUrls that a pack remembers as sound
 # Provenance points backwards, at the header: FHIR lets it belong to the message by that.
 BACKWARDS = frozenset({"Provenance"})
 STARTS = {"message": "MessageHeader", "document": "Composition"}
@@ -93,10 +94,11 @@ def index_plainly(run: Run) -> bool:
             resource = part["resource"]
             meta, text = resource["meta"], resource["text"]
             (profile,) = profiles = meta["profile"]
-            claim, kind = claims[profile]
+            claim, kind, wanted, head = claims[profile]
             id_ = resource["id"]
-            name = f"{kind}/{id_}"
-            base = base or _base_of_all(part["fullUrl"], kind)
+            name = head + id_
+            if not number:
+                base = _base_of_all(part["fullUrl"], name, run)
             if (
                 part["fullUrl"] != base + name
                 or resource["resourceType"] != kind
@@ -113,13 +115,13 @@ def index_plainly(run: Run) -> bool:
             entry.type = kind
             entry.base = base
             entry.claim = claim
-            entry.wanted = [claim]
+            entry.wanted = wanted
             entry.links = []
             if kind in by_type:
                 by_type[kind].append(resource)
             else:
                 by_type[kind] = [resource]
-        if not near or len(near) != len(parts) or not are_ids(ids) or not clean_texts(texts):
+        if not ids or len(near) != len(parts) or not are_ids(ids) or not clean_texts(texts):
             return False
     except FAULTS:
         return False
@@ -128,12 +130,17 @@ def index_plainly(run: Run) -> bool:
     return True
 
 
-def _base_of_all(url: str, kind: str) -> str:
+def _base_of_all(url: str, name: str, run: Run) -> str:
     """What stands before `Type/id` in a sound fullUrl. Raises ValueError if it may be unsound."""
-    base, mark, _ = url.partition(f"/{kind}/")
-    if not mark or not base.startswith("http") or url.count("//") != 1 or not _is_uri(url) or "/_history/" in url:
-        raise ValueError
-    return base + "/"
+    base, known = url[: -len(name)], run.pack.bases
+    if base not in known:
+        if not base.startswith("http") or base.count("//") != 1 or base[-1] != "/" or "/_history/" in base:
+            raise ValueError
+        if not _is_uri(base):
+            raise ValueError
+        if len(known) < MOST_BASES:
+            known.add(base)
+    return base
 
 
 def index_entries(run: Run) -> None:

@@ -49,7 +49,7 @@ UNJUDGED_VERSION = declare(
     example='"profile": ["…/medcom-careCommunication-message|3.0.0"] with a pack of 5.0.2',
 )
 ANYWHERE = Site("Resource", "Resource.meta.profile")
-UNCLAIMED = ("", "")
+UNCLAIMED = ("", "", (), "")
 
 
 def typed(value: Any, pointer: str, run: Run, wanted: str = "") -> bool:
@@ -87,10 +87,10 @@ def ask_claimed(entries: list[Entry], run: Run) -> None:
         meta = entry.resource.get("meta")
         listed = meta.get("profile") if meta.__class__ is dict else None
         if listed.__class__ is list and len(listed) == 1 and listed[0].__class__ is str:
-            key, kind = claims.get(listed[0], UNCLAIMED)
+            key, kind, wanted, _ = claims.get(listed[0], UNCLAIMED)
             if key and kind == entry.type:
                 if key not in entry.wanted:
-                    entry.wanted.append(key)
+                    entry.wanted += wanted
                     run.tasks.append((entry, key))
                 continue
         for key in claimed(entry.resource, entry.pointer, run):
@@ -105,7 +105,7 @@ def claimed(resource: dict[str, Any], pointer: str, run: Run) -> list[str]:
     for index, canonical in enumerate(listed if isinstance(listed, list) else ()):
         if not isinstance(canonical, str):
             continue
-        key, kind = run.pack.claims.get(canonical) or run.pack.claim(canonical)
+        key, kind = run.pack.claim(canonical)
         if not key:
             key, kind = _other_version(canonical, f"{pointer}/meta/profile/{index}", run)
         if not key:
