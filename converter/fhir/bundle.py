@@ -190,7 +190,8 @@ class _Steps(dict[str, str]):
         return step
 
 
-_steps = _Steps()
+steps = _Steps()
+"""The keys of objects as steps of a JSON pointer; "" for one that may be a value."""
 _indices = tuple(f"/{index}" for index in range(1000))
 
 
@@ -211,17 +212,18 @@ def _collect(node: Mapping[str, Any], pointer: str, by_nature: bool, found: list
         kind = type(value)
         if kind is str:
             if key != "resourceType":
-                found.append((pointer + (_steps[key] or _place(node, key)), value, by_nature or key in _JOINS))
+                found.append((pointer + (steps[key] or place(node, key)), value, by_nature or key in _JOINS))
         elif kind is dict:
             free = by_nature or (key in _FREE and "resourceType" in node)  # the text of a section is content
-            _collect(value, pointer + (_steps[key] or _place(node, key)), free, found)
+            _collect(value, pointer + (steps[key] or place(node, key)), free, found)
         elif kind is list:
-            _collect_list(value, pointer + (_steps[key] or _place(node, key)), by_nature, found)
+            _collect_list(value, pointer + (steps[key] or place(node, key)), by_nature, found)
         elif value is not None:
-            found.append((pointer + (_steps[key] or _place(node, key)), value, by_nature or key in _JOINS))
+            found.append((pointer + (steps[key] or place(node, key)), value, by_nature or key in _JOINS))
 
 
-def _place(node: Mapping[str, Any], key: str) -> str:
+def place(node: Mapping[str, Any], key: str) -> str:
+    """The step to a key that may be a value."""
     return f"/?{list(node).index(key)}"
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from converter.errors import ConverterError
 from converter.fhir.bundle import Resource
-from converter.fhir.rendering import Filters, Render, compiled
-from converter.fhir.wording import FILTERS, LABELLED, Systems, Wording, by_code, by_url, tables
+from converter.fhir.rendering import Filters, Telling
+from converter.fhir.wording import FILTERS, IN_LINE, LABELLED, Labels, Wording, by_url, tables
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -47,9 +47,10 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 class Narratives:
     """The compiled templates and the Danish labels of codes."""
 
-    def __init__(self, templates: dict[str, Render], labels: Systems) -> None:
-        self._other, self._section = templates.pop(OTHER), templates.pop(SECTION)
-        self._templates = templates
+    def __init__(self, templates: dict[str, Telling], labels: Labels) -> None:
+        self._other, self._section = templates.pop(OTHER).render, templates.pop(SECTION).render
+        self._by_size = {kind: telling.by_size for kind, telling in templates.items()}
+        self._any = {kind: telling.render for kind, telling in templates.items()}
         self._labels = labels
 
     @classmethod
@@ -62,12 +63,12 @@ class Narratives:
             labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
             if absent := sorted(LABELLED - labels.keys()):
                 raise ValueError(f"labels.json has no {', '.join(absent)}")
-            systems = by_code(labels)
-            filters = Filters(FILTERS, tables(systems), Wording, by_url)
+            own = Labels(labels)
+            filters = Filters(FILTERS, tables(own), Wording, IN_LINE, by_url)
             templates = {name: _compiled(environment, name + SUFFIX, filters) for name in (*TOLD, OTHER, SECTION)}
         except (TemplateError, OSError, ValueError) as error:
             raise ConverterError(f"the narrative templates in {folder} do not load: {error}") from error
-        return cls(templates, systems)
+        return cls(templates, own)
 
     def add(self, bundle: Resource) -> None:
         """Give every resource of a Bundle its `text`, directly after `meta`; a `text` that is there is replaced.
@@ -91,16 +92,16 @@ class Narratives:
 
     def _tell(self, resources: list[Resource], wording: Wording) -> tuple[list[str], list[Resource]]:
         """Give resources their texts. What these say, and the sections that want a text as well."""
-        templates = self._templates
+        by_size = self._by_size
         divs: list[str] = []
         sections: list[Resource] = []
         for resource in resources:
             try:
-                div = templates[resource["resourceType"]](resource, wording)
-            except _WRONG:  # or another type
+                div = by_size[resource["resourceType"]][len(resource)](resource, wording)
+            except (*_WRONG, IndexError):  # or another type, or more properties than any
                 if resource.get("resourceType") in WITHOUT:
                     continue
-                div = self._other(resource, wording)
+                div = self._exactly(resource, wording)
             divs.append(div)
             if "section" in resource:
                 sections += _textless(resource)
@@ -109,6 +110,12 @@ class Narratives:
             else:
                 _place(resource, {"status": "generated", "div": div})
         return divs, sections
+
+    def _exactly(self, resource: Resource, wording: Wording) -> str:
+        try:
+            return self._any[resource["resourceType"]](resource, wording)
+        except _WRONG:
+            return self._other(resource, wording)
 
     def _div(self, section: Resource, wording: Wording) -> str:
         try:
@@ -147,10 +154,10 @@ def template_environment(folder: Path) -> Environment:
     return Environment(loader=FileSystemLoader(folder), autoescape=True)
 
 
-def _compiled(environment: Environment, name: str, filters: Filters) -> Render:
+def _compiled(environment: Environment, name: str, filters: Filters) -> Telling:
     assert environment.loader is not None
     source, file, _ = environment.loader.get_source(environment, name)
-    return compiled(environment.parse(source, name), f"<narrative {file}>", filters)
+    return Telling(environment.parse(source, name), f"<narrative {file}>", filters)
 
 
 def _is_xml(text: str) -> bool:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Render = Callable[[Mapping[str, Any], Any], str]
 """Tells of a resource, with the wording of its Bundle. Raises `TypeError`, `AttributeError` or `KeyError` for an
 element of another shape than the template takes it to have."""
-Table = Mapping[str, str]
-"""What is said of each value, as markup."""
+Table = tuple[Mapping[str, str], Callable[[str], str] | None]
+"""What is said of values, as markup, and of a value that is not among them (None: nothing)."""
 
 escape: Callable[[str], str] = vars(markupsafe)["_escape_inner"]  # `escape` without the object around the text
 
@@ -38,19 +38,53 @@ class Filters(NamedTuple):
     """Those that only look up: made once for their constants."""
     methods: type
     """Of the wording of a Bundle."""
+    in_line: Mapping[str, tuple[str, str]]
+    """How some of these methods are printed in straight functions, with {0} for the element: in the way that takes the
+    usual for granted, and in one for lists."""
     by_url: Callable[[Any], Mapping[str, Any]]
     """Extensions by URL, of which `extension` takes one; method `value` of the wording says what it holds."""
 
 
-def compiled(template: Template, file: str, filters: Filters) -> Render:
-    """The function that renders a template. Raises `ValueError` for a construct that our templates do not use."""
-    printer = _Printer(filters)
-    said = printer.body(template.body, {"resource": "resource"}, {})
-    source = "\n".join(["def render(resource, wording):", *printer.lines, f'    return f"{said}"', ""])
-    scope: dict[str, Any] = {**filters.functions, **printer.tables, "escape": escape, "by_url": filters.by_url}
-    generated.run(source, file, scope)
-    render: Render = scope["render"]
-    return render
+class Telling:
+    """A template as Python: a function for any resource, and straight ones for the sets of properties that are usual.
+
+    `by_size` has what tells of a resource with so many properties. Straight functions are printed when a set has been
+    seen several times, one for each number of properties. Like the other they raise `KeyError`, `TypeError` or
+    `AttributeError` for what they do not know; then `render` must be asked. Raises `ValueError` for a construct that
+    our templates do not use.
+    """
+
+    def __init__(self, template: Template, file: str, filters: Filters) -> None:
+        self._template, self._file, self._filters = template, file, filters
+        self._seen: dict[tuple[str, ...], int] = {}
+        self.render = self._compiled(_Printer(filters), "")
+        self.by_size: list[Render] = [self._learn] * _MOST
+
+    def _compiled(self, printer: _Printer, name: str) -> Render:
+        said = printer.body(self._template.body, {"resource": "resource"}, {})
+        source = "\n".join(
+            ["def render(resource, wording):", *printer.head(), *printer.lines, f'    return f"{said}"', ""]
+        )
+        scope = {**self._filters.functions, **printer.scope, "escape": escape, "by_url": self._filters.by_url}
+        generated.run(source, self._file + name, scope)
+        render: Render = scope["render"]
+        return render
+
+    def _learn(self, resource: Mapping[str, Any], wording: Any) -> str:
+        said = self.render(resource, wording)
+        keys = tuple(resource)
+        self._seen[keys] = self._seen.get(keys, 0) + 1
+        if self._seen[keys] == _USUAL and "resourceType" in resource:
+            printer = _Straight(self._filters, keys, self.render)
+            self.by_size[len(keys)] = self._compiled(printer, f" with {len(keys)} properties")
+        elif len(self._seen) > _MOST:
+            self._seen.clear()
+        return said
+
+
+_MOST = 32
+"""The number of properties from which a resource is told without learning."""
+_USUAL = 3
 
 
 EXTENSION = "extension"
@@ -64,13 +98,18 @@ Asked = Mapping[str, str]
 class _Printer:
     def __init__(self, filters: Filters) -> None:
         self.lines: list[str] = []
-        self.tables: dict[str, Table] = {}
+        self.scope: dict[str, Any] = {"NOTHING": {}}
         self._named: dict[tuple[str, ...], str] = {}
         self._indexed: dict[str, str] = {}
+        self._held: dict[str, str] = {}
         self._filters = filters
         self._depth, self._parts = 1, 0
         self._objects = {"resource"}
         self._told: set[str] = set()
+
+    def head(self) -> list[str]:
+        """What the function begins with."""
+        return []
 
     def _put(self, line: str) -> None:
         self.lines.append("    " * self._depth + line)
@@ -122,7 +161,7 @@ class _Printer:
         self._block(f"{part} +=", node.body, {**names, **own}, asked)
         for read in sorted(self._objects.intersection(own.values())):
             # Only an object can be asked what it holds: a text would answer too, but has no `get`.
-            if f"{read}.get(" in self.lines[-1]:
+            if self._fails(read, self.lines[-1]):
                 continue
             self.lines.insert(start, "    " * (self._depth + 1) + f"if type({read}) is not dict: raise TypeError")
         self._depth = depth
@@ -134,10 +173,10 @@ class _Printer:
 
     def _block(self, target: str, nodes: list[Any], names: Names, asked: Asked) -> None:
         self._depth += 1
-        known = self._indexed.copy()
+        known = self._indexed.copy(), self._held.copy()
         said = self.body(nodes, names, asked)
         self._put(f'{target} f"{said}"')
-        self._indexed = known
+        self._indexed, self._held = known
         self._depth -= 1
 
     def _piece(self, node: Any, names: Names, asked: Asked) -> str:
@@ -193,27 +232,50 @@ class _Printer:
             if type(node.node).__name__ == "Name":
                 self._objects.add(holder)
                 return [f"{node.attr!r} in {holder}"], f"{holder}[{node.attr!r}]"
-            return [*conditions, f"{node.attr!r} in {holder}.keys()"], f"{holder}[{node.attr!r}]"
+            held = self._hold(conditions, holder)
+            return [f"{node.attr!r} in {held}"], f"{held}[{node.attr!r}]"
         if kind == "Filter" and not (node.kwargs or node.dyn_args or node.dyn_kwargs):
             conditions, value = self._value(node.node, names)
             return self._filtered(node, conditions, value)
         raise _refused(node)
+
+    def _hold(self, conditions: list[str], value: str) -> str:
+        """An element of an element, which is looked for once."""
+        if value not in self._held:
+            self._held[value] = f"held_{len(self._held)}_{self._parts}"
+            condition = f" if {' and '.join(conditions)} else NOTHING" if conditions else ""
+            self._put(f"{self._held[value]} = {value}{condition}")
+            self._put(f"if type({self._held[value]}) is not dict: raise TypeError")
+        return self._held[value]
 
     def _filtered(self, node: Any, conditions: list[str], value: str) -> tuple[list[str], str]:
         name: str = node.name
         constants = [argument.as_const() for argument in node.args]
         if name in self._filters.tables:
             table = self._named.setdefault((name, *constants), f"{name}_{len(self._named)}")
-            self.tables[table] = self._filters.tables[name](*constants)
-            return conditions, f"{table}[{value}]"
+            self.scope[table], self.scope[f"other_{table}"] = self._filters.tables[name](*constants)
+            return conditions, self._looked_up(table, value)
         if name == EXTENSION:
             return self._extension(conditions, value, *constants)
         arguments = ", ".join([value, *map(repr, constants)])
         if name in self._filters.functions:
             return conditions, f"{name}({arguments})"
-        if not name.startswith("_") and callable(getattr(self._filters.methods, name, None)):
-            return conditions, f"wording.{name}({arguments})"
+        if not name.startswith("_") and callable(vars(self._filters.methods).get(name)):
+            return conditions, self._called(name, arguments)
         raise ValueError(f"line {node.lineno}: there is no filter {name}")
+
+    def _looked_up(self, table: str, value: str) -> str:
+        if self.scope[f"other_{table}"] is None:
+            return f"{table}.get({value}, '')"
+        return f"({table}.get({value}) or other_{table}({value}))"
+
+    def _called(self, name: str, arguments: str) -> str:
+        """A method of the wording."""
+        return f"wording.{name}({arguments})"
+
+    def _fails(self, read: str, line: str) -> bool:
+        """Whether a line fails for certain where this is no object."""
+        return f"{read}.get(" in line
 
     def _extension(self, conditions: list[str], value: str, url: str) -> tuple[list[str], str]:
         """One of several extensions of an element, which are looked through once."""
@@ -223,6 +285,99 @@ class _Printer:
             self._put(f"{self._indexed[value]} = by_url({value}){condition}")
         extensions = self._indexed[value]
         return [f"{url!r} in {extensions}"], f"wording.value({extensions}[{url!r}])"
+
+
+class _Straight(_Printer):
+    """Prints for a resource with certain properties and no others: what they usually hold is taken for granted.
+
+    Where that is not there, a `KeyError` says so. What is shown only if it says something is made first; unless all of
+    it says something, `otherwise` tells of the resource.
+    """
+
+    def __init__(self, filters: Filters, keys: tuple[str, ...], otherwise: Render) -> None:
+        super().__init__(filters)
+        self._keys, self._missed = keys, {"resourceType"}
+        self._tests: list[str] = []
+        self.scope["otherwise"] = otherwise
+
+    def head(self) -> list[str]:
+        """The test that the resource has all keys: those that are always taken would be missed."""
+        rest = [key for key in self._keys if key not in self._missed]
+        self.scope |= {f"key_{number}": key for number, key in enumerate(rest)}  # not printed: they are not our texts
+        tests = [*(f"key_{number} in resource" for number in range(len(rest))), *self._tests]
+        return [f"    if not ({' and '.join(tests)}): return otherwise(resource, wording)"] if tests else []
+
+    def _there(self, node: Any) -> Any:
+        """What is left of an expression for a resource with these properties; None if nothing."""
+        if type(node).__name__ == "Or":
+            left, right = self._there(node.left), self._there(node.right)
+            return right if left is None else left if right is None else node
+        asked = node
+        while type(asked).__name__ == "Filter" or type(getattr(asked, "node", None)).__name__ in ("Getattr", "Filter"):
+            asked = asked.node
+        own = getattr(getattr(asked, "node", None), "name", "") == "resource"
+        return None if own and asked.attr not in self._keys else node
+
+    def _own(self, node: Any) -> str:
+        """The property of the resource that is asked for, alone or through filters."""
+        while type(node).__name__ == "Filter":
+            node = node.node
+        return node.attr if getattr(getattr(node, "node", None), "name", "") == "resource" else ""
+
+    def _if(self, node: Any, names: Names, asked: Asked) -> str:
+        test = self._there(node.test)
+        if test is None:
+            return ""
+        own = self._own(test) if self._depth == 1 else ""
+        conditions, value = self._value(test, names) if own else ([""], "")
+        if conditions:
+            return super()._if(node, names, asked)
+        if test is not node.test:
+            value = self._shown(test, names)
+        self._missed.add(own)
+        self._parts += 1
+        kept = f"said_{self._parts}"
+        self._tests.append(f"({kept} := {value})")
+        return self.body(node.body, names, {**asked, self._asked(node.test, names): kept})
+
+    def _loop(self, node: Any, names: Names, asked: Asked) -> str:
+        if self._there(node.iter) is None:
+            return ""
+        if self._depth == 1:
+            self._missed.add(self._own(node.iter))
+        return super()._loop(node, names, asked)
+
+    def _piece(self, node: Any, names: Names, asked: Asked) -> str:
+        if self._depth == 1:
+            self._missed.add(self._own(node))
+        return super()._piece(node, names, asked)
+
+    def _said(self, node: Any, names: Names) -> str:
+        if type(node).__name__ == type(getattr(node, "node", None)).__name__ == "Getattr":
+            return f"{self._said(node.node, names)}[{node.attr!r}]"
+        return self._value(node, names)[1]
+
+    def _shown(self, node: Any, names: Names) -> str:
+        there = self._there(node)
+        if there is not None and type(there).__name__ == "Or":
+            left = self._markup(there.left, self._said(there.left, names))
+            return f"({left} or {self._shown(there.right, names)})"
+        return "''" if there is None else super()._shown(there, names)
+
+    def _value(self, node: Any, names: Names) -> tuple[list[str], str]:
+        there = self._there(node)
+        if there is None:
+            return [], "''"
+        conditions, value = super()._value(there, names)
+        return [c for c in conditions if not c.endswith(" in resource")], value
+
+    def _called(self, name: str, value: str) -> str:
+        usual, safe = self._filters.in_line.get(name, ("", ""))
+        line = usual if self._depth == 1 else safe
+        return line.format(value) if line else super()._called(name, value)
+
+    def _fails(self, read: str, line: str) -> bool:
+        return f"escape('' + {read}[" in line or f"names.get({read}[" in line
 
 
 def _refused(node: Node) -> ValueError:

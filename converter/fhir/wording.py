@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from converter.fhir.bundle import Resource, index, leaves, resolve
+from converter.fhir.bundle import Resource, index, place, resolve, steps
 from converter.fhir.rendering import Table, escape
 
 DIAGNOSIS_ROLE = "https://medcom-fhir.org/fhir/StructureDefinition/diagnosis-role"
@@ -29,57 +29,59 @@ LABELLED = frozenset(
 """The elements whose codes have labels under the element's path, not under a code system."""
 
 
-class Codes(dict[str, str]):
-    """The labels of the codes of one system, as markup; a code without a label is its own."""
-
-    def __missing__(self, code: str) -> str:
-        return escape("" + code)
+_REMEMBERED = 1000
+_LONGEST_CODE = 8
 
 
-class Labels(dict[str, str]):
-    """The labels alone: a code without one says nothing."""
+class Labels:
+    """Our own labels of codes, as markup. Plain dicts: others answer several times as slowly."""
 
-    def __missing__(self, code: str) -> str:
-        return ""
+    __slots__ = ("_limit", "codes", "elements", "extensions", "identifiers")
+
+    def __init__(self, labels: Mapping[str, Mapping[str, str]]) -> None:
+        """`labels` are those of `labels.json`: by code system, or by the element that has the code."""
+        self.elements = {of: {code: escape(label) for code, label in codes.items()} for of, codes in labels.items()}
+        self.extensions = self.elements.get(EXTENSION, {})
+        self.identifiers = self.elements.get(IDENTIFIER, {})
+        self.codes = {(system, code): said for system, codes in self.elements.items() for code, said in codes.items()}
+        self._limit = len(self.codes) + _REMEMBERED
+
+    def unlabelled(self, system: Any, code: Any) -> str:
+        """A code without a label is its own. Short ones are remembered: a message names them several times.
+
+        A thousand at most; what is longer might be a person's number, what has no digit a name.
+        """
+        said = escape("" + code)
+        if len(code) < _LONGEST_CODE and not code.isalpha() and type(system) is str and len(self.codes) < self._limit:
+            self.codes[system, code] = said
+        return said
 
 
-class Systems(dict[str, Codes]):
-    """The labels by code system (or by the element that has the code); another system has none."""
-
-    def __missing__(self, system: str) -> Codes:
-        return _UNLABELLED
-
-
-def by_code(labels: Mapping[str, Mapping[str, str]]) -> Systems:
-    """The labels of `labels.json`."""
-    return Systems(
-        {system: Codes({code: escape(label) for code, label in codes.items()}) for system, codes in labels.items()}
-    )
-
-
-_UNLABELLED = Codes()
 _NOTHING: Mapping[str, Any] = {}
 _DANISH = frozenset({":00+01:00", ":00+02:00"})
 _LONGEST = len("2031-05-17T09:41:05.123456+02:00") + 1
 _BREAK = re.compile(r"<br\b[^>]*>|</(?:p|div|li|tr|h[1-6])>(?=.)", re.DOTALL)
 _TAG = re.compile(r"<[^>]*>")
+_NOT_TOLD = ("text", "meta")
+_words: set[str] = set()
+"""Properties that are told by their names, as far as they have been met: a thousand at most."""
 
 
-class _Moments(dict[str, str]):
-    """Dates and times as they are told, remembered: a message names one several times. A thousand at most."""
-
-    def __missing__(self, value: str) -> str:
-        told = _moment(value)
-        said = escape(told)
-        if told is not value and len(value) < _LONGEST:  # no other text is kept
-            if len(self) >= 1000:
-                self.clear()
-            self[value] = said
-        return said
+moments: dict[str, str] = {}
+"""What `moment` has said: a message names one several times. A thousand at most."""
 
 
-moments = _Moments()
-"""A date or time as `17-05-2031 kl. 09:41`, with its zone unless that is Danish time; other text as it is."""
+def moment(value: str) -> str:
+    """A date or time as `17-05-2031 kl. 09:41`, with its zone unless that is Danish time; other text as it is."""
+    if value in moments:
+        return moments[value]
+    told = _moment(value)
+    said = escape(told)
+    if told is not value and len(value) < _LONGEST:  # no other text is kept
+        if len(moments) >= _REMEMBERED:
+            moments.clear()
+        moments[value] = said
+    return said
 
 
 def _moment(value: str) -> str:
@@ -109,17 +111,13 @@ def lines(text: str) -> str:
 
 def person(name: Resource) -> str:
     """A HumanName in one line."""
-    said = name.get("text", "")
-    if said:
+    if "text" in name and (said := name["text"]):
         return escape("" + said)
-    parts = [*name["prefix"]] if "prefix" in name else []
-    if "given" in name:
-        parts += name["given"]
-    if "family" in name:
-        if not parts:
-            return escape("" + name["family"])
-        parts.append(name["family"])
-    return escape(" ".join(parts))
+    if "family" in name and "prefix" not in name:
+        family = name["family"]
+        return escape(" ".join([*name["given"], family])) if "given" in name else escape("" + family)
+    parts = [*name.get("prefix", ()), *name.get("given", ())]
+    return escape(" ".join([*parts, name["family"]] if "family" in name else parts))
 
 
 def plain(div: str) -> str:
@@ -148,12 +146,36 @@ def kind(resource: Resource) -> str:
 
 
 def anything(resource: Resource) -> list[tuple[str, str]]:
-    """Each leaf of a resource of any type, or of an unexpected shape, with its path."""
-    return [
-        (escape(pointer[1:].replace("/", ".")), "…" if pointer.endswith("/data") else escape(str(value)))
-        for pointer, value, _ in leaves(resource)
-        if not pointer.startswith(("/text/", "/meta/"))
-    ]
+    """Each leaf of a resource of any type, or of an unexpected shape, with its path (which needs no escaping)."""
+    found: list[tuple[str, str]] = []
+    _tell({key: None if key in _NOT_TOLD and type(v) in (dict, list) else v for key, v in resource.items()}, "", found)
+    return found
+
+
+def _tell(node: Resource, path: str, found: list[tuple[str, str]]) -> None:
+    for key, value in node.items():
+        if type(value) is str and key in _words:
+            found.append((path + key, escape(value)))
+        elif value is not None and (key != "resourceType" or type(value) is not str):
+            step = (steps[key] or place(node, key))[1:]
+            if type(value) is dict:
+                _tell(value, f"{path}{step}.", found)
+            elif type(value) is list:
+                _tell_each(value, f"{path}{step}.", found)
+            else:
+                found.append((path + step, "…" if key == "data" else escape(str(value))))
+                if type(value) is str and step == key != "data" and len(_words) < _REMEMBERED:
+                    _words.add(key)
+
+
+def _tell_each(items: list[Any], path: str, found: list[tuple[str, str]]) -> None:
+    for number, item in enumerate(items):
+        if type(item) is dict:
+            _tell(item, f"{path}{number}.", found)
+        elif type(item) is list:
+            _tell_each(item, f"{path}{number}.", found)
+        elif item is not None:
+            found.append((f"{path}{number}", escape(str(item))))
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -162,13 +184,18 @@ FILTERS: dict[str, Callable[..., Any]] = {
 """What templates can ask of a value alone; what needs the labels or the Bundle is a method of `Wording`."""
 
 
-def tables(labels: Systems) -> dict[str, Callable[..., Table]]:
+def tables(labels: Labels) -> dict[str, Callable[..., Table]]:
     """What templates look up, by filter: a `code` or its `label` (if any) by the element that has it, a `moment`."""
     return {
-        "code": lambda element: labels[element],
-        "label": lambda element: Labels(labels[element]),
-        "moment": lambda: moments,
+        "code": lambda element: (labels.elements[element], as_it_is),
+        "label": lambda element: (labels.elements[element], None),
+        "moment": lambda: (moments, moment),
     }
+
+
+def as_it_is(code: str) -> str:
+    """A code without a label."""
+    return escape("" + code)
 
 
 def by_url(found: list[Resource]) -> dict[Any, Resource]:
@@ -179,54 +206,75 @@ def by_url(found: list[Resource]) -> dict[Any, Resource]:
     return extensions
 
 
+IN_LINE = {
+    "reference": (
+        "wording.names[{0}['reference']]",
+        "(wording.names.get({0}.get('reference')) or wording.reference({0}))",
+    )
+}
+"""How filters are printed where their usual case is told without a call."""
+
+
 class Wording:
     """Says what codes and references mean, in one Bundle. The public methods are filters of the templates."""
 
-    __slots__ = ("_bundle", "_indexed", "_names", "labels", "near")
+    __slots__ = ("_bundle", "_extensions", "_indexed", "_parted", "labels", "names", "near")
 
-    def __init__(self, labels: Systems, bundle: Mapping[str, Any], near: Mapping[Any, Resource] = _NOTHING) -> None:
+    def __init__(self, labels: Labels, bundle: Mapping[str, Any], near: Mapping[Any, Resource] = _NOTHING) -> None:
         """`near` are the resources of the Bundle by `Type/id`, as nearly all references have it."""
         self.labels = labels
         self.near = near
-        self._names: dict[Any, str] = {}
+        self.names: dict[Any, str] = {}
         self._bundle, self._indexed = bundle, _NOTHING
+        self._extensions: dict[int, tuple[Any, list[tuple[str, str]]]] = {}
+        self._parted: tuple[Any, list[Resource], list[Resource]] = (None, [], [])
+        for target, found in near.items():  # nearly all are asked for
+            if target not in self.names:
+                self._name(target, found)
+
+    def _name(self, target: str, found: Resource) -> str:
+        """What a resource is called where others point to it."""
+        try:
+            kind = found["resourceType"]
+            if kind in _FOLLOWING:
+                self.names[target] = escape(target)  # while we ask: references can go in circles
+            tell = NAMES.get(kind)
+            said = (tell and tell(found, self)) or escape(target)
+        except (AttributeError, TypeError, KeyError):  # not what it should be
+            said = escape(target)
+        self.names[target] = said
+        return said
 
     def reference(self, reference: Resource) -> str:
         """What a Reference points to; for something outside the Bundle its display, identifier and address."""
         target: Any = reference.get("reference")
-        said = self._names.get(target)
-        if said is not None:
-            return said
+        if target in self.names:
+            return self.names[target]
         found = self.near.get(target) or self._far(target)
-        if found is None:
-            own = (reference.get("display"), reference.get("identifier", _NOTHING).get("value"), target)
-            return escape(", ".join(filter(None, own)))
-        try:
-            kind = found["resourceType"]
-            if kind in _FOLLOWING:
-                self._names[target] = escape(target)  # while we ask: references can go in circles
-            said = NAMES[kind](found, self) or escape(target)
-        except (AttributeError, TypeError, KeyError):  # another type, or not what it should be
-            said = escape(target)
-        self._names[target] = said
-        return said
+        if found is not None:
+            return self._name(target, found)
+        own = (reference.get("display"), reference.get("identifier", _NOTHING).get("value"), target)
+        return escape(", ".join(filter(None, own)))
 
     def coding(self, coding: Mapping[str, Any]) -> str:
         """A Coding."""
-        code: str = coding.get("code", "")
         if "display" in coding and (display := coding["display"]):
             return escape(str(display))
-        return self.labels[coding["system"]][code] if "system" in coding else escape("" + code)
+        code: str = coding.get("code", "")
+        if "system" not in coding:
+            return escape("" + code)
+        system = coding["system"]
+        return self.labels.codes.get((system, code)) or self.labels.unlabelled(system, code)
 
     def concept(self, concept: Mapping[str, Any]) -> str:
         """A CodeableConcept: its text, and its codings if they say anything else."""
-        own: str = concept.get("text", "")
-        if own != "":
-            own = escape("" + own)
         if "coding" not in concept:
-            return own
+            return escape("" + concept.get("text", ""))
         codings = concept["coding"]
         said = self.coding(codings[0]) if len(codings) == 1 else ", ".join(map(self.coding, codings))
+        if "text" not in concept:
+            return said
+        own = escape("" + concept["text"])
         return f"{own} ({said})" if own and own != said else said
 
     def concepts(self, found: list[Resource]) -> str:
@@ -235,14 +283,18 @@ class Wording:
 
     def extensions(self, found: list[Resource]) -> list[tuple[str, str]]:
         """The extensions that we have a label for and that hold one value, as label and value."""
-        label: Callable[[Any], str | None] = self.labels[EXTENSION].get
-        values = []
+        known = self._extensions.get(id(found))  # the name of a resource says them, and its narrative
+        if known is not None:
+            return known[1]
+        labels = self.labels.extensions
+        told = []
         for extension in found:
-            if said := label(extension.get("url")):
-                values.append((said, self.value(extension)))
-        return values
+            if said := labels.get(extension.get("url", "")):
+                told.append((said, self.value(extension)))
+        self._extensions[id(found)] = found, told  # kept with it, so that no other list gets its id
+        return told
 
-    def values(self, found: list[Resource]) -> str:
+    def all_extensions(self, found: list[Resource]) -> str:
         """What the extensions say that we have a label for."""
         return ", ".join([said for _, said in self.extensions(found)])
 
@@ -253,23 +305,31 @@ class Wording:
         if "valueReference" in extension:
             return self.reference(extension["valueReference"])
         if "valueDateTime" in extension:
-            return moments[extension["valueDateTime"]]
+            return moment(extension["valueDateTime"])
         if "valueContactPoint" in extension:
             return escape("" + extension["valueContactPoint"].get("value", ""))
         return escape("" + extension["valueString" if "valueString" in extension else "valueCode"])
 
     def compositions(self, found: list[Resource]) -> list[Resource]:
         """The Compositions among what the References of a list point to."""
-        return [composition for reference in found if (composition := self._composition(reference)) is not None]
+        return self._part(found)[1]
 
     def others(self, found: list[Resource]) -> list[Resource]:
         """The References of a list that point to anything but Compositions."""
-        return [reference for reference in found if self._composition(reference) is None]
+        return self._part(found)[2]
 
-    def _composition(self, reference: Resource) -> Resource | None:
-        name = reference.get("reference")
-        target = self.near.get(name) or self._far(name)
-        return target if target is not None and target.get("resourceType") == "Composition" else None
+    def _part(self, found: list[Resource]) -> tuple[Any, list[Resource], list[Resource]]:
+        if self._parted[0] is not found:
+            compositions, others = [], []
+            for reference in found:
+                name = reference.get("reference")
+                target = self.near.get(name) or self._far(name)
+                if target is not None and target.get("resourceType") == "Composition":
+                    compositions.append(target)
+                else:
+                    others.append(reference)
+            self._parted = found, compositions, others
+        return self._parted
 
     def _far(self, target: str | None) -> Resource | None:
         """What any other reference points to; the Bundle is only indexed for such."""
@@ -289,7 +349,7 @@ def _organization_name(resource: Resource, wording: Wording) -> str:
 
 
 def _identifiers(resource: Resource, wording: Wording) -> str:
-    label = wording.labels[IDENTIFIER].get
+    label = wording.labels.identifiers.get
     said = [
         f"{label(identifier.get('system'), 'Id')} {escape('' + identifier.get('value', ''))}"
         for identifier in resource.get("identifier", ())
@@ -332,7 +392,7 @@ def _team_name(resource: Resource, wording: Wording) -> str:
 def _encounter_name(resource: Resource, wording: Wording) -> str:
     if episodes := resource.get("episodeOfCare", ()):
         return escape(", ".join([episode.get("identifier", _NOTHING).get("value", "") for episode in episodes]))
-    said = (wording.coding(resource.get("class", _NOTHING)), moments[resource.get("period", _NOTHING).get("start", "")])
+    said = (wording.coding(resource.get("class", _NOTHING)), moment(resource.get("period", _NOTHING).get("start", "")))
     return ", ".join(filter(None, said))
 
 
@@ -351,10 +411,10 @@ def _header_name(resource: Resource, wording: Wording) -> str:
 def _coded_name(resource: Resource, wording: Wording) -> str:
     """What it is to the letter, its text and code, what the code adds, and when it was made or done."""
     said = wording.concept(resource.get("code", _NOTHING))
-    role = wording.labels[EXTENSION].get(DIAGNOSIS_ROLE)
+    role = wording.labels.extensions.get(DIAGNOSIS_ROLE)
     for label, value in wording.extensions(resource.get("extension", [])):
         said = f"{value}: {said}" if label == role else f"{said}; {value}"
-    when = moments[resource.get("recordedDate", "") or resource.get("performedDateTime", "")]
+    when = moment(resource.get("recordedDate", "") or resource.get("performedDateTime", ""))
     return f"{said}, {when}" if when else said
 
 

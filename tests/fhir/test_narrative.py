@@ -17,7 +17,7 @@ from converter.errors import ConverterError
 from converter.fhir import rendering
 from converter.fhir.bundle import leaves, write_json
 from converter.fhir.narrative import FOLDER, SECTION, SUFFIX, Narratives, template_environment
-from converter.fhir.wording import FILTERS, LABELLED, Wording, by_code, by_url, tables
+from converter.fhir.wording import FILTERS, IN_LINE, LABELLED, Labels, Wording, by_url, tables
 from tests.fhir.narrative_samples import MESSAGE_HEADER, NAMES, OBLIGED, SAMPLES, everything, missing, seen, told
 
 
@@ -28,7 +28,7 @@ def narratives() -> Narratives:
 
 def by_jinja(source: str, resource: dict[str, Any], bundle: dict[str, Any]) -> str:
     """What jinja2 itself makes of a template: an independent reading of it. Absent elements say nothing there, too."""
-    labels = by_code(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8")))
+    labels = Labels(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8")))
     wording = Wording(labels, bundle)
 
     def markup(said: Any) -> Any:
@@ -40,14 +40,14 @@ def by_jinja(source: str, resource: dict[str, Any], bundle: dict[str, Any]) -> s
         return lambda value, *rest: "" if isinstance(value, Undefined) else markup(filter_(value, *rest))
 
     def looked_up(table: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda value, *rest: table(*rest)[value]
+        return lambda value, *rest: table(*rest)[0].get(value) or (table(*rest)[1] or (lambda _: ""))(value)
 
     def extension(found: list[Any], url: str) -> str:
         return "".join([wording.value(extension) for extension in found if extension["url"] == url])
 
     environment = template_environment(FOLDER)
     environment.undefined = ChainableUndefined
-    methods = {name: getattr(wording, name) for name in dir(Wording) if not name.startswith("_")}
+    methods = {name: getattr(wording, name) for name in vars(Wording) if not name.startswith("_")}
     filters = FILTERS | methods | {name: looked_up(table) for name, table in tables(labels).items()}
     filters["extension"] = extension
     environment.filters |= {name: asked(f) for name, f in filters.items() if callable(f)}
@@ -166,9 +166,9 @@ def test_the_fast_way_to_render_gives_what_jinja2_gives(narratives: Narratives, 
 )
 def test_a_template_with_anything_else_does_not_load(source: str, problem: str) -> None:
     template = template_environment(FOLDER).parse(source)
-    filters = rendering.Filters(FILTERS, tables(by_code({})), Wording, by_url)
+    filters = rendering.Filters(FILTERS, tables(Labels({})), Wording, IN_LINE, by_url)
     with pytest.raises(ValueError, match=f"line 1: {problem}"):
-        rendering.compiled(template, "<test>", filters)
+        rendering.Telling(template, "<test>", filters)
 
 
 @pytest.mark.parametrize(
@@ -184,10 +184,73 @@ def test_a_template_with_anything_else_does_not_load(source: str, problem: str) 
     ],
 )
 def test_a_text_is_escaped_once_wherever_it_is_asked_and_shown(source: str) -> None:
-    labels = by_code(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8")))
-    filters = rendering.Filters(FILTERS, tables(labels), Wording, by_url)
-    render = rendering.compiled(template_environment(FOLDER).parse(source), "<test>", filters)
+    labels = Labels(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8")))
+    filters = rendering.Filters(FILTERS, tables(labels), Wording, IN_LINE, by_url)
+    render = rendering.Telling(template_environment(FOLDER).parse(source), "<test>", filters).render
     assert render({"a": "<&>", "c": "x", "list": [{}], "texts": ["<&>"]}, Wording(labels, {})) == "&lt;&amp;&gt;"
+
+
+WRONG = (KeyError, TypeError, AttributeError)
+ODD: list[Any] = ["", "name", 7, None, [], {}, ["item"], [{}], {"reference": "x"}, {"coding": [{"code": "c"}]}]
+
+
+def straight(kind: str, *without: str) -> tuple[rendering.Telling, dict[str, Any], Wording]:
+    """What tells of a kind of resource, with a resource and its Bundle that it has seen several times."""
+    labels = Labels(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8")))
+    bundle = everything()
+    wording = Wording(labels, bundle, {f"{r['resourceType']}/{r['id']}": r for r in told(bundle).values()})
+    filters = rendering.Filters(FILTERS, tables(labels), Wording, IN_LINE, by_url)
+    template = template_environment(FOLDER).parse((FOLDER / (kind + SUFFIX)).read_text(encoding="utf-8"))
+    telling = rendering.Telling(template, f"<test {kind}>", filters)
+    resource = {key: value for key, value in told(bundle)[kind].items() if key not in without} | {"meta": {}}
+    for _ in range(3):
+        telling.by_size[len(resource)](resource, wording)
+    return telling, resource, wording
+
+
+def assert_same(telling: rendering.Telling, resource: dict[str, Any], wording: Wording) -> None:
+    """The straight function says the same as the other, or says that it does not know."""
+    try:
+        said = telling.by_size[len(resource)](resource, wording)
+    except WRONG:
+        return
+    assert said == telling.render(resource, wording)
+
+
+def odd(resource: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Variants of a resource: with another property in the place of one, or another value."""
+    yield resource
+    for key, value in resource.items():
+        if key != "resourceType":
+            others = {k: v for k, v in resource.items() if k != key}
+            yield from (
+                {**others, other: "x"} for other in ("name", "identifier", "unheardOf") if other not in resource
+            )
+            yield from ({**resource, key: other} for other in ODD)
+            if isinstance(value, list):
+                yield from ({**resource, key: [other]} for other in ODD)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in NAMES if kind != "other"])
+def test_a_usual_resource_is_told_straight_and_the_same(kind: str) -> None:
+    telling, resource, wording = straight(kind)
+    assert "properties" in telling.by_size[len(resource)].__code__.co_filename  # type: ignore[attr-defined]
+    for variant in odd(resource):
+        assert_same(telling, variant, wording)
+
+
+def test_negative_control_a_property_that_is_not_missed_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Careless(rendering._Straight):
+        def head(self) -> list[str]:
+            self._missed = {*self._keys}
+            return super().head()
+
+    for printer, passes in ((rendering._Straight, True), (Careless, False)):
+        monkeypatch.setattr(rendering, "_Straight", printer)
+        telling, resource, wording = straight("Organization", "name")
+        variant = {key: value for key, value in resource.items() if key != "meta"} | {"name": "n"}
+        same = telling.by_size[len(variant)](variant, wording) == telling.render(variant, wording)
+        assert same is passes
 
 
 def test_every_file_of_the_folder_is_used() -> None:

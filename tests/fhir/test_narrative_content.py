@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converter.fhir.narrative import FOLDER, Narratives
-from converter.fhir.wording import Wording, anything, by_code, moments, person
+from converter.fhir.wording import Labels, Wording, anything, moment, moments, person
 from tests.fhir.narrative_samples import OURS, everything, ref, seen, told
 
 NARRATIVES = Narratives.load()
@@ -181,7 +181,7 @@ def test_references_that_go_in_circles_come_to_an_end(narratives: Narratives) ->
     ],
 )
 def test_moments(value: str, said: str) -> None:
-    assert moments[value] == said
+    assert moment(value) == said
 
 
 def test_persons() -> None:
@@ -192,7 +192,7 @@ def test_persons() -> None:
 
 
 def test_codes_are_told_by_display_then_label_then_code() -> None:
-    wording = Wording(by_code({"urn:s": {"a": "Etiket"}}), {})
+    wording = Wording(Labels({"urn:s": {"a": "Etiket"}}), {})
     assert wording.coding({"system": "urn:s", "code": "a", "display": "Vist"}) == "Vist"
     assert wording.coding({"system": "urn:s", "code": "a"}) == "Etiket"
     assert wording.coding({"system": "urn:s", "code": "b"}) == "b"
@@ -204,7 +204,7 @@ def test_codes_are_told_by_display_then_label_then_code() -> None:
 def test_an_organisation_without_a_name_is_told_by_its_numbers() -> None:
     bundle = everything()
     del told(bundle)["Organization"]["name"]
-    wording = Wording(by_code(json.loads((FOLDER / "labels.json").read_text())), bundle)
+    wording = Wording(Labels(json.loads((FOLDER / "labels.json").read_text())), bundle)
     assert "Lokationsnummer (GLN) 5790000120314" in wording.reference(ref("Organization", "id-sender"))
 
 
@@ -245,14 +245,33 @@ def test_an_element_of_any_other_shape_is_told_leaf_by_leaf(narratives: Narrativ
 
 def test_what_is_remembered_of_dates_stays_small() -> None:
     for year in range(2000, 4500):
-        assert moments[f"{year}-01-02"] == f"02-01-{year}"
+        assert moment(f"{year}-01-02") == f"02-01-{year}"
     assert 0 < len(moments) <= 1000
 
 
 def test_only_dates_are_remembered() -> None:
     for text in ("i går", "Nancy Ann", "2031-05-1x" + "x" * 30):
-        moments[text]
+        moment(text)
         assert text not in moments
+
+
+def test_what_is_remembered_of_codes_stays_small_and_is_no_number_of_a_person() -> None:
+    labels = Labels({"urn:s": {"a": "Etiket"}})
+    wording = Wording(labels, {})
+    for code in ("0201609995", "Hansen", *(f"A{number}" for number in range(1500))):
+        assert wording.coding({"system": "urn:t", "code": code}) == code
+    assert ("urn:t", "A1") in labels.codes
+    assert ("urn:t", "0201609995") not in labels.codes
+    assert ("urn:t", "Hansen") not in labels.codes
+    assert len(labels.codes) == 1001
+
+
+def test_what_is_told_leaf_by_leaf_does_not_depend_on_what_was_told_before() -> None:
+    odd = {"resourceType": ["x"], "data": {"data": "QQ=="}, "Hansen": "v", "text": "t"}
+    resource = {"resourceType": "List", "mode": "snapshot", "data": "QQ==", "Hansen": "v", "text": {"div": "d"}}
+    for _ in range(2):
+        assert anything(odd) == [("resourceType.0", "x"), ("data.data", "…"), ("?2", "v"), ("text", "t")]
+        assert anything(resource) == [("mode", "snapshot"), ("data", "…"), ("?3", "v")]
 
 
 def test_without_the_fast_escape_narratives_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
