@@ -266,9 +266,7 @@ def _encoding(data: bytes, log: IssueLog, file: str) -> tuple[str | None, bytes,
         log.add(INVALID_BYTES, _at(data, data.index(b"\0"), file), label="XML")
         return None, data, False
     marked = data.startswith(_MARK_8)
-    declared = _DECLARATION.match(data, 3 if marked else 0)
-    name = declared[1].decode("ascii") if declared else "UTF-8"
-    label = _LABELS.get(name.lower())
+    declared, label = label_of(data)
     if label is None:
         log.add(ENCODING_REFUSED, Location(file, 1, 1))
         return None, data, False
@@ -291,6 +289,12 @@ def _encoding(data: bytes, log: IssueLog, file: str) -> tuple[str | None, bytes,
         # Without U+0080 to U+009F the two single-byte encodings are one, and libxml2 is faster with UTF-8.
         return "UTF-8", data.decode("iso-8859-1").encode(), True
     return label, data, True
+
+
+def label_of(data: bytes) -> tuple[bool, str | None]:
+    """Whether the document declares an encoding, and which it is to be read with: None if that is not allowed."""
+    declared = _DECLARATION.match(data, 3 if data.startswith(_MARK_8) else 0)
+    return declared is not None, _LABELS.get(declared[1].decode("ascii").lower()) if declared else "UTF-8"
 
 
 def _utf_16(data: bytes, log: IssueLog, file: str) -> tuple[str | None, bytes, bool]:

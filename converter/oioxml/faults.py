@@ -97,7 +97,7 @@ EMPTY_GROUP = declare(
 )
 
 _NAME = re.compile(r"[A-Za-z](?:[A-Za-z_]|[0-9]{1,3}(?![0-9])){0,39}\Z")
-_IGNORED_ATTRIBUTES = (
+IGNORED_ATTRIBUTES = (
     "{http://www.w3.org/XML/1998/namespace}",
     "{http://www.w3.org/2001/XMLSchema-instance}schemaLocation",
     "{http://www.w3.org/2001/XMLSchema-instance}noNamespaceSchemaLocation",
@@ -191,7 +191,7 @@ class Faults:
         """All attributes in a subtree but those that XML itself gives a meaning that does not matter here."""
         for element in top.iter():
             for name, value in element.items():
-                if value and not str(name).startswith(_IGNORED_ATTRIBUTES):
+                if value and not str(name).startswith(IGNORED_ATTRIBUTES):
                     self._report(ATTRIBUTE, element)
                     path = local(element) if ATTRIBUTE in self._rest else self._path(element)
                     path = f"{path}@{shown(str(name).rpartition('}')[2])}"

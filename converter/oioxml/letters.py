@@ -14,6 +14,7 @@ from converter.definitions.unknown import report_no_definition
 from converter.issues import IssueLog, Location, Severity, declare
 from converter.letter import Letter, Value, pattern, plain
 from converter.limits import Limits
+from converter.oioxml import quick
 from converter.oioxml.document import TOO_DEEP, line_of, parse, prolog_end
 from converter.oioxml.faults import Faults, RefusedError, check_depth, local, shown
 from converter.oioxml.source import XmlSource
@@ -94,6 +95,10 @@ def read(
     `Letter.extras`. Raises nothing.
     """
     limits = limits or Limits()
+    letter = quick.read(data, definitions, file, limits)
+    if letter is not None:
+        yield letter
+        return
     root, trusted = parse(data, log, file=file, limits=limits)
     if root is None or not _is_emessage(root, log, file):
         return

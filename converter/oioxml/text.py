@@ -122,21 +122,19 @@ def _feed(runs: _Runs, element: _Element, code: str, markup: dict[str, str], fau
     for child in element:
         name = markup.get(child.tag, "")
         inner = _INSIDE.get((code, name))
-        if name in ("Break", "Space"):
-            if child.text or len(child):
-                faults.markup(child)
-            if name == "Break":
-                runs.line(code)
-            else:
-                runs.add(" ", code)
-        elif inner is None:
+        if name == "Break":
+            runs.line(code)
+        elif name == "Space":
+            runs.add(" ", code)
+        if inner is not None:
+            if name in _BLOCKS:
+                runs.border()
+            _feed(runs, child, inner, markup, faults)
+            if name in _BLOCKS:
+                runs.border()
+        elif child.text or len(child) or name not in ("Break", "Space"):
             faults.markup(child)
-        block = inner is not None and name in _BLOCKS
-        if block:
-            runs.border()
-        _feed(runs, child, inner or code, markup, faults)
-        if block:
-            runs.border()
+            _feed(runs, child, code, markup, faults)
         runs.characters(child.tail, code)
 
 
