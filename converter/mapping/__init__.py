@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Mapping as Dict
 from functools import cached_property
-from itertools import filterfalse
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,7 +14,7 @@ from converter import generated
 from converter.definitions.check import MAX_SHAPE, MAX_SHAPES
 from converter.errors import MappingError
 from converter.issues import NOWHERE, Issue, IssueKind, IssueLog, Location, Severity, declare, issue
-from converter.ledger import Ledger, leaves_of
+from converter.ledger import LEAF_OF, Ledger, leaves_of
 from converter.letter import Letter, pattern
 from converter.mapping import backward, forward, guards, ids
 from converter.mapping import id_codecs as _ids  # noqa: F401 - registers its codecs
@@ -80,13 +79,14 @@ UNREADABLE = declare(
 _Said = tuple[list[tuple[str, IssueKind, str, str, str, int]], bool]
 """Leaf, kind, message, target, rule and count of each issue about losses; whether one of them refuses the message."""
 
+_Account = tuple[tuple[Raw, ...], tuple[Raw, ...], bool, _Said]
+"""What follows from the entries of a message's rules: those of all leaves, those of what was made up, whether some of
+them hold only if no value is empty, and what is said of losses."""
+
 _LOSS_OF = itemgetter(4)
 
 _MAX_SAID = 256
 """How many such answers are remembered, each of at most so many entries."""
-
-_Asked = tuple[bool, tuple[str, ...], tuple[str, ...]]
-"""Whether there is a sidecar, the leaves of a letter, and those that rules carried."""
 
 Compiler = Callable[[str, str, str, Dict[str, Any]], Callable[..., Any]]
 """Makes a function of generated source, its name, a title for tracebacks, and the objects that it needs."""
@@ -116,7 +116,7 @@ class Mapping:
         for d in document.declared:
             if d.when:
                 self._guarded.setdefault(d.leaf, []).append((_holds(d.when), d.keep, d.loss))
-        self._rests: dict[_Asked, tuple[Raw, ...]] = {}
+        self._accounts: dict[tuple[Any, ...], _Account] = {}
         # What is said of a loss unless it is accepted; nothing of mere information.
         kinds = {"block": REFUSED_BY_LOSS, "warn": LOSS}
         self._told = {
@@ -200,42 +200,39 @@ class Mapping:
             log.add(KEY_MISSING, path=next(path for path in self._key if not values.get(path)))
             entries = [(leaf, "lost", "", "", "C91-22") for leaf in leaves_of(letter)]
             return None, Ledger(len(entries), entries)
-        entries = [*led.values()]
-        if len(led) < len(values):
-            asked = context.sidecar, (*values,), (*led,)
-            rest = self._rests.get(asked)
-            if rest is None:
-                rest = self._rest(asked)
-            if rest and all(values.values()):
-                entries += rest
-            else:
-                unclaimed = filterfalse(led.__contains__, values)
-                entries += [self._unclaimed(leaf, letter, context) for leaf in unclaimed]
-        if letter.extras:  # not keyed by path: an element that stands twice is an extra under the path of a leaf
-            entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
-        ledger = Ledger(len(entries), entries, defaulted)
-        refused = self._report(ledger, letter.locate, context, log)
-        return (None if refused else bundle), ledger
+        asked = (context.sidecar, context.accept, *values, *led, *defaulted)
+        account = self._accounts.get(asked)
+        if account is None or letter.extras or (account[2] and not all(values.values())):
+            account = self._account(letter, context, asked, led, defaulted)
+        raw, made_up, _, said = account
+        if said[0]:
+            self._tell(said, letter.locate, context, log)
+        return (None if said[1] else bundle), Ledger(len(raw), [*raw], [*made_up])
 
-    def _rest(self, asked: _Asked) -> tuple[Raw, ...]:
-        """The entries of the leaves that no rule carried, if each has one whatever it holds; remembered."""
-        sidecar, leaves, carried = asked
-        known = {*carried}
-        rest = [self._plain_fate(leaf, sidecar) for leaf in leaves if leaf not in known]
-        found = tuple([raw for raw in rest if raw is not None]) if None not in rest else ()
-        if len(self._rests) >= MAX_SHAPES:
-            self._rests.clear()
-        if len(leaves) <= MAX_SHAPE:
-            self._rests[asked] = found
-        return found
+    def _account(
+        self, letter: Letter, context: Context, asked: tuple[Any, ...], led: list[Raw], defaulted: list[Raw]
+    ) -> _Account:
+        """What follows from the entries of the rules; remembered if it is so for all letters with these leaves."""
+        values, carried = letter.values, {*map(LEAF_OF, led)}
+        unclaimed = [leaf for leaf in values if leaf not in carried]
+        entries: list[Raw] = [(*raw,) for raw in led]
+        entries += [self._unclaimed(leaf, letter, context) for leaf in unclaimed]
+        # Not keyed by path: an element that stands twice is an extra under the path of a leaf.
+        entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
+        made_up: list[Raw] = [(*raw,) for raw in defaulted]
+        account = (*entries,), (*made_up,), bool(unclaimed), self._losses(Ledger(0, entries, made_up), context.accept)
+        fixed = all(values.values()) and all(self._has_one_fate(leaf, context.sidecar) for leaf in unclaimed)
+        if not letter.extras and (fixed or not unclaimed) and len(values) <= MAX_SHAPE:
+            if len(self._accounts) >= MAX_SHAPES:
+                self._accounts.clear()
+            self._accounts[asked] = account
+        return account
 
-    def _plain_fate(self, leaf: str, sidecar: bool) -> Raw | None:
+    def _has_one_fate(self, leaf: str, sidecar: bool) -> bool:
+        """Whether a leaf that no rule carried has the same entry whatever the letter says."""
         path = pattern(leaf)
         declared = self._declared.get(path)
-        if declared is None or path in self._guarded or (declared[0] and sidecar):
-            return None
-        keep, loss = declared
-        return (leaf, "lost" if keep else "ignored", "", "", loss)
+        return declared is not None and path not in self._guarded and not (declared[0] and sidecar)
 
     def _unclaimed(self, leaf: str, letter: Letter, context: Context) -> Raw:
         """A leaf that no rule carried: kept, ignored as declared, or lost."""
@@ -271,22 +268,30 @@ class Mapping:
         self, ledger: Ledger, locate: Callable[[str], tuple[Location, ...]], context: Context, log: IssueLog
     ) -> bool:
         """One issue for each loss that is not mere information. Whether a loss refuses the message."""
-        lossy = (*filter(_LOSS_OF, ledger.raw), *filter(_LOSS_OF, ledger.raw_defaulted))
-        if not lossy:
-            return False
-        asked = context.accept, lossy
-        said = self._said.get(asked)
-        if said is None:
-            said = self._say(lossy, context.accept)
-            if len(self._said) >= _MAX_SAID:
-                self._said.clear()
-            if len(lossy) <= _MAX_SAID:
-                self._said[asked] = said
+        said = self._losses(ledger, context.accept)
+        self._tell(said, locate, context, log)
+        return said[1]
+
+    def _tell(
+        self, said: _Said, locate: Callable[[str], tuple[Location, ...]], context: Context, log: IssueLog
+    ) -> None:
         file, issues = context.file, log.issues
         for leaf, kind, message, target, rule, count in said[0]:
             where = (_place, locate, leaf, file) if leaf else Location(file) if file else NOWHERE
             issues.append(issue(kind, where, message, target, rule, count))
-        return said[1]
+
+    def _losses(self, ledger: Ledger, accept: frozenset[str]) -> _Said:
+        """What is said of the losses in a ledger; remembered."""
+        lossy = (*filter(_LOSS_OF, ledger.raw), *filter(_LOSS_OF, ledger.raw_defaulted))
+        asked = accept, lossy
+        said = self._said.get(asked)
+        if said is None:
+            said = self._say(lossy, accept)
+            if len(self._said) >= _MAX_SAID:
+                self._said.clear()
+            if len(lossy) <= _MAX_SAID:
+                self._said[asked] = said
+        return said
 
     def _say(self, lossy: tuple[Raw, ...], accept: frozenset[str]) -> _Said:
         """What is said of the entries of a message that lost something. Letters of one kind lose the same."""

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 
 from converter.mapping.document import Document, Rule
+from converter.mapping.guards import guard_paths
 from converter.mapping.source import LetterSource, starred
 from converter.mapping.targets import Slot, Tree
 
@@ -28,17 +29,26 @@ class LedgerSource:
 
     def origin(self, path: str, rule: str, pointer: str) -> None:
         """A leaf that travels in the identifier of the Bundle."""
+        entry = self.entry(path, MAPPED, rule, pointer, "")
         for when, leaf, loss in self.origin_lossy:
             if leaf == path:
                 # A guard may hold where the leaf is absent, as `not (A same B)` does: what is not there has no line.
-                self.put(f"if not {self.out.get(path)}: pass")
-                self.put(f"elif {self.out.guard(when)}:")
-                self.put(f"    led[{path!r}] = ({path!r}, {LOSSY!r}, {rule!r}, {pointer}, {loss!r})")
-                self.put("else:")
-                self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
+                self.put(f"if {self.out.get(path)}:")
+                lossy = f"{self.entry(path, LOSSY, rule, pointer, loss)} if {self.out.guard(when)} else {entry}"
+                self.put(f"    if {path!r} in own: led[own[{path!r}]] = {lossy}")
+                self.put(f"    else: led.append({lossy})")
                 return
-        self.put(f"if {path!r} not in led and {self.out.get(path)}:")
-        self.put(f"    led[{path!r}] = ({path!r}, {MAPPED!r}, {rule!r}, {pointer}, '')")
+        self.own([self.out.get(path)], path, entry)
+
+    def own(self, conditions: list[str], leaf: str, entry: str) -> None:
+        """The line of an entry under conditions, unless the leaf has one."""
+        key = self.out.leaf(leaf)
+        noted = f"led.append({entry})"
+        if self.owners[leaf] > 1 or (self.out.group and key == repr(leaf)):
+            conditions = [*conditions, f"{key} not in own"]
+            last = any(leaf == path for _, path, _ in self.origin_lossy)
+            noted = f"own[{key}] = len(led); {noted}" if last else f"own[{key}] = {noted}"
+        self.put((f"if {' and '.join(conditions)}: " if conditions else "") + noted)
 
     def fired(self, slot: Slot, rule: Rule, lost: str = "") -> None:
         """Note that a rule may fill the slot; `lost` is the expression of whether something is lost by it then.
@@ -71,7 +81,7 @@ class LedgerSource:
         if slot.constant is not None:
             for leaf in rule.claims:
                 entry = self.entry(leaf, LOSSY if rule.loss else MAPPED, rule, pointer, rule.loss)
-                self.put(f"if {self.out.get(leaf)}: led.setdefault({self.out.leaf(leaf)}, {entry})")
+                self.own([self.out.get(leaf)], leaf, entry)
             if rule.defaulted:
                 self.made_up(rule, pointer, rule.loss)
             return
@@ -103,15 +113,11 @@ class LedgerSource:
             group, star, _ = leaf.partition("[*]")
             if star:
                 self.put(f"for k in range(1, count({group!r}, 0) + 1):")
-                self.put(f"    if g({starred(leaf)}): led.setdefault({starred(leaf)}, {entry})")
+                self.put(f"    if g({starred(leaf)}) and {starred(leaf)} not in own:")
+                self.put(f"        own[{starred(leaf)}] = led.append({entry})")
                 continue
             conditions = ["i"] if slot.forced and slot.alone else []
-            conditions += self._there(slot, rule, leaf)
-            key = self.out.leaf(leaf)
-            if self.owners[leaf] > 1 or (self.out.group and key == repr(leaf)):
-                conditions.append(f"{key} not in led")
-            condition = f"if {' and '.join(conditions)}: " if conditions else ""
-            self.put(f"{condition}led[{key}] = {entry}")
+            self.own([*conditions, *self._there(slot, rule, leaf)], leaf, entry)
         if _made_up(rule):
             # A value from the table stands in for one that the letter lacks: the loss holds although a value was found.
             self.made_up(rule, pointer, rule.loss or always)
@@ -147,7 +153,7 @@ class LedgerSource:
         if row is not None and (len(inner) < len(counts) or self.out.repeats(leaf)):
             found = row.part(made)
         else:
-            found = self.out.table(f"entries{made!r}") if inner else repr(made)
+            found = self.out.table(f"entries{made!r}")
         return found + "".join(f"[{count}]" for count in inner)
 
 
@@ -173,6 +179,8 @@ def _owners(document: Document) -> Counter[str]:
     for rule in document.rules():
         if rule.forward and not rule.also:
             owners.update((*rule.sources, *rule.claims, *rule.letter_columns.values()))
+        if rule.sentence:
+            owners.update([path.removeprefix("/") for path in guard_paths(rule.sentence_when)[:1]])
     owners.update(document.origin)
     return owners
 

@@ -1,7 +1,8 @@
 """Letter -> Bundle: a mapping document printed as Python source, one straight function without per-message decisions.
 
 Every statement follows from a rule and names it with file and line. The ledger is written while the Bundle is built:
-`led` maps a leaf id to its one entry (the first rule that carries a leaf owns it), `dfl` lists what had to be made up.
+`led` lists the entries of leaves (the first rule that carries a leaf owns it: `own` knows those that several rules may
+carry), `dfl` what had to be made up.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class _Writer:
 
     def write(self) -> LetterSource:
         put, doc = self.put, self.document
-        put("V = letter.values; g = V.get; count = letter.counts.get; led = {}; dfl = []; told = ctx.told")
+        put("V = letter.values; g = V.get; count = letter.counts.get; led = []; own = {}; dfl = []; told = ctx.told")
         if self.derived:
             put("; ".join(f"d_{d.name} = []" for d in self.derived))
         needed = [self._key(path) for path in doc.key if not path.startswith("$")]
@@ -66,7 +67,7 @@ class _Writer:
             least += not resource.each and not self._exists(resource)
             most = None if resource.each or most is None else most + 1
         for path in doc.origin:
-            self.ledger.origin(path, "origin", "'/identifier/value'")
+            self.ledger.origin(path, "origin", "/identifier/value")
         put("return bundle, led, dfl")
         return self.out
 
@@ -340,8 +341,8 @@ class _Writer:
         leaf = guards.guard_paths(rule.sentence_when)[0].removeprefix("/")
         self.put(f"if {slot.var} is not None and not {self.written} and {self.out.guard(rule.sentence_when)}:")
         self.put(f"    {slot.var} = {rule.sentence!r} + {slot.var}")
-        entry = (leaf, FOLDED, self.ledger.names[id(rule)], "", rule.sentence_loss)
-        self.put(f"    led.setdefault({leaf!r}, {entry!r})")
+        with self.out.deeper():
+            self.ledger.own([], leaf, self.ledger.entry(leaf, FOLDED, rule, "", rule.sentence_loss))
 
     def _argument(self, argument: str) -> str:
         if argument in self.codes:

@@ -78,13 +78,20 @@ class Context:
         return None
 
 
+class Fixed(tuple[str, str, str, str, str]):
+    """An entry that was made before a message needs it; hashed by its identity, since a message has many."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+
 def entries(leaf: str, fate: str, rule: str, pointer: str, loss: str, *most: tuple[int, int]) -> Any:
     """The entries of a rule whose pointer has numbers in it (`{}`) that are counted when the code runs.
 
     For each number its least and greatest; the entry for 3 and 1 is `entries(…)[3][1]`.
     """
     if not most:
-        return (leaf, fate, rule, pointer, loss)
+        return Fixed((leaf, fate, rule, pointer, loss))
     (least, greatest), *rest = most
     pointers = [pointer.replace("{}", str(number), 1) for number in range(least, greatest + 1)]
     return (*[None] * least, *(entries(leaf, fate, rule, place, loss, *rest) for place in pointers))

@@ -655,3 +655,28 @@ def test_a_line_does_not_write_over_what_another_rule_carried(tmp_path: Path) ->
     assert told() == {"A.Title": "title", "title": "mapped ", "language": "lost F91-24"}
     del composition["title"]
     assert told() == {"A.Title": "Language: da", "language": "folded-to-text T-2"}
+
+
+UNCLAIMED = """    rules:
+      title: A.Title <-> title
+    ignore:
+      - {from: A.Other, loss: T-1}
+      - {from: A.Guarded, loss: T-1, when: A.Title == one}
+      - {from: A.Guarded, loss: T-2}
+"""
+
+
+def test_what_is_remembered_of_leaves_holds_for_no_other_value(tmp_path: Path) -> None:
+    (mapping,) = load(tmp_path, small(UNCLAIMED)).mappings
+
+    def fates(**values: str) -> dict[str, str]:
+        _, ledger = there(mapping, {f"A.{name}": value for name, value in values.items()})
+        found = {e.leaf.removeprefix("A."): f"{e.disposition} {e.loss}" for e in ledger.entries}
+        ledger.raw.clear()  # the next message has lines of its own
+        return {name: fate for name, fate in found.items() if name in ("Other", "Guarded")}
+
+    for _ in range(2):
+        assert fates(Title="one", Other="x") == {"Other": "ignored T-1"}
+        assert fates(Title="one", Other="") == {"Other": "ignored C91-18"}
+        assert fates(Title="one", Guarded="x") == {"Guarded": "ignored T-1"}
+        assert fates(Title="two", Guarded="x") == {"Guarded": "ignored T-2"}
