@@ -9,13 +9,25 @@ MOST = 4096
 """Values that one test keeps."""
 
 
+class Values(set[Any]):
+    """Values that passed some test. Not for what tells of a person."""
+
+    __slots__ = ()
+
+    def keep(self, value: Any) -> None:
+        """Remember one more."""
+        if len(self) >= MOST:
+            self.clear()
+        self.add(value)
+
+
 class Kept:
     """A test of one value that remembers which values passed. Not for what tells of a person."""
 
     __slots__ = ("known", "test")
 
     def __init__(self, test: Callable[[Any], object]) -> None:
-        self.test, self.known = test, set[Any]()
+        self.test, self.known = test, Values()
 
     def __call__(self, value: Any) -> bool:
         """Whether the value passes the test."""
@@ -23,7 +35,5 @@ class Kept:
             return True
         if not self.test(value):
             return False
-        if len(self.known) >= MOST:
-            self.known.clear()
-        self.known.add(value)
+        self.known.keep(value)
         return True

@@ -31,6 +31,7 @@ from converter.fhir.rules import (
     slicing,
     values,
 )
+from converter.kept import Values
 
 if TYPE_CHECKING:
     from converter.fhir.profiles import Pack
@@ -43,6 +44,7 @@ NAMES: dict[str, Any] = {
     "plain_coding": binding.plain_coding,
     "plain_concept": binding.plain_concept,
     "clean_text": narrative.clean_text,
+    "clean_texts": narrative.clean_texts,
     "in_range": values.in_range,
     "right_advice": binding.right_advice,
     "right_code": binding.right_code,
@@ -61,12 +63,26 @@ NO = "return False"
 PLAIN_META = (
     "len({0}) == 1 and 'profile' in {0} and (p := {0}['profile']).__class__ is list and len(p) == 1 and p[0] in URIS"
 )
-PLACES = frozenset({"endpoint", "system"})  # URIs of organisations and of systems of codes, not of persons
+PLACES = frozenset({"definition", "endpoint", "system"})  # URIs that say nothing of a person
 DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in each other, and a level may have two
 # In the order in which they are asked for.
 OFTEN = (
     *("id", "meta", "text", "identifier", "status", "system", "value", "code", "coding", "display"),
-    *("name", "family", "given", "topic", "profile", "use"),
+    *(
+        "name",
+        "family",
+        "given",
+        "topic",
+        "subject",
+        "encounter",
+        "recorded",
+        "activity",
+        "entry",
+        "address",
+        "telecom",
+    ),
+    *("line", "city", "postalCode", "title", "contentType", "size", "url", "focus", "custodian", "serviceProvider"),
+    *("organization", "relationship", "performer", "description", "profile", "use"),
 )
 SELDOM = frozenset({"extension", "implicitRules", "language", "modifierExtension"})
 
@@ -114,11 +130,15 @@ class Quick(Functions):
     def _write(self, node: Node) -> None:
         head = len(self.source.lines)
         self._object(node)
+        lines = self.source.lines[head:]
+        if any("divs.append(" in line for line in lines):
+            self._no("divs and not clean_texts(divs)")
+            self.source.insert(head, "divs = []")
         self.source("return True")
-        if self._in_entry and any("near.get(" in line for line in self.source.lines[head:]):
+        if self._in_entry and any("near.get(" in line for line in lines):
             self.source.insert(head, "near, links = x.near, x.current.links")
 
-    def _object(self, node: Node) -> None:
+    def _object(self, node: Node, told: str = "") -> None:
         """Code that goes through an object; what follows is reached only if the object is certainly sound."""
         source, r, n = self.source, self._r, self._n
         resource = self.resource and node is self.root
@@ -138,9 +158,7 @@ class Quick(Functions):
                 for child in seen:
                     self._child(child, node)
         else:
-            # What is no object has nothing that must be there; rules of a type are only asked about objects.
-            ruled = node is self.root and not resource and bool(self.certain_checks(node))
-            self._start(looked_at, certain=looked_at > resource and not ruled)
+            self._start(looked_at, certain=looked_at > resource)  # what is no object has nothing that must be there
         # Rules bear any JSON, so they can come first: then the last property of an object ends the search for more.
         if self._is_coding(node):
             self._no(f"not right_system({r}, x)")
@@ -149,7 +167,8 @@ class Quick(Functions):
             if resource:
                 source("x.ruled = True")
         for child in needed:
-            self._child(child, node)
+            if child.name != told or not self._only_text(child):
+                self._child(child, node)
         # Run once; what is left of it is not needed as soon as no property is left.
         with source.block(f"while {n}:"):
             for child in usual[len(needed) :]:
@@ -355,15 +374,23 @@ class Quick(Functions):
         if known or not part.children:
             self._extension(node, parent, urls[0] if len(urls) == 1 else "")
         if part.children:
-            self._inside(part)
+            self._inside(part, "url" if len(urls) == 1 else "")
 
-    def _inside(self, node: Node) -> None:
-        """Go through the current value as an object: here, if Python's nesting allows, else by a call."""
+    def _only_text(self, node: Node) -> bool:
+        """Whether an element asks for no more than one text."""
+        said = isinstance(node.fixed, str) != isinstance(node.pattern, str)
+        return said and self.certain_checks(node) == [] and node.length is None and not node.many
+
+    def _inside(self, node: Node, told: str = "") -> None:
+        """Go through the current value as an object: here, if Python's nesting allows, else by a call.
+
+        `told` is the property by whose text the value is known to be of the slice `node`.
+        """
         if self._level == DEEPEST:
             self._no(f"not {self.function(node)}({self._v}, x)")
             return
         self._level += 1
-        self._object(node)
+        self._object(node, told)
         self._level -= 1
 
     def _item(self, node: Node, parent: Node) -> None:
@@ -388,6 +415,9 @@ class Quick(Functions):
             self.source(NO)
         elif kind.code == "xhtml":
             self._no(f"not clean_text({v})")
+        elif self._names_place(node, kind):
+            self._place(node, kind)
+            return
         elif kind.primitive:
             self._primitive(node, kind)
         elif kind.code in RESOURCES:
@@ -413,7 +443,8 @@ class Quick(Functions):
         target = references.target_of(kind, self.site(node), self.pack)
         allowed = self.source.constant(target, "TARGET")
         with self._unless(self._is_near(target)):
-            self._no(f"not leads({v}, x, {allowed})")
+            there = "" if target.at_hand else f"'reference' in {v} and "
+            self._no(f"{there}not leads({v}, x, {allowed})")
             # A lone reference that leads to an entry needs no look at its structure.
             with source.block(f"if len({v}) != 1 or 'reference' not in {v}:"):
                 self._structure(node, kind)
@@ -450,6 +481,23 @@ class Quick(Functions):
             with self.source.block(f"if 'text' not in {v}:"):
                 self.source(f"{known}.learn({v}, SYSTEMS)")
 
+    def _names_place(self, node: Node, kind: Type) -> bool:
+        said = isinstance(node.fixed, str) or isinstance(node.pattern, str)
+        uri = node.name in PLACES and kind.code in ("uri", "url", "canonical")
+        return uri and not said and not self._around(node)
+
+    def _place(self, node: Node, kind: Type) -> None:
+        """A URI that was found sound before is sound."""
+        v, known = self._v, self.source.constant(Values(), "KEPT")
+        with self._unless(f"{v} in {known}"):
+            self._primitive(node, kind)
+            self._extras(node, kind)
+            self.source(f"{known}.keep({v})")
+
+    def _around(self, *nodes: Node) -> bool:
+        """Whether a rule of elements, or of what is in them, asks for more than they are."""
+        return any(invariants.looks_around(self.pack.rules[n]) for node in nodes for p in node.walk() for n in p.rules)
+
     def _identified(self, node: Node, kind: Type) -> None:
         """An Identifier of an organisation that was found sound before is sound."""
         v, known = self._v, self.source.constant(identifiers.Known(), "KNOWN")
@@ -457,7 +505,8 @@ class Quick(Functions):
             self._structure(node, kind)
             self._profiles(kind)
             self._extras(node, kind)
-            self.source(f"{known}.learn({v})")
+            with self.source.block(f"if 'system' in {v}:"):
+                self.source(f"{known}.learn({v})")
 
     def _asks_itself(self, node: Node, kind: Type) -> bool:
         """Whether an Identifier can be an organisation's, and the verdict on it depends on nothing but its texts."""
@@ -465,8 +514,8 @@ class Quick(Functions):
         trees = [node, *(tree for tree in asked if tree)]
         systems = (tree.children["system"] for tree in trees if "system" in tree.children)
         said = {v for system in systems for v in (system.fixed, system.pattern) if v is not ABSENT}
-        rules = (self.pack.rules[n] for tree in trees for part in tree.walk() for n in part.rules)
-        return said <= identifiers.ORGANISATIONS and not any(map(invariants.looks_around, rules))
+        more = {child.name for tree in trees for child in tree.children.values() if _must(child)} - {"system", "value"}
+        return said <= identifiers.ORGANISATIONS and not more and not self._around(*trees)
 
     def _asks_texts(self, node: Node, kind: Type) -> bool:
         """Whether the verdict on an element and what is in it depends on nothing but their own texts."""
@@ -480,10 +529,23 @@ class Quick(Functions):
         if node.children:
             self._inside(node)
         elif not any(self.pack.facts(p) for p in kind.profiles):
+            if kind.code == "Narrative":
+                self._narrative()
+                return
             broken = f"not {self._type(kind.code)}({self._v}, x)"
             if kind.code == "Meta":
                 broken = f"not ({PLAIN_META.format(self._v)}) and {broken}"
             self._no(broken)
+
+    def _narrative(self) -> None:
+        """A status and a text, which is looked at together with the others of the resource."""
+        tree, v = self.pack.tree(self.pack.base("Narrative")), self._v
+        assert tree is not None
+        known = self.source.constant(self.pack.codes(tree.children["status"].binding).flat, "CODES")
+        with self.source.block(f"if len({v}) == 2 and {v}.get('status') in {known} and 'div' in {v}:"):
+            self.source(f"divs.append({v}['div'])")
+        with self.source.block(f"elif not {self._type('Narrative')}({v}, x):"):
+            self.source(NO)
 
     def _profiles(self, kind: Type) -> None:
         for canonical in kind.profiles:
@@ -504,8 +566,6 @@ class Quick(Functions):
             fast = primitives.fast(kind.code, v) or "False"
             if kind.code in ("uri", "canonical"):
                 fast = f"{v} in URIS or {kind.code}_match({v})"
-            if kind.code in ("uri", "url") and node.name in PLACES:
-                fast = f"{v} in URIS or {v} in PLACES or is_place({v})"
             self._no(f"not ({fast}) and not right_primitive({v}, {kind.code!r})")
         if node.length is not None:
             self._no(f"{v}.__class__ is not str or len({v}) > {node.length}")

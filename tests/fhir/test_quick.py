@@ -195,22 +195,20 @@ def test_only_what_code_systems_say_is_remembered(pack: Pack, message: Any) -> N
             assert coding.popitem() in {("display", shown) for shown in pack.systems[system][code]}
             assert not coding
         else:
-            assert code in pack.systems[system] if system in pack.systems else FORMS[system](code)
+            by_form = FORMS.get(system, lambda _, system=system: system.startswith(binding.CODE_SYSTEMS))
+            assert code in pack.systems[system] if system in pack.systems else by_form(code)
 
 
 @pytest.mark.parametrize(
     ("code", "kept"), [("511", True), ("tekstfil", True), ("1234567", False), ("two words", False)]
 )
-def test_codes_of_systems_that_a_mapping_names_are_remembered_if_short(
-    code: str, kept: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_codes_of_well_known_systems_are_remembered_if_short(code: str, kept: bool) -> None:
     """A number that could be a person's, and what could be a text, is not."""
-    monkeypatch.setattr(generated, "texts", {"https://example.dk/CodeSystem/own", "display"})
+    own = {"system": f"{binding.CODE_SYSTEMS[1]}own", "code": code}
     known = binding.Known()
+    known.learn(own, {})
     known.learn({"system": "https://example.dk/CodeSystem/own", "code": code}, {})
-    known.learn({"system": "https://example.dk/CodeSystem/other", "code": code}, {})
-    assert bool(known) is kept
-    assert not kept or known == {code: [{"system": "https://example.dk/CodeSystem/own", "code": code}]}
+    assert known == ({code: [own]} if kept else {})
 
 
 def test_only_identifiers_of_organisations_are_remembered(pack: Pack, message: Any) -> None:
@@ -286,3 +284,34 @@ def test_narratives_are_clean_only_one_by_one() -> None:
             assert clean_texts(halves) is all(map(clean_text, halves)), halves
     for sign in map(chr, range(ord(" "))):
         assert clean_texts([PLAIN, PLAIN.replace("</p>", sign + "</p>")]) is (sign in "\t\n\r")
+
+
+def test_a_place_is_judged_once_and_only_the_same_text_passes_again(
+    pack: Pack, message: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """URIs that were sound are kept; the next one is judged, and a place that is no text is no place."""
+    endpoint = message["entry"][0]["resource"]["source"]["endpoint"]
+    assert not found(pack, message)
+    for text, good in ((endpoint, True), (endpoint + " x", False), ("", False), ([endpoint], False), (endpoint, True)):
+        changed = copy.deepcopy(message)
+        changed["entry"][0]["resource"]["source"]["endpoint"] = text
+        quick = found(pack, changed)
+        assert quick == found_exactly(pack, changed, monkeypatch)
+        assert (not quick) is good
+
+
+def test_sections_are_judged_together(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The narratives of one resource are looked at by one call; one that is at fault is found as before."""
+    pack = Pack.load(root / "mappings/profiles/medcom-fhir.draft-0.1.0.json.gz")
+    profile = pack.profile("https://medcom-fhir.org/fhir/StructureDefinition/discharge-composition")
+    assert profile
+    bad = '<div xmlns="http://www.w3.org/1999/xhtml"><script/></div>'
+    for texts in ([PLAIN, FORMATTED], [PLAIN, bad], [bad, PLAIN], [PLAIN, None], [PLAIN, PLAIN + "\x01"]):
+        sections = [{"title": "x", "text": {"status": "additional", "div": text}} for text in texts]
+        document = {"resourceType": "Composition", "status": "final", "section": sections}
+        quick, exact = IssueLog(), IssueLog()
+        profile.validate(document, quick)
+        with exactly(pack, monkeypatch):
+            profile.validate(document, exact)
+        assert list(quick) == list(exact)
+        assert any("div" in (i.target or "") for i in quick) is (texts != [PLAIN, FORMATTED])

@@ -89,6 +89,8 @@ ADVICE = declare(
 
 Systems = dict[str, dict[str, list[str]]]  # code system -> code -> displays
 
+# Where HL7's code systems have their names, and those of the letters.
+CODE_SYSTEMS = ("http://terminology.hl7.org/CodeSystem/", "https://medcom-fhir.org/fhir/CodeSystem/")
 MOST_KNOWN = 1000  # codes of which one element remembers codings
 MOST_ALIKE = 8  # codings with the same code
 CODED = frozenset({"code", "Coding", "CodeableConcept", "Quantity", "string", "uri"})
@@ -204,8 +206,7 @@ class Known(dict[str, list[dict[str, Any]]]):
         """Remember a Coding or a concept, if code systems made all of its texts.
 
         What only messages say is not kept: a display must be the code system's own or one that a mapping writes, and a
-        code of a system that is not at hand must have the form of its codes, or be a short one of a system that a
-        mapping names.
+        code of a system that is not at hand must have the form of its codes, or be short.
         """
         if "text" in value or ("coding" in value and len(value) != 1):
             return
@@ -231,7 +232,7 @@ def _is_named(value: dict[str, Any], systems: Systems) -> bool:
         return False
     if system in FORMS:
         return FORMS[system](str(code))
-    return "/CodeSystem/" in str(system) and system in generated.texts and _is_short(str(code)) is not None
+    return str(system).startswith(CODE_SYSTEMS) and _is_short(str(code)) is not None
 
 
 def plain_concept(value: Any, known: Known, systems: Systems) -> bool:

@@ -16,7 +16,8 @@ from converter.fhir.run import Run
 Object = dict[str, Any]
 
 
-@native("ext-1/2af9cdf5", sure="len({0}) == 2 and 'extension' not in {0}")
+# Beside its url, a sound extension has a value or extensions.
+@native("ext-1/2af9cdf5", sure="len({0}) == 2 and 'id' not in {0}")
 def extension_or_value(value: Object, run: Run) -> bool:
     """An extension has either a value or extensions, not both and not neither."""
     found = False
@@ -26,7 +27,7 @@ def extension_or_value(value: Object, run: Run) -> bool:
     return found != ("extension" in value)
 
 
-@native("ref-1/33d7c6a8")
+@native("ref-1/33d7c6a8", sure="'reference' not in {0} or not {0}['reference'].startswith('#')")
 def contained_exists(value: Object, run: Run) -> bool:
     """A reference that starts with # leads to a contained resource (# alone: to the container)."""
     reference = value.get("reference")

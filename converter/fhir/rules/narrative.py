@@ -195,12 +195,12 @@ def clean_text(value: Any) -> bool:
 def clean_texts(texts: list[Any]) -> bool:
     """Whether `clean_text` says yes to all of some narratives (at least one), most of which are the plainest ones."""
     try:
-        # Neither text nor tags can hold `<\0`, so each narrative must end and the next one start there.
-        if _has_sound_characters("".join(texts)) and _are_plainest("<\0".join(texts)):
-            return True
+        if not _has_sound_characters("".join(texts)):
+            return False
     except (TypeError, UnicodeEncodeError):
         return False
-    return all(map(clean_text, texts))
+    # Neither text nor tags can hold `<\0`, so each narrative must end and the next one start there.
+    return _are_plainest("<\0".join(texts)) is not None or all(shown(t) and _PLAIN.match(t) for t in texts)
 
 
 def _has_sound_characters(text: str) -> bool:

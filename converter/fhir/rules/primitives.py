@@ -45,6 +45,7 @@ SPACES = declare(
 
 LONGEST = 1024 * 1024
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_WITHOUT_CONTROL = bytes(c if c >= ord(" ") or chr(c) in "\t\n\r" else ord("?") for c in range(256))
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 _CODE = re.compile(r"[^\s]+(?: [^\s]+)*\Z")
 _URI = re.compile(r"\S+\Z")
@@ -65,7 +66,12 @@ Judge = Callable[[str], str]  # what is wrong with a value; "" if nothing is
 
 
 def _string(value: str) -> str:
-    if _CONTROL.search(value):
+    try:
+        # Texts of several lines are long; to most, this encoding is what Python holds.
+        control = (signs := value.encode("latin-1")).translate(_WITHOUT_CONTROL) != signs
+    except UnicodeEncodeError:
+        control = _CONTROL.search(value) is not None
+    if control:
         return "control characters"
     if not value.strip():
         return "only white space"
@@ -164,7 +170,6 @@ _PLAIN_DAY = r"[12][0-9]{3}-(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])"
 _is_date = Kept(re.compile(rf"{_PLAIN_DAY}\Z").match)
 _is_moment = Kept(re.compile(rf"{_PLAIN_DAY}T{_CLOCK}{_ZONE}\Z").match)
 _is_uri = re.compile(r"(?:https?://|urn:uuid:|[A-Z])[!-~]+\Z").match
-_is_place = Kept(_is_uri)
 FAST_NAMES: dict[str, Any] = {
     "id_match": _ID.match,
     "uri_match": _is_uri,
@@ -174,8 +179,6 @@ FAST_NAMES: dict[str, Any] = {
     "MOMENTS": _is_moment.known,
     "is_date": _is_date,
     "is_moment": _is_moment,
-    "PLACES": _is_place.known,
-    "is_place": _is_place,
 }
 
 
