@@ -211,7 +211,9 @@ class Quick(Functions):
             if scoped:
                 self._once(f"s = scope({value}, x)", written)
             sure = f"({inline})" if inline else invariants.sure(check, value)
-            conditions = [f"{when!r} in {value}" if when else "", f"not {sure}" if sure else ""]
+            kept = bundles.kept_by_plain(rule, value)
+            conditions = [f"{when!r} in {value}" if when else ""]
+            conditions += [f"not {condition}" for condition in (kept, sure) if condition]
             if not whole:
                 conditions.append(f"not {self.source.constant(check, 'RULE')}({value}, x)")
             self._no(" and ".join(c for c in conditions if c), same=True)

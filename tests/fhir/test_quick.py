@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import linecache
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -147,6 +148,31 @@ def test_sound_message_needs_no_exact_function(pack: Pack, message: Any, monkeyp
     assert run.bare
     indexed = [(e.number, e.type, e.base, e.resource) for e in run.entries], run.by_type, list(run.by_url)
     assert plain == (*indexed, list(run.near))
+
+
+def test_rules_that_plain_bundles_keep(pack: Pack, message: Any, root: Path) -> None:
+    every = ["call", ["member", ["member", None, "entry"], "resource"], "all"]
+    tree = [*every, ["call", ["member", ["member", None, "meta"], "profile"], "exists"]]
+    letters = Pack.load(root / "mappings/profiles/medcom-fhir.draft-0.1.0.json.gz")
+    known = {(rule["key"], rule["digest"]): rule["tree"] for rule in letters.rules}
+    assert {known[identity] == tree for identity in bundles.KEPT_BY_PLAIN} == {True}
+    found(pack, message)
+    assert bundles.index_plainly(Run(pack, message))
+    changed = copy.deepcopy(message)
+    del changed["entry"][1]["resource"]["meta"]["profile"]
+    assert not bundles.index_plainly(Run(pack, changed))
+
+
+def test_entries_of_a_type_are_counted_in_the_index(pack: Pack, message: Any) -> None:
+    name = pack.quick(care(pack).key).__code__.co_filename
+    assert any("len(allPatient) == 1" in line for line in linecache.getlines(name))
+    changed = copy.deepcopy(message)
+    patient = next(part for part in changed["entry"] if part["resource"]["resourceType"] == "Patient")
+    second = {**patient["resource"], "id": "second"}
+    changed["entry"].append({"fullUrl": patient["fullUrl"].replace(patient["resource"]["id"], "second")})
+    changed["entry"][-1]["resource"] = second
+    assert any(issue.rule.endswith("careCommunication-2") for issue in found(pack, changed))
+    assert not any(issue.rule.endswith("careCommunication-2") for issue in found(pack, message))
 
 
 @pytest.mark.long

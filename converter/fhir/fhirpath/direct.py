@@ -361,6 +361,8 @@ class Direct:
             return f"int(bool({path.any()}))"
         if len(path.clauses) == 1 and not path.there:
             return f"len({path.clauses[0].partition(' in ')[2]})"
+        if (entries := _ENTRIES_OF_TYPE.match(path.rest())) and self.home == "Bundle":
+            return f"len({self._typed(entries[2], entries[3])})"
         return f"len({path.listed('1')})"
 
     def _membership(self, left: Tree, right: Tree, wanted: bool) -> str:
@@ -544,6 +546,10 @@ _PATHS = {
 }
 # The resources of a Bundle: the validator has an index of them by type.
 _BUNDLE = re.compile(r"for (?:t\d+) in (\w+|s\.resource)\.get\('entry', \(\)\) t\d+\.get\('resource'\)\Z")
+_ENTRIES_OF_TYPE = re.compile(
+    r"for (t\d+) in (\w+)\.get\('entry', \(\)\) "
+    r"if \('resource' in \1 and \1\.get\('resource'\)\.get\('resourceType'\) == '(\w+)'\)\Z"
+)
 
 
 def _owner(path: Path) -> str:

@@ -76,6 +76,8 @@ NO_DOCUMENT = "{0}['type'] == 'message'"
 NO_EXCHANGE = "x.bare and {0} is x.root and {0}['type'] == 'message'"
 # Rules about an entry that a bare Bundle keeps: there is a resource, and the fullUrl has no version.
 KEPT_BY_BARE = frozenset({("bdl-5", "ef3bec2b"), ("bdl-8", "864cbc39"), ("bdl-8", "19b21e43")})
+# Rules that a plain Bundle keeps: each resource names a profile.
+KEPT_BY_PLAIN = frozenset({("letter-message-4", "5f840f0c")})
 
 
 def index_plainly(run: Run) -> bool:
@@ -128,6 +130,11 @@ def index_plainly(run: Run) -> bool:
     run.entries, run.near, run.by_type_id, run.by_type = [*near.values()], near, near, by_type
     run.bare = run.plain = True
     return True
+
+
+def kept_by_plain(rule: dict[str, Any], value: str) -> str:
+    """A condition over a Bundle (the name of its value) under which it has been found to keep a rule; mostly none."""
+    return f"(x.plain and {value} is x.root)" if (rule["key"], rule["digest"]) in KEPT_BY_PLAIN else ""
 
 
 def _base_of_all(url: str, name: str, run: Run) -> str:
