@@ -78,6 +78,8 @@ _WHITE = " \t\r\n"
 
 def sniff(data: bytes) -> bool:
     """Whether the bytes look like OIOXML: XML whose first tags name Emessage or a namespace of MedCom."""
+    if quick.begins_well(data):
+        return True
     start = 0 if data.startswith(_MARKS) else prolog_end(data)
     head = data[start : start + _SNIFFED]
     if head.startswith(_MARKS):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _MOST = 1 << 16  # bytes; what is longer is rare, and a file
 _CODECS = {"UTF-8": "utf-8", "ISO-8859-1": "latin-1", "windows-1252": "cp1252", "US-ASCII": "ascii"}
-_FIRST = "<Envelope>"
+_FIRST = b"<Envelope>"
 _CODE = "<VersionCode>"
 _ROOT = re.compile(r"</Envelope>\s*+<(\w++)>").search
 _EMPTY = re.compile(r"<(?!Break)(\w++) ?/>")
@@ -48,6 +48,12 @@ _LONGEST_HEAD = 1000
 _MOST_HEADS = 64
 _heads: dict[bytes, tuple[str, str]] = {}
 """Codec and namespace by the bytes before the Envelope, of good ones: declaration and start tag of the root."""
+
+
+def begins_well(data: bytes) -> bool:
+    """Whether it begins as a document did that was read: it is OIOXML, whatever follows."""
+    start = data.find(_FIRST, 0, _LONGEST_HEAD)
+    return start > 0 and data[:start] in _heads
 
 
 def _head(head: bytes) -> tuple[str, str]:
@@ -78,7 +84,7 @@ def _judged(head: bytes) -> tuple[str, str]:
 def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Letter | None:
     """The one letter in these bytes; None if they hold anything else, or anything that would be reported."""
     size = len(data)
-    start = data.find(_FIRST.encode(), 0, _LONGEST_HEAD)
+    start = data.find(_FIRST, 0, _LONGEST_HEAD)
     if start < 0 or size > _MOST or size > limits.text or size > limits.message:
         return None
     if size > limits.xml_elements and data.count(b"<") > limits.xml_elements:
@@ -250,7 +256,7 @@ class _Reader:
             for path, value in zip(part.paths, found[part.first : part.last], strict=True):
                 if value is not None:
                     values[prefix + path] = value
-            if part.row is not None:
+            if part.row is not None and found[part.last]:
                 self._row(part.row, prefix + part.path, *match.span(part.last + 1))
         for path, kind in form.special:
             if prefix + path in values:

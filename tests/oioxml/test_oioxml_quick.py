@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from converter import oioxml
 from converter.issues import IssueLog
 from converter.letter import Letter
 from converter.limits import Limits
@@ -198,6 +199,17 @@ def test_only_what_is_good_before_the_envelope_is_remembered(monkeypatch: pytest
     for number in range(2 * quick._MOST_HEADS):
         assert quickly(emessage(start="\n" * number))
     assert 0 < len(quick._heads) <= quick._MOST_HEADS
+
+
+def test_a_beginning_that_was_read_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quick, "_heads", {})
+    data = emessage()
+    assert not quick.begins_well(data)
+    assert quickly(data)
+    assert quick.begins_well(data)
+    assert oioxml.sniff(data)
+    assert not quick.begins_well(data[:-1].replace(b"<Envelope>", b""))
+    assert not quick.begins_well(b" " + data)
 
 
 def test_ceilings_hold() -> None:
