@@ -112,7 +112,7 @@ class LedgerSource:
                 entry = f"{self.entry(leaf, LOSSY, rule, pointer, rule.lossy or always)} if {lost} else {entry}"
             group, star, _ = leaf.partition("[*]")
             if star:
-                self.put(f"for k in range(1, count({group!r}, 0) + 1):")
+                self.put(f"for k in {self.out.numbers(group)}:")
                 self.put(f"    if g({starred(leaf)}) and {starred(leaf)} not in own:")
                 self.put(f"        own[{starred(leaf)}] = led.append({entry})")
                 continue

@@ -69,7 +69,18 @@ class _Writer:
         for path in doc.origin:
             self.ledger.origin(path, "origin", "/identifier/value")
         put("return bundle, led, dfl")
+        self._name_references()
         return self.out
+
+    def _name_references(self) -> None:
+        """What refers to a resource from several places is put together once, after its id."""
+        for resource in self.document.resources.values():
+            made_id = f"i_{resource.name}"
+            reference = f"{resource.type + '/'!r} + {made_id}"
+            if sum(line.count(reference + "}") for line in self.out.lines) > 1:
+                lines = [line.replace(reference + "}", f"r_{resource.name}}}") for line in self.out.lines]
+                at = next(at for at, line in enumerate(lines) if line.startswith(f"    {made_id} = "))
+                self.out.lines = [*lines[:at], f"{lines[at]}; r_{resource.name} = {reference}", *lines[at + 1 :]]
 
     def _key(self, path: str) -> str:
         if path == "$type":
@@ -455,7 +466,7 @@ class _Writer:
         if each.at_least:
             made = self.out.name("n")
             put(f"{made} = len({values})")
-            numbers = f"(*range(1, count({each.group!r}, 0) + 1), 0)"
+            numbers = f"(*{self.out.numbers(each.group)}, 0)"
         with self.out.repeated(each.group, numbers):
             if each.at_least:
                 put(f"if not i and len({values}) > {made}: break")

@@ -17,7 +17,7 @@ from typing import Any
 from converter.mapping import guards
 
 _VALUE = re.compile("\0([^\0]*)\0")
-"""A leaf in lines that are not yet written: whether its value needs a variable is known at the end."""
+"""A leaf, or with `[*]` a group, in lines that are not yet written: whether it needs a variable is known at the end."""
 
 
 _BEGINNING = re.compile(r"\bp \+ '")
@@ -92,7 +92,7 @@ class LetterSource(Source):
 
         `numbers` are the values of `i`, if they are not just those from 1.
         """
-        self.put(f"for i in {numbers or f'range(1, count({group!r}, 0) + 1)'}:")
+        self.put(f"for i in {numbers or self.numbers(group)}:")
         self.depth += 1
         at = self._later()
         self.group = group
@@ -101,6 +101,10 @@ class LetterSource(Source):
         if any(_BEGINNING.search(line) for line in self.lines[at:]):
             self._place(at, f"p = f'{group}[{{i}}].'")
         self.depth -= 1
+
+    def numbers(self, group: str) -> str:
+        """Expression for the numbers of the repetitions of a group."""
+        return f"\0{group}[*]\0"
 
     @contextmanager
     def counted(self, *names: str) -> Iterator[None]:
@@ -156,20 +160,30 @@ class LetterSource(Source):
     def values(self, source: str) -> str:
         """The value of a source, or the list of values of one with `[*]`."""
         group, star, _ = source.partition("[*]")
-        return f"[g({starred(source)}, '') for k in range(1, count({group!r}, 0) + 1)]" if star else self.get(source)
+        return f"[g({starred(source)}, '') for k in {self.numbers(group)}]" if star else self.get(source)
 
     def get(self, source: str) -> str:
         """Expression for a leaf's value."""
         return f"g({self.leaf(source)})" if self.repeats(source) else f"\0{source}\0"
 
     def written(self) -> list[str]:
-        """The lines, with a variable for each value that is asked for more than once, which is got before all else."""
+        """The lines, with a variable for all that is asked for more than once, which is got before all else."""
         lines = [line for line in self.lines if not line.isspace()]
         uses = Counter(path for line in lines for path in _VALUE.findall(line))
-        names = {path: "v_" + re.sub(r"\W", "__", path) for path, number in uses.items() if number > 1}
-        got = [f"    {name} = g({path!r})" for path, name in names.items()]
-        first, *rest = [_VALUE.sub(lambda at: names.get(at[1]) or f"g({at[1]!r})", line) for line in lines]
+        names = {path: _variable(path) for path, number in uses.items() if number > 1}
+        got = [f"    {name} = {_got(path)}" for path, name in names.items()]
+        first, *rest = [_VALUE.sub(lambda at: names.get(at[1]) or _got(at[1]), line) for line in lines]
         return [first, *got, *rest]
+
+
+def _variable(path: str) -> str:
+    group, star, _ = path.partition("[*]")
+    return ("all_" if star else "v_") + re.sub(r"\W", "__", group)
+
+
+def _got(path: str) -> str:
+    group, star, _ = path.partition("[*]")
+    return f"range(1, count({group!r}, 0) + 1)" if star else f"g({path!r})"
 
 
 def starred(path: str) -> str:

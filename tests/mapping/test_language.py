@@ -172,6 +172,17 @@ def test_a_value_that_is_asked_for_twice_is_got_once() -> None:
     assert out.written() == ["    start", "    v_A__B = g('A.B')", *["    use(v_A__B)"] * 2, "    use(g('C.D'))"]
 
 
+def test_the_numbers_of_a_group_that_is_looped_over_twice_are_made_once() -> None:
+    out = LetterSource()
+    out.put("start")
+    for group in ("A", "A", "B"):
+        with out.repeated(group):
+            out.put("use(i)")
+    numbers = ["all_A", "all_A", "range(1, count('B', 0) + 1)"]
+    loops = [line for made in numbers for line in (f"    for i in {made}:", "        use(i)")]
+    assert out.written() == ["    start", "    all_A = range(1, count('A', 0) + 1)", *loops]
+
+
 def test_rows_are_counted_anew_after_too_many_were_remembered() -> None:
     """A letter of a thousand repetitions fills no memory, and its leaves have their own numbers all the same."""
     rows = Rows(("i", "n"), "Text[{i}].Line", "/entry/{n}/text")
