@@ -127,14 +127,13 @@ class Narratives:
 def _named(entries: list[Any]) -> tuple[list[Resource], dict[str, Resource]]:
     """The resources of a Bundle, in order and by `Type/id`; of several with one name the first."""
     try:
-        resources = [entry["resource"] for entry in entries]
-        near = {f"{resource['resourceType']}/{resource['id']}": resource for resource in resources}
+        near = {f"{r['resourceType']}/{r['id']}": r for entry in entries for r in [entry["resource"]]}
+        if len(near) == len(entries):
+            return [*near.values()], near
     except _WRONG:
-        resources = [r for entry in entries if type(entry) is dict and type(r := entry.get("resource")) is dict]
-        near = {}
-    if len(near) != len(resources):
-        near = {f"{r.get('resourceType')}/{r.get('id')}": r for r in reversed(resources)}
-    return resources, near
+        pass
+    resources = [r for entry in entries if type(entry) is dict and type(r := entry.get("resource")) is dict]
+    return resources, {f"{r.get('resourceType')}/{r.get('id')}": r for r in reversed(resources)}
 
 
 def _textless(resource: Resource) -> list[Resource]:

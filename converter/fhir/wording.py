@@ -30,7 +30,7 @@ LABELLED = frozenset(
 
 
 _REMEMBERED = 1000
-_LONGEST_CODE = 8
+_LONGEST_CODE = 10
 
 
 class Labels:
