@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import ConverterError
 from converter.fhir.bundle import Resource
+from converter.fhir.characters import has_control
 from converter.fhir.rendering import Filters, Telling
 from converter.fhir.wording import FILTERS, IN_LINE, LABELLED, Labels, Wording, by_url, tables
 
@@ -36,10 +36,8 @@ _BEFORE = ("resourceType", "id", "meta")
 _BEFORE_IN_SECTIONS = ("title", "code")
 _WRONG = (AttributeError, TypeError, KeyError)
 """An element is not what it should be; the profiles will say which."""
-# What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Single characters are found faster
-# than any of several, and bytes say when to look closer (surrogates begin with ED, U+FFFE with EF).
-_CONTROLS = [chr(code) for code in range(0x20) if chr(code) not in "\t\n\r"]
-_has_control: Callable[[str], bool] = eval("lambda text: " + " or ".join(f"{c!r} in text" for c in _CONTROLS))  # noqa: S307
+# What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Bytes say when to look closer
+# (surrogates begin with ED, U+FFFE with EF).
 _SUSPECT = (b"\xed", b"\xef")
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -161,7 +159,7 @@ def _compiled(environment: Environment, name: str, filters: Filters) -> Telling:
 
 def _is_xml(text: str) -> bool:
     """Whether XML can hold all of this text; False also for some that it can hold."""
-    if _has_control(text):
+    if has_control(text):
         return False
     try:
         text.encode("latin-1")

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
+from converter.fhir.characters import has_control
 from converter.fhir.elements import Site
 from converter.fhir.rules.structure import WRONG_TYPE, kind_of_json
 from converter.fhir.run import Run
@@ -172,9 +173,8 @@ _OTHERS = rf"p>{_RUNS}</p>|hr/>|h3>[^<]*+</h3>|ul>(?:<li>{_RUNS}</li>)*+</ul>"
 _START = rf'<div xmlns="{re.escape(XHTML)}"><h3>[^\s<&][^<]*+</h3>'
 _PLAINEST = rf"{_START}{_LABELLED}(?:<(?:{_OTHERS})[^<]*+{_LABELLED})*+</div>"
 _are_plainest = re.compile(rf"{_PLAINEST}(?:<\0{_PLAINEST})*+\Z").match
-# What text between good tags could still break: references that XML does not know by itself, signs that it forbids.
+# What text between good tags could still break: references that XML does not know by itself.
 _REFERENCES = ("amp;", "lt;", "gt;", "quot;", "apos;", "#39;", "#34;", "#13;")
-_FORBIDDEN = tuple(chr(c) for c in range(ord(" ")) if chr(c) not in "\t\n\r")
 
 
 def emit_narrative(source: Source, pointer: str, site: Site) -> None:
@@ -209,10 +209,7 @@ def _has_sound_characters(text: str) -> bool:
         text.encode("latin-1")  # costs next to nothing, as these are what Python holds
     except UnicodeEncodeError:
         text.encode()
-    for sign in _FORBIDDEN:  # each search is one look at some dozens of characters at a time
-        if sign in text:
-            return False
-    if ("]" in text and "]]>" in text) or "\ufffe" in text or "\uffff" in text:
+    if has_control(text) or ("]" in text and "]]>" in text) or "\ufffe" in text or "\uffff" in text:
         return False
     return "&" not in text or all(part.startswith(_REFERENCES) for part in text.split("&")[1:])
 
