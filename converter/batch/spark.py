@@ -336,6 +336,11 @@ class _Job:
     factory: Factory
     _found: list[Any] = field(default_factory=list)
 
+    @property
+    def _tasks(self) -> int:
+        """Into how many tasks work is cut that all executors are to have a part in."""
+        return int(self.spark.sparkContext.defaultParallelism) * 4
+
     def run(self) -> str:
         """Convert, find duplicates, write, account."""
         base = self.cluster.data.rstrip("/") or self.going.folder.resolve().as_uri()
@@ -362,11 +367,10 @@ class _Job:
         wanted = tuple(sorted(self.going.ledger.get("settings")["fingerprint"].items()))
         task = _Task(self.factory, self.going.options, wanted)
         groups = list(splits(plan))
-        context = self.spark.sparkContext
         # Small tasks lose little when an executor is lost, and large ones spend little on being begun.
-        slices = max(1, min(len(groups), max(context.defaultParallelism * 4, len(groups) // 16)))
+        slices = max(1, min(len(groups), max(self._tasks, len(groups) // 16)))
         if not any(is_uri(file.path) for file in plan):
-            return context.parallelize(groups, slices).mapPartitions(task.paths)
+            return self.spark.sparkContext.parallelize(groups, slices).mapPartitions(task.paths)
         return self._contents(groups, slices).rdd.mapPartitions(task.contents)
 
     def _contents(self, groups: Sequence[Sequence[Planned]], slices: int) -> Any:
@@ -399,6 +403,8 @@ class _Job:
         places = told.where(told.kind == str(State.OK)).select(*_PLACE, "cid")
         if self.going.options.keep_duplicates:
             return places.where("false").select(*_PLACE)
+        # The result is kept, so that Spark does not join what is small: it would have 200 parts three times.
+        places = places.repartition(self._tasks, "cid")
         nth = f.row_number().over(Window.partitionBy("cid").orderBy(*_PLACE))
         return places.withColumn("nth", nth).where("nth > 1").select(*_PLACE)
 

@@ -6,10 +6,12 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from converter.errors import InterchangeError
 from converter.issues import IssueLog
 from tests.batch import cheap, corpus, unlucky
 
+LONGEST = 600  # seconds of one command; seven minutes were seen on two processors with six others at work
 HERE = Path(__file__).resolve().parents[2]
 here = pytest.mark.skipif(
     importlib.util.find_spec("pyspark") is None or shutil.which("java") is None,
@@ -43,9 +46,24 @@ def findings(run: Path) -> list[str]:
     return [f"{issue.code} {issue.at.file}" for issue in log]
 
 
+def ended(command: Sequence[object], environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    """A command that has come to its end; one that does not is killed, with all that it began, and has failed."""
+    words = list(map(str, command))
+    with subprocess.Popen(
+        words, cwd=HERE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+    ) as process:
+        try:
+            output, errors = process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            _, errors = process.communicate()
+            pytest.fail(f"not done after {LONGEST} seconds; it said last:\n{errors.decode(errors='replace')[-4000:]}")
+    return subprocess.CompletedProcess(words, process.returncode, output, errors)
+
+
 def program(*words: object) -> dict[str, Any]:
     command = [sys.executable, "-m", "converter", "batch", *map(str, words)]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, check=False)
+    done = ended(command)
     assert done.returncode in (0, 1), done.stderr
     return json.loads(done.stdout.splitlines()[-1]) if words[0] == "run" else {}
 
@@ -89,6 +107,14 @@ def test_spark_that_is_missing_is_said_to_be(tmp_path: Path, monkeypatch: pytest
         pass
 
 
+def test_negative_control_what_does_not_end_fails_and_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "LONGEST", 0.3)
+    began = time.monotonic()
+    with pytest.raises(pytest.fail.Exception, match=r"not done after 0\.3 seconds; it said last:\nso far"):
+        ended(["sh", "-c", "echo so far >&2; sleep 99; exit"])
+    assert time.monotonic() - began < 30  # nothing holds its pipes any more
+
+
 # What does
 
 
@@ -128,10 +154,9 @@ def test_inputs_and_data_may_lie_in_file_systems_of_hadoop(tmp_path: Path) -> No
     parts = json.loads((local / "manifest.json").read_bytes())["parts"]
     assert theirs == [row for part in parts for row in pq.read_table(local / part["name"]).to_pylist()]
     command = [sys.executable, "-m", "converter", "batch", "verify", other, "--master", "local[2]"]
-    assert subprocess.run(command, cwd=HERE, capture_output=True, check=False).returncode == 0
+    assert ended(command).returncode == 0
     (tmp_path / "data" / "parts" / "part-more.parquet").write_bytes(b"more\n")
-    done = subprocess.run(command, cwd=HERE, capture_output=True, check=False)
-    assert b"BAT024" in done.stdout
+    assert b"BAT024" in ended(command).stdout
 
 
 _RUN = """
@@ -153,7 +178,7 @@ def on_spark(
     """A run in a process of its own, whose executors find the tests' modules."""
     mine = {**os.environ, "PYTHONPATH": str(HERE), "SPARK_LOCAL_IP": "127.0.0.1", **environment}
     command = [*before, sys.executable, "-c", _RUN, run, master, module, *settings]
-    done = subprocess.run(command, cwd=HERE, capture_output=True, check=False, env=mine)
+    done = ended(command, mine)
     assert done.returncode == 0, done.stderr[-4000:]
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
@@ -166,6 +191,26 @@ def compared(tmp_path: Path, source: Path) -> tuple[Path, Path]:
         begin(tmp_path / name, [str(source)], options, IssueLog())
     resume(tmp_path / "local", 2, Bounds(), cheap.Silent(), factory=cheap.factory)
     return tmp_path / "local", tmp_path / "spark"
+
+
+def joined(logs: Iterable[Path]) -> None:
+    """Wait until the workers with these logs belong to the cluster: a driver gives up on a master after a minute."""
+    waiting, until = list(logs), time.monotonic() + LONGEST
+    while waiting:
+        waiting = [log for log in waiting if b"Successfully registered with master" not in log.read_bytes()]
+        if waiting and time.monotonic() > until:
+            said = waiting[0].read_text(encoding="utf-8", errors="replace")
+            pytest.fail(f"no cluster after {LONGEST} seconds; {waiting[0].name} ends:\n{said[-2000:]}")
+        time.sleep(0.5)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a part of a cluster, whether it listens or not."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 @contextmanager
@@ -191,10 +236,11 @@ def cluster(folder: Path) -> Iterator[str]:
             log = stack.enter_context((folder / f"{n}.log").open("wb"))
             own = "127.0.0.2" if n == 2 else "127.0.0.1"
             environment = {**os.environ, "SPARK_LOCAL_IP": own, "SPARK_WORKER_DIR": str(folder)}
-            environment["SPARK_MASTER_OPTS"] = "-Dspark.master.rest.enabled=false"
+            environment["SPARK_MASTER_OPTS"] = f"-Dspark.master.rest.enabled=false -Dspark.worker.timeout={LONGEST}"
             command = [home / "bin" / "spark-class", *map(str, words)]
             process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=log, env=environment))
-            stack.callback(process.terminate)
+            stack.callback(stop, process)
+        joined(folder / f"{n}.log" for n in range(1, len(commands)))
         yield at
 
 
@@ -210,6 +256,7 @@ def test_lost_executors_and_speculation_change_nothing(tmp_path: Path) -> None:
             "tests.batch.unlucky",
             "spark.driver.host=127.0.0.1",
             "spark.executor.memory=512m",
+            f"spark.network.timeout={LONGEST}s",  # who is slow is not lost
             "spark.task.maxFailures=12",
             "spark.speculation=true",
             "spark.speculation.quantile=0.1",
