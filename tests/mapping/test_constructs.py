@@ -680,3 +680,26 @@ def test_what_is_remembered_of_leaves_holds_for_no_other_value(tmp_path: Path) -
         assert fates(Title="one", Other="") == {"Other": "ignored C91-18"}
         assert fates(Title="one", Guarded="x") == {"Guarded": "ignored T-1"}
         assert fates(Title="two", Guarded="x") == {"Guarded": "ignored T-2"}
+
+
+REFERRED = """    rules:
+      title: A.Title <-> title
+      author: {ref: owner, to: "author[0]"}
+      custodian: {ref: owner, to: custodian}
+  owner:
+    type: Organization
+    profile: http://example.org/owner
+    found: focus.custodian
+"""
+
+
+def test_a_reference_that_stands_twice_is_put_together_once(tmp_path: Path) -> None:
+    (mapping,) = load(tmp_path, small(REFERRED)).mappings
+    bundle, _ = there(mapping, {"A.Title": "x"})
+    composition, owner = (
+        resource(bundle, "Composition"),
+        {"reference": f"Organization/{bundle['entry'][2]['resource']['id']}"},
+    )
+    assert (composition["author"], composition["custodian"]) == ([owner], owner)
+    assert mapping.source_forward.count("'Organization/' + i_owner") == 1
+    assert "r_focus" not in mapping.source_forward  # it stands once
