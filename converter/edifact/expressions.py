@@ -8,9 +8,10 @@ characters, and values with others than those that nothing is ever said about do
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from converter.definitions.layout import Component, Group, Item, Repeat, SegmentTemplate, Slot
+from converter.edifact.text import MAX_COMPONENT
 
 MARK, FORM, BODY = "mark", "form", "body"
 """Groups beside those of components (`2_1`): whether the segment is there, the format of a text, what it says."""
@@ -32,6 +33,9 @@ _PRESENT = f"{_CHARACTER}++"
 _FULL = rf"[!-&(-*,-9;-~{_LETTERS}]{_VALUE}"  # begins with no blank
 _DIGITS = "[0-9]*+"
 _TEXT = rf"[ -&(-*,-~{_LETTERS}]*+"  # not + '
+_LINE = rf"((?!\.[:'])[ -&(-*,-9;-[\]-~{_LETTERS}]{{0,{MAX_COMPONENT}}}+)"  # not + : ' and backslash
+ANY = rf"[ -&(-~{_LETTERS}]*+"
+"""What a segment may hold but for its end."""
 
 
 def key(template: SegmentTemplate) -> str:
@@ -53,13 +57,16 @@ def beginnings(items: tuple[Item, ...]) -> Iterator[SegmentTemplate | Group]:
             return
 
 
-def following(triggers: Iterable[str]) -> str:
-    """A group for the key of the segment that comes next; if that is one of these triggers, of the next one too.
+def lead(template: SegmentTemplate) -> tuple[str, str]:
+    """What the segments of a text begin with before its format, and what stands between that and the text itself.
 
-    Triggers are given as they are written, with their ends.
+    Of logical lines: all that stands before them, but for the last separator.
     """
-    passed = "|".join(map(re.escape, sorted(triggers)))
-    return rf"(?=((?:{passed}|)[A-Z0-9]{{3}}\+{_VALUE}))"
+    written = [":".join(map(constant, slot.components)).rstrip(":") for slot in template.slots[:-1]]
+    forms = [n for n, slot in enumerate(template.slots) if any(p.format for c in slot.components for p in c)]
+    if not forms:
+        return "+".join([template.tag, *written]), ""
+    return "+".join([template.tag, *written[: forms[0]], ""]), "+".join(["", *written[forms[0] + 1 :], ""])
 
 
 def segment(template: SegmentTemplate, end: str, group: Grouping, *, marked: bool = False) -> str:
@@ -70,6 +77,20 @@ def segment(template: SegmentTemplate, end: str, group: Grouping, *, marked: boo
     tag = group(MARK, template.tag) if marked else template.tag
     elements = [_element(template, number, slot, group) for number, slot in enumerate(template.slots, 1)]
     return rf"{tag}\+{_nested(elements, '[+]')}{end}"
+
+
+def segment_of_lines(templates: Sequence[SegmentTemplate], end: str, most: int) -> str:
+    """The expression of a segment that holds all of one occurrence of logical lines, `most` of them at most.
+
+    Groups: what the segment starts with, and the lines. The templates differ in these alone; no line goes on, is a
+    stop (which is an empty one), or is too long.
+    """
+    first, *others = {lead(t)[0].removeprefix(f"{t.tag}+").partition("+")[2] for t in templates}
+    if others:
+        return "(?!)"
+    starts = frozenset(start for template in templates for start in template.starts or ())
+    lines = _nested([(_LINE, True)] * most, ":")
+    return rf"{templates[0].tag}\+({_one_of(starts)})[+]{re.escape(first)}[+]{lines}{end}"
 
 
 def _nested(parts: list[tuple[str, bool]], separator: str) -> str:

@@ -363,22 +363,21 @@ class SegmentCompiler:
         out.add(f"numbers, j, passed = R.run_of_lines(K, i, {number}, {body}, {scope.trigger!r})")
         self._passed(scope)
         out.add(f"lines, where = R.lines(numbers, {shape}, {constants})")
-        self.lines_taken(template, scope)
+        self.lines_taken(template, scope, [f"lines[{n}]" for n in range(number)])
         out.add("i = j")
 
-    def lines_taken(self, template: SegmentTemplate, scope: Scope) -> None:
-        """Give the leaves the logical lines."""
+    def lines_taken(self, template: SegmentTemplate, scope: Scope, lines: list[str]) -> None:
+        """Give the leaves the logical lines, for which there are expressions."""
         out = self._out
         fields = [component[0] for component in template.slots[-1].components]
-        for number, piece in enumerate(fields):
+        for number, (piece, line) in enumerate(zip(fields, lines, strict=False)):
             key = scope.key(piece.path)
-            with out.block(f"if lines[{number}]:"):
-                out.add(f"v = lines[{number}]")
+            with out.block(f"if {line}:"):
                 if piece.codes is not None:
-                    out.add(f"v = {out.name('CODES', dict(piece.codes.read))}.get(v)")
+                    out.add(f"v = {out.name('CODES', dict(piece.codes.read))}.get({line})")
                     with out.block("if v is None:"):
-                        self._report(f"v = R.code(where[{number}], (lines[{number}],), {key}, {piece.codes.name!r})")
-                out.add(f"V[{key}] = v")
+                        self._report(f"v = R.code(where[{number}], ({line},), {key}, {piece.codes.name!r})")
+                out.add(f"V[{key}] = {line if piece.codes is None else 'v'}")
                 self._place(key, f"where[{number}]")
         for path, value in template.fills:
             key = scope.key(path)

@@ -20,13 +20,14 @@ from converter.issues import IssueLog, Location
 from converter.letter import Letter, Value
 from converter.limits import Limits
 
-_USUAL = tuple(b"UNA:+.? '" + end + b"UNB+UNOC:3+" for end in (b"", b"\n", b"\r\n"))
+_HEAD = re.compile(rb"(UNA:\+\.\? '(?:\r?\n|))UNB\+UNOC:3\+[^']*('(?:\r?\n|))UNH\+[^'+]*\+([^']*)'").match
 _MOST = 1 << 16  # bytes; what is longer is rare, and a file
-_ENDS = frozenset(["'", "'\n", "'\r\n"])
+_ENDS = {b"'": "'", b"'\n": "'\n", b"'\r\n": "'\r\n"}
 _UNH = re.compile(r"([^+:]*):[^+:]*:[^+:]*:[^+:]*:([^+:]*)\+([^+:]*)").fullmatch
-_STAND_INS = dict(zip(["", ":", "+", "'"], STAND_INS, strict=True))
 _MEANT = tuple(zip(STAND_INS, "?:+'", strict=True))
-"""What stands meanwhile for a released character: by what is behind the `?`, and what it means."""
+"""What stands meanwhile for a released character, and what it means."""
+_PARKED = {character: stand_in for stand_in, character in _MEANT}
+_ODD = re.compile(f"[{STAND_INS}]").search
 
 
 class Late(Mapping[str, object]):
@@ -80,67 +81,54 @@ def _found(data: bytes, file: str, limits: Limits, places: Mapping[str, object])
 
 def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Letter | None:
     """The one letter in these bytes; None if they hold anything else, or anything that would be reported."""
-    size = len(data)
-    if not data.startswith(_USUAL) or size > _MOST or size > limits.segment or size > limits.text:
+    size, head = len(data), _HEAD(data)
+    if head is None or size > _MOST or size > limits.segment or size > limits.text:
         return None
-    if size > limits.message or size > limits.constituents:
+    start, end, elements = head.groups()
+    named = _named(definitions, elements)
+    if named is None or size > limits.message or size > limits.constituents:
         return None
-    last = data.rfind(b"'") + 1
-    text = data[data.index(b"U", 9) : last].decode("latin-1")
-    if data[last:].strip(b" \t\r\n") or "\x80" in text or "\x81" in text or "\x82" in text or "\x83" in text:
+    text = data[len(start) :].rstrip(b" \t\r\n").decode("latin-1")
+    if "\x80" in text or "\x81" in text or "\x82" in text or "\x83" in text:
         return None
     released = 0
     if "?" in text:
         text, released = _parked(text)
         if not released:
             return None
-    unh = text.find("UNH+")
-    end = text[text.find("'") : unh]
-    if unh < 0 or end not in _ENDS:
-        return None
-    named = _named(text[text.find("+", unh + 4) + 1 : text.find("'", unh)])
-    definition = definitions.by_edifact(*named) if named is not None else None
-    if named is None or definition is None:
-        return None
-    reader = compiled(definition)
+    type_, version, reader = named
     late = Late(reader, data, file, limits)
-    letter = Letter(*named, "edifact", {}, {}, [], late, late)
-    if not reader.read_at_once(text, end, letter):
+    letter = Letter(type_, version, "edifact", {}, {}, [], late, late)
+    if not reader.read_at_once(text, _ENDS[end], letter):
         return None
     if released:
         _restore(letter.values, released)
     return letter
 
 
-@lru_cache(maxsize=256)
-def _named(elements: str) -> tuple[str, str] | None:
-    """Type and version of a letter, from what stands behind its reference in UNH."""
-    found = _UNH(elements)
+@lru_cache(maxsize=64)
+def _named(definitions: Definitions, elements: bytes) -> tuple[str, str, Compiled] | None:
+    """Type, version and reader of a letter, from what stands behind its reference in UNH."""
+    found = _UNH(elements.decode("latin-1"))
     if found is None:
         return None
-    standard, association, own = found.groups()
-    return own or standard, association
+    standard, version, own = found.groups()
+    definition = definitions.by_edifact(own or standard, version)
+    return None if definition is None else (own or standard, version, compiled(definition))
 
 
 def _parked(text: str) -> tuple[str, int]:
     """A text with stand-ins for its released characters, and how many there are; 0 if there is a fault."""
     first, *parts = text.split("?")
-    found, after = [first], False
-    for part in parts:
-        if after:  # it follows a release character that was released
-            found.append(part)
-            after = False
-            continue
-        stand_in = _STAND_INS.get(part[:1])
-        if stand_in is None:
+    if "" not in parts:
+        try:
+            return "".join([first, *[_PARKED[part[0]] + part[1:] for part in parts]]), len(parts)
+        except KeyError:
             return text, 0
-        found.append(stand_in)
-        after = not part
-        if part:
-            found.append(part[1:])
-    if after:
-        return text, 0
-    return "".join(found), len(found) // 2
+    parked = text
+    for stand_in, character in _MEANT:  # released release characters first: from the left, this pairs them up correctly
+        parked = parked.replace(f"?{character}", stand_in)
+    return parked, 0 if "?" in parked else len(text) - len(parked)
 
 
 def _restore(values: dict[str, Value], released: int) -> None:
@@ -148,21 +136,14 @@ def _restore(values: dict[str, Value], released: int) -> None:
 
     What was written once is in one value at most, so that after the last of them no other value need be looked at.
     """
-    for leaf in reversed(values):
-        value = values[leaf]
-        if isinstance(value, str):
-            if value.isascii():
-                continue
-            values[leaf], number = _restored(value)
-        else:
-            number = 0
-            texts = []
-            for form, text in value:
-                meant, more = _restored(text)
-                texts.append((form, meant))
-                number += more
-            values[leaf] = tuple(texts)
-        released -= number
+    for leaf, value in reversed(values.items()):
+        if type(value) is tuple:
+            found = [_restored(text) if _ODD(text) else (text, 0) for _, text in value]
+            values[leaf] = tuple([(form, meant) for (form, _), (meant, _) in zip(value, found, strict=True)])
+            released -= sum([number for _, number in found])
+        elif not value.isascii():  # type: ignore[union-attr]
+            values[leaf], number = _restored(value)  # type: ignore[arg-type]
+            released -= number
         if not released:
             return
 

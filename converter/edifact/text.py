@@ -41,19 +41,15 @@ def read_text(parts: Iterable[tuple[str, list[str]]]) -> Text:
     return _joined((form, "".join(pieces)) for form, pieces in runs)
 
 
-def read_bodies(parts: Iterable[tuple[str, str]]) -> Text:
-    """As `read_text`, for components as they were written, with colons between them."""
-    return _joined((form, whole_lines(body + ":").replace(":", "\n")) for form, body in parts)
-
-
-def whole_lines(written: str) -> str:
-    """Components with a colon behind each as lines with a colon behind each."""
-    if ".:" in written:
-        written = f":{written}"
-        while ":.:" in written:
-            written = written.replace(":.:", "::")
+def whole_lines(written: str, end: str) -> str:
+    """Components, as they were written, with an end behind each, as whole lines with that end behind each."""
+    stop = f".{end}"
+    if stop in written:
+        written = f"{end}{written}"
+        while f"{end}{stop}" in written:
+            written = written.replace(f"{end}{stop}", end + end)
         written = written[1:]
-    return written.replace("\\:", "") if "\\" in written else written
+    return written.replace(f"\\{end}", "") if "\\" in written else written
 
 
 def _joined(runs: Iterable[Run]) -> Text:

@@ -1,34 +1,46 @@
 r"""Compiles a layout to the Python source of its quick reader, for a letter about which there is nothing to say.
 
-It expects every segment where the layout has it, plainly as its template says. Of all that stands between two loops it
-makes one regular expression, and gives the leaves their values from its groups; in a loop, one for each round:
+It expects every segment where the layout has it, plainly as its template says. Of the whole letter it makes one regular
+expression, and gives the leaves their values from its groups:
 
-    if (m := MATCH1(T, p)) is None:
+    if (m := MATCH1(T)) is None:
         return False
-    c1_1_1, c2_2_1, K, = m.groups('')
-    p = m.end()
+    c1_1_1, c2_2_1, r3, = m.groups('')
+
+A loop is one group (`r3`), which a second expression takes to pieces: all that its rounds hold, in one call:
+
+    for c4_1_1, c4_2_1, in ROUNDS2(r3):
 
 An item that may be absent is `(?:ITEM|(?!KEY))`, so that one that is there is taken or the letter given up: what is
 read is what `readers.py` reads. Giving up is always right: those read the letter then, and report what there is. Places
 are theirs too, when somebody asks for one.
 
-In the source `T` is the letter (see `atonce.py`), `p` where the next segment starts, `K` its key: tag, plus, element 1
-component 1; of some triggers also that of the segment behind it. `V` and `N` take values and counts.
+In the source `T` is the letter (see `atonce.py`), `V` and `N` take values and counts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import product
 
 from converter.definitions import Definition
-from converter.definitions.layout import Group, Item, Repeat, SegmentTemplate, templates
-from converter.edifact.atonce import overflowing, plain_lines, plain_text
+from converter.definitions.layout import Group, Repeat, SegmentTemplate, templates
+from converter.edifact.atonce import Occurrences, more_lines, overflowing, plain_text
 from converter.edifact.controls import iso_date, iso_time
-from converter.edifact.expressions import BODY, FORM, MARK, beginnings, constant, following, key, segment
+from converter.edifact.expressions import (
+    ANY,
+    BODY,
+    FORM,
+    MARK,
+    beginnings,
+    constant,
+    key,
+    lead,
+    segment,
+    segment_of_lines,
+)
 from converter.edifact.fields import Scope, SegmentCompiler
 from converter.edifact.readers import ReaderCompiler
 from converter.edifact.source import Module
@@ -40,8 +52,18 @@ _GIVE_UP = "return False"
 
 
 @dataclass(slots=True)
+class _Scope(Scope):
+    """As `Scope`; a variable of a loop gives the ids of the leaves below an occurrence (`atonce.Below`)."""
+
+    def key(self, path: str) -> str:
+        """An expression for a leaf id."""
+        variable, rest = self.split(path)
+        return f"{variable}[{rest!r}]" if variable else repr(rest)
+
+
+@dataclass(slots=True)
 class _Run:
-    """Neighbouring items with one expression: its parts, its groups' variables, and what prints how they are taken."""
+    """Items with one expression: its parts, its groups' variables, and what prints how they are taken."""
 
     expressions: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
@@ -56,29 +78,31 @@ class WholeCompiler(ReaderCompiler):
         self._end = end
         pieces = [piece for template, _ in templates(definition.layout) for piece in template.pieces()]
         self._counted = {piece.counter for piece in pieces} - {"", "each"}
-        groups = [item for item in definition.layout if isinstance(item, Group)]
-        self._passed = {self._written(g) for g in groups if g.overflow or (self._twin(g) and not _in_run(g))}
         self._run = _Run()
 
     def source(self, name: str = AT_ONCE) -> Module:
         """The module with `read_at_once`."""
-        self._out, self._variables = Module(), 0
-        self._segments = SegmentCompiler(self._out, quick=True)
+        out = self._out = Module()
+        self._variables, self._run = 0, _Run()
+        self._segments = SegmentCompiler(out, quick=True)
         self._service: dict[str, str] = {}  # variables of what is asked about in UNB and UNH
-        self._out.objects.update(iso_date=iso_date, iso_time=iso_time, plain_text=plain_text, plain_lines=plain_lines)
-        self._out.objects.update(overflowing=overflowing, END=END)
-        with self._out.block(f"def {name}(T, V, N):"):
-            self._out.add(f'"""{self._definition.type} {self._definition.version}."""')
-            self._out.add("p = 0")
+        out.objects.update(iso_date=iso_date, iso_time=iso_time, plain_text=plain_text, more_lines=more_lines)
+        out.objects.update(overflowing=overflowing, END=END)
+        with out.block(f"def {name}(T, V, N):"):
+            out.add(f'"""{self._definition.type} {self._definition.version}."""')
             self._known = dict.fromkeys(self._counted, 0)
-            scope = Scope()
+            scope = _Scope()
             self._remembered(scope)
             self._items(self._definition.layout, scope)
-            self._flush()
+            run = self._run
+            self._give_up(f"(m := {out.name('MATCH', re.compile(''.join(run.expressions)).match)}(T)) is None")
+            out.add(f"{', '.join(run.variables)}, = m.groups('')")
+            for taker in run.takers:
+                taker()
             self._trailers()
             self._constants(self._definition.tree, scope)
-            self._out.add("return True")
-        return self._out
+            out.add("return True")
+        return out
 
     def _give_up(self, condition: str) -> None:
         with self._out.block(f"if {condition}:"):
@@ -91,35 +115,15 @@ class WholeCompiler(ReaderCompiler):
             self._out.add(_GIVE_UP)
         else:
             last = f"{END}{self._end!r}"[2:-1]  # as it is written in the source
-            self._give_up(f'T[p:] != f"UNT+{{T.count(END) - 2}}+{{{unh}}}{last}UNZ+1+{{{unb}}}\'"')
+            self._give_up(f'T[m.end():] != f"UNT+{{T.count(END) - 2}}+{{{unh}}}{last}UNZ+1+{{{unb}}}\'"')
 
-    def _written(self, group: Group) -> str:
-        return f"{group.trigger}+{group.number}{self._end}"
-
-    def _trigger_of(self, group: Group) -> str:
-        """The expression of a trigger."""
-        return re.escape(self._written(group))
-
-    # -- runs
-
-    def _flush(self) -> None:
-        """Print the run that was gathered."""
-        run, self._run = self._run, _Run()
-        if not run.expressions:
-            return
-        match = re.compile("".join(run.expressions) + following(self._passed)).match
-        self._give_up(f"(m := {self._out.name('MATCH', match)}(T, p)) is None")
-        self._out.add(f"{', '.join([*run.variables, 'K'])}, = m.groups('')")
-        self._out.add("p = m.end()")
-        for taker in run.takers:
-            taker()
+    # -- segments
 
     def _segment(self, template: SegmentTemplate, scope: Scope) -> None:
-        if template.kind == "lines":
-            self._lines(template, scope)
-        elif template.kind == "object" or (template.kind == "text" and template.starts is None):
-            self._flush()
-            self._out.add(_GIVE_UP)
+        if template.kind == "object" or (template.kind == "text" and template.starts is None):
+            self._run.takers.append(lambda: self._out.add(_GIVE_UP))
+        elif template.kind == "lines":
+            self._lines((template,), scope, lambda found, lines: self._take_line(template, found, lines, scope))
         else:
             self._part(template, scope)
 
@@ -138,25 +142,26 @@ class WholeCompiler(ReaderCompiler):
         always = template.required and not template.unless
         expression = segment(template, self._end, group, marked=not always and _told(template, scope))
         run.variables += [name + found for found in names]
+        passing = self._passing(scope)
         if template.kind == "text":
             expression += self._more(template, name, names, scope)
+            run.takers.append(lambda: self._take_text(template, name, names, scope))
         else:
             run.takers.append(lambda: self._take(template, name, names, scope))
-        passing = self._passing(scope)
-        run.expressions.append(
-            passing + expression if always else f"(?:{passing}{expression}|(?!{passing}{key(template)}))"
-        )
+        one = f"{passing}{expression}"
+        run.expressions.append(one if always else f"(?:{one}|(?!{passing}{key(template)}))")
 
     def _more(self, template: SegmentTemplate, name: str, names: list[str], scope: Scope) -> str:
         """The expression of the segments with which a text goes on: those with the same component 1 of element 1."""
-        run, passing = self._run, self._passing(scope)
-        first = rf"\{run.variables.index(name + '1_1') + 1}" if "1_1" in names else ""
-        same = rf"{template.tag}\+{first}[+:']" if first else key(template)
-        again = segment(template, self._end, lambda found, part: f"(?:{first if found == '1_1' else part})")
-        parts = segment(template, self._end, lambda found, part: f"({'' if found in (FORM, BODY) else '?:'}{part})")
+        run = self._run
+        same = rf"{template.tag}\+\{run.variables.index(name + '1_1') + 1}[+:']" if "1_1" in names else key(template)
         run.variables.append(f"{name}rest")
-        run.takers.append(lambda: self._take_text(template, name, re.compile(parts).findall, scope))
-        return f"((?:{passing}{again})*)(?!{passing}{same})"
+        return self._alike(same, scope)
+
+    def _alike(self, start: str, scope: Scope) -> str:
+        """A group for the segments from here on that start so, each perhaps with a trigger before it."""
+        passed = f"|{re.escape(scope.trigger)}{start}" if scope.trigger else ""
+        return f"((?:(?={start}{passed}){ANY}{self._end})*+)"
 
     def _take(self, template: SegmentTemplate, name: str, names: list[str], scope: Scope) -> None:
         """Print how the leaves of a segment get their values."""
@@ -178,63 +183,105 @@ class WholeCompiler(ReaderCompiler):
             with self._out.block(f"elif {scope.key(template.unless)} not in V:"):
                 self._out.add(_GIVE_UP)
 
-    def _take_text(
-        self, template: SegmentTemplate, name: str, parts: Callable[[str], list[tuple[str, str]]], scope: Scope
-    ) -> None:
+    def _take_text(self, template: SegmentTemplate, name: str, names: list[str], scope: Scope) -> None:
         """Print how a text gets its value."""
         out = self._out
         others = [(e, c, p) for e, c, p in template.places() if p.own and not p.text]
         piece = next(p for p in template.pieces() if p.text)
         form, body, rest = f"{name}{FORM}", f"{name}{BODY}", f"{name}rest"
+        start, between = lead(template)
+        begins = f"f'{template.tag}+{{{name}1_1}}+'" if "1_1" in names else repr(start)
         out.add(f"# {template.source}")
         with nullcontext() if template.required else out.block(f"if {form}:"):
             self._segments.taken(template, others, scope, name)
-            self._give_up(f"(v := plain_text({form}, {body}, {rest}, {out.name('PARTS', parts)})) is None")
+            where = f"{begins}, {between!r}, {self._end!r}, {scope.trigger!r}"
+            self._give_up(f"(v := plain_text({form}, {body}, {rest}, {where})) is None")
             out.add(f"V[{scope.key(piece.path)}] = v")
             self._segments.text_taken(template, piece, scope)
         if template.unless:
             with out.block(f"elif {scope.key(template.unless)} not in V:"):
                 out.add(_GIVE_UP)
 
-    def _lines(self, template: SegmentTemplate, scope: Scope) -> None:
-        self._flush()
-        self._step_over(scope, [template])
-        with self._out.block(f"if {_at([template])}:"):
-            self._take_lines(template, scope)
-        if template.required:
-            with self._out.block(f"elif {scope.key(template.unless)} not in V:" if template.unless else "else:"):
-                self._out.add(_GIVE_UP)
+    # -- logical lines
 
-    def _take_lines(self, template: SegmentTemplate, scope: Scope) -> None:
-        """Print how logical lines are taken, which tell themselves over how many segments they go."""
-        out, fields = self._out, len(template.slots[-1].components)
-        expression = segment(template, self._end, lambda group, part: f"({'' if group == BODY else '?:'}{part})")
-        match = out.name("MATCH", re.compile(expression + following(self._passed)).match)
-        out.add(f"# {template.source}")
-        self._give_up(f"(v := plain_lines(T, p, {match}, fields={fields}, trigger={scope.trigger!r})) is None")
-        out.add("p, K, lines = v")
-        self._segments.lines_taken(template, scope)
+    def _lines(
+        self, templates: tuple[SegmentTemplate, ...], scope: Scope, take: Callable[[str, list[str]], None]
+    ) -> None:
+        """Add logical lines to the run, of templates that differ in what they start with and in the number of lines.
+
+        They tell themselves over how many segments they go; hardly ever over more than one. `take` prints what follows,
+        given the variable of a list and those of what is in it for each time that one of the templates stands there.
+        """
+        run, rest = self._run, self._new("r")
+        run.expressions.append(self._alike(_keys(templates), scope))
+        run.variables.append(rest)
+        fields = {lead(template)[0]: len(template.slots[-1].components) for template in templates}
+        most = max(fields.values())
+        one = segment_of_lines(templates, self._end, most)
+        find = re.compile(f"{self._passing(scope)}{one}|(.+)", re.DOTALL).findall
+        lines = [self._new("l") for _ in range(most)]
+
+        def taker() -> None:
+            where = f"found, {self._out.name('FIELDS', fields)}, {self._end!r}, {scope.trigger!r}"
+            with self._out.block(f"if {rest}:"):
+                self._out.add(f"found = {self._out.name('LINES', find)}({rest})")
+                self._give_up(f"found[-1][-1] and not more_lines({where})")
+                take("found", lines)
+
+        run.takers.append(taker)
+
+    def _take_line(self, template: SegmentTemplate, found: str, lines: list[str], scope: Scope) -> None:
+        """Print how lines are taken that stand there once."""
+        self._out.add(f"# {template.source}")
+        self._give_up(f"len({found}) != 1")
+        self._out.add(f"K, {', '.join(lines)}, _ = {found}[0]")
+        self._segments.lines_taken(template, scope, lines)
+
+    def _choices(self, repeat: Repeat, found: str, lines: list[str], scope: Scope) -> None:
+        """Print the loop over occurrences that are lines of several templates."""
+        inner = self._inner(repeat.path, scope)
+        with self._loop(repeat, repeat.path, f"K, {', '.join(lines)}, _ in {found}", inner):
+            word = "if"
+            for choice in repeat.choices:
+                with self._out.block(f"{word} K in {tuple(sorted(choice.starts or ()))!r}:"):
+                    self._out.add(f"# {choice.source}")
+                    self._segments.lines_taken(choice, inner, lines)
+                    if others := lines[len(choice.slots[-1].components) :]:
+                        self._give_up(" or ".join(others))
+                word = "elif"
 
     def _passing(self, scope: Scope) -> str:
         """The expression of a trigger that may stand between the segments of a group."""
         return f"(?:{re.escape(scope.trigger)}|)" if scope.trigger else ""
 
-    def _key(self, item: SegmentTemplate | Group) -> str:
-        return self._trigger_of(item) if isinstance(item, Group) else key(item)
-
     # -- groups and loops
 
+    def _written(self, group: Group) -> str:
+        return f"{group.trigger}+{group.number}{self._end}"
+
+    def _opening(self, item: Group | Repeat, scope: Scope) -> str:
+        """The expression of what an occurrence starts with."""
+        if isinstance(item, Repeat):
+            return self._passing(scope) + _keys(beginnings(item.items))
+        if self._twin(item):
+            return re.escape(self._written(item)) + _keys(beginnings(item.items))
+        return re.escape(f"{item.trigger}+{item.number}") + "[+:']"
+
     def _group(self, group: Group, scope: Scope) -> None:
-        loops = group.overflow is not None or bool(group.each and self._element(group.each).repeats)
-        inner = Scope(scope.prefixes, "", "", "", group, scope.raws)
-        if group.required and not (loops or group.limit):
-            self._run.expressions.append(self._trigger_of(group))
-            self._counted_on(group)
-            self._items(group.items, inner)
-        elif _in_run(group) and not loops:
-            self._group_in_run(group, inner)
+        if group.each and self._element(group.each).repeats:
+            inner = self._inner(group.each, scope)
+            inner.loop = inner.groups = self._new("g")
+            inner.trigger, inner.group = "", group
+            self._rounds(group, group.each, scope, inner)
         else:
-            self._group_apart(group, scope, loops=loops)
+            self._once(group, scope)
+
+    def _repeat(self, repeat: Repeat, scope: Scope) -> None:
+        if repeat.choices:
+            self._lines(repeat.choices, scope, lambda found, lines: self._choices(repeat, found, lines, scope))
+        elif all(template.kind != "object" for template, _ in templates((repeat,))):
+            self._rounds(repeat, repeat.path, scope, replace(self._inner(repeat.path, scope), loop=self._new("g")))
+        # else what nothing takes is left over
 
     def _counted_on(self, group: Group) -> None:
         """Count a trigger: while it is known how many there were, only here."""
@@ -250,168 +297,128 @@ class WholeCompiler(ReaderCompiler):
             self._run.takers.append(lambda: self._out.add(f"n_{group.trigger} = {number}"))
         return number
 
-    def _group_in_run(self, group: Group, inner: Scope) -> None:
-        """Add a group that may be absent, and has neither loops nor lines, to the run."""
-        run, mark = self._run, self._new("m")
-        number = self._counted_from(group)
-        expressions, takers = run.expressions, run.takers
-        run.expressions, run.takers = [], []
-        run.variables.append(mark)
+    def _once(self, group: Group, scope: Scope) -> None:
+        """Add a group that does not occur in a loop to the run."""
+        run, whole, always = self._run, self._new("t"), group.required
+        number = None if always else self._counted_from(group)
+        limited, written, begins = (
+            bool(group.limit or group.overflow),
+            self._written(group),
+            self._opening(group, scope),
+        )
+        if limited or not always:
+            run.variables.append(whole)
+        self._run = one = _Run(variables=run.variables)
         self._counted_on(group)
         if number is not None:  # in the group it is still known
             self._known[group.trigger] = number + 1
+        inner = _Scope(scope.prefixes, "", "", written if group.overflow else "", group, scope.raws)
         self._items(group.items, inner)
-        self._known.pop(group.trigger, None)
-        begins = f"{self._trigger_of(group)}(?:{'|'.join(map(self._key, beginnings(group.items)))})"
-        ahead = f"(?={begins})" if self._twin(group) else ""
-        trigger = re.escape(f"{group.trigger}+{group.number}")
-        absent = begins if ahead else f"{trigger}[+:']"
-        expressions.append(f"(?:{ahead}({trigger}){self._end}{''.join(run.expressions)}|(?!{absent}))")
-        run.expressions, run.takers, inside = expressions, takers, run.takers
+        self._run = run
+        if not always:
+            self._known.pop(group.trigger, None)
+        before = "" if always else f"(?:(?={begins})" if self._twin(group) else "(?:"
+        after = (f"(?!{begins})" if group.overflow else "") + ("" if always else f"|(?!{begins}))")
+        trigger = re.escape(written)
+        if limited:
+            run.expressions += [before, "(", trigger, *one.expressions, ")", after]
+        else:
+            run.expressions += [before, trigger if always else f"({trigger})", *one.expressions, after]
 
         def take() -> None:
-            with self._out.block(f"if {mark}:"):
-                for taker in inside:
+            with nullcontext() if always else self._out.block(f"if {whole}:"):
+                for taker in one.takers:
                     taker()
+                self._limited(group, whole, one.variables)
                 if group.each:
                     self._closed(group, group.each, "", inner)
 
         run.takers.append(take)
 
-    def _group_apart(self, group: Group, scope: Scope, *, loops: bool) -> None:
-        """Print a group that occurs in a loop, or that has one or lines within and may be absent."""
-        out, trigger = self._out, self._written(group)
-        self._counted_from(group)
-        self._flush()
-        here = _at([group]) if trigger not in self._passed else f"K[:{len(trigger)}] == {trigger!r}"
-        if self._twin(group):
-            here = _at(beginnings(group.items), trigger)
-        loop, start = self._new("g"), self._new("s")
-        inner = Scope(scope.prefixes, loop, loop, trigger if group.overflow else "", group, scope.raws)
-        if group.overflow and any(
-            template.first or (piece.counter and around[-1:] == (group,)) or piece.counter == group.trigger
-            for template, around in templates((group,))
-            for piece in template.pieces()
-        ):
-            out.add(_GIVE_UP)  # nobody needs to know how many triggers were passed
-        repeats = bool(group.each) and self._element(group.each).repeats
-        prefix, number = self._open(group.each) if repeats else ("", "")
-        out.add(f"{loop} = 0")
-        out.add(f"{start} = p")
-        with out.block(f"{'while' if loops else 'if'} {here}:"):
-            if group.limit:
-                out.add(f"{start} = p")
-            self._run.expressions.append(self._trigger_of(group))
+    def _inner(self, path: str, scope: Scope) -> Scope:
+        """The scope in a loop over the occurrences of an element."""
+        return replace(scope, prefixes=((path, self._new("p")), *scope.prefixes))
+
+    def _rounds(self, item: Group | Repeat, path: str, scope: Scope, inner: Scope) -> None:
+        """Add a loop to the run: all segments that start as its own do. Another expression looks at them closely."""
+        run, rest, odd, whole, trigger = self._run, self._new("r"), self._new("o"), "", ""
+        group = item if isinstance(item, Group) else None
+        if group is not None:
+            self._counted_from(group)
+        self._run = one = _Run()
+        if group is not None:
             self._counted_on(group)
-            if repeats:
-                self._prefix(group.each, prefix, number, scope)
-                inner.prefixes = ((group.each, prefix), *scope.prefixes)
-            self._items(group.items, inner)
-            rests = [name for name in self._run.variables if name.endswith("_rest")]
-            self._flush()
-            if group.limit:
-                self._limited(group, start, rests)
-            if group.each:
-                self._closed(group, group.each, number, inner)
-            out.add(f"{loop} += 1")
-        if group.required:
-            self._give_up(f"{loop} == 0")
-        if group.overflow:
-            tag, *limits = group.overflow
-            after = [f"{self._end}{group.trigger}+{group.number}", f"{self._end}{tag}+", *limits]
-            content = f"T[{start} - {len(self._end)}:p]"
-            self._give_up(f"p != {start} and overflowing({content}, {', '.join(map(repr, after))})")
-        if repeats:
-            self._counts(group.each, number, scope)
+            trigger, whole = re.escape(self._written(group)), self._new("t") if group.limit else ""
+            one.variables += [whole] if whole else []
+        self._items(item.items, inner)
+        self._run = run
+        begins, segments = self._opening(item, scope), _keys(template for template, _ in templates((item,)))
+        segments = f"(?:(?={segments})[^{END}]*+{self._end})*+"
+        before = f"(?={begins}){trigger}" if group is None or self._twin(group) else trigger
+        found = f"{before}{''.join(one.expressions)}"
+        find = re.compile(f"({found})|(.)" if whole else f"{found}|(.)", re.DOTALL).findall
+        run.expressions.append(f"({f'(?:{before}{segments})*+' if trigger else segments})(?!{begins})")
+        run.variables.append(rest)
+        header = f"{', '.join([*one.variables, odd])} in {self._out.name('ROUNDS', find)}({rest})"
 
-    def _limited(self, group: Group, start: str, rests: list[str]) -> None:
+        def take() -> None:
+            with self._out.block(f"if {rest}:"), self._loop(item, path, header, inner):
+                self._give_up(odd)
+                for taker in one.takers:
+                    taker()
+                if group is not None:
+                    self._limited(group, whole, one.variables)
+
+        run.takers.append(take)
+
+    @contextmanager
+    def _loop(self, item: Group | Repeat, path: str, header: str, inner: Scope) -> Iterator[None]:
+        """Print a loop over the occurrences of an element, and what ends each of them, around what they hold."""
+        out, number, before, (_, prefix) = self._out, self._new("k"), self._new("n"), inner.prefixes[0]
+        around = replace(inner, prefixes=inner.prefixes[1:])
+        outer, rest = around.split(path)
+        pieces = [piece for template, _ in templates((item,)) for piece in template.pieces()]
+        fills = [leaf for template, _ in templates((item,)) for leaf, _ in template.fills]
+        alone = all(p.startswith(f"{path}.") for p in [*(p.path for p in pieces if p.own), *fills])
+        counted = any(t.first for t, _ in templates((item,))) or any(p.counter == "each" for p in pieces)
+        ids = f"{outer}[{rest + '['!r}]" if outer else out.name("IDS", Occurrences(path))
+        out.add(f"# each {path}")
+        out.add(f"{number} = 0")
+        if counted:
+            out.add(f"{inner.loop} = 0")
+        with out.block(f"for {header}:"):
+            out.add(f"{prefix} = {ids}[{number}]")
+            if alone:
+                out.add(f"{before} = len(V)")
+            yield
+            if alone:
+                with out.block(f"if len(V) > {before}:"):
+                    self._constants(self._element(path), inner)
+                    out.add(f"{number} += 1")
+            else:
+                self._closed(item, path, number, inner)
+            if counted:
+                out.add(f"{inner.loop} += 1")
+        self._counts(path, number, around)
+
+    def _limited(self, group: Group, whole: str, variables: Iterable[str]) -> None:
         """Print how the segments of a group are counted: where it has no loops, only if a text has more than one."""
-        assert group.limit is not None
-        tag, limit = group.limit
-        few = all(map(_simple, group.items)) and len(group.items) <= limit
-        if rests or not few:
-            several = f"({' or '.join(rests)}) and " if few else ""
-            self._give_up(f"{several}T.count({f'{self._end}{tag}+'!r}, {start}, p) > {limit}")
-
-    def _step_over(self, scope: Scope, ahead: Iterable[SegmentTemplate | Group]) -> None:
-        """Where a run of content spreads over several groups, take a trigger that stands before its next segment."""
-        if scope.trigger:
-            with self._out.block(f"if {_at(ahead, scope.trigger)}:"):
-                self._out.add(f"p += {len(scope.trigger)}")
-                self._out.add(f"K = K[{len(scope.trigger)}:]")
-
-    def _repeat(self, repeat: Repeat, scope: Scope) -> None:
-        if any(template.kind == "object" for template, _ in templates((repeat,))):
-            return  # what nothing takes is left over
-        out, loop, repeats = self._out, self._new("g"), self._element(repeat.path).repeats
-        self._flush()
-        out.add(f"# each {repeat.path}")
-        out.add(f"{loop} = 0")
-        prefix, number = self._open(repeat.path) if repeats else ("", "")
-        inner = replace(scope, loop=loop)
-        if repeats:
-            inner.prefixes = ((repeat.path, prefix), *scope.prefixes)
-        begins = list(beginnings((repeat,)))
-        here = _at(begins, "", scope.trigger) if scope.trigger else _at(begins)
-        with out.block(f"{'while' if repeats else 'if'} {here}:"):
-            self._step_over(scope, begins)
-            if repeats:
-                self._prefix(repeat.path, prefix, number, scope)
-            begin = self._new("b")
-            out.add(f"{begin} = p")
-            self._choices(repeat, inner)
-            self._items(repeat.items, inner)
-            self._flush()
-            self._give_up(f"p == {begin}")
-            self._closed(repeat, repeat.path, number, inner)
-            out.add(f"{loop} += 1")
-        if repeats:
-            self._counts(repeat.path, number, scope)
-
-    def _choices(self, repeat: Repeat, scope: Scope) -> None:
-        word = "if"
-        for choice in repeat.choices:
-            with self._out.block(f"{word} {_at([choice])}:"):
-                if choice.kind == "lines":
-                    self._take_lines(choice, scope)
-                else:
-                    self._segment(replace(choice, required=True), scope)
-                    self._flush()
-            word = "elif"
+        if group.overflow:
+            tag, segments, groups = group.overflow
+            trigger = f"{group.trigger}+{group.number}"
+            self._give_up(f"overflowing({whole}, {trigger!r}, {f'{tag}+'!r}, {segments}, {groups})")
+        if group.limit:
+            tag, limit = group.limit
+            few = len(group.items) <= limit and all(isinstance(item, SegmentTemplate) for item in group.items)
+            rests = [name for name in variables if name.endswith("_rest")]
+            several = f"({' or '.join(rests) or False}) and " if few else ""
+            self._give_up(f"{several}{whole}.count({f'{tag}+'!r}) > {limit}")
 
 
-def _at(items: Iterable[SegmentTemplate | Group], *triggers: str) -> str:
-    """A condition: the next segment can be the first of one of these, or is one of these triggers and stands before it.
-
-    A trigger is given as it is written, with its end; the empty one is none.
-    """
-    keys: set[str] = set()
-    conditions = []
-    for item, trigger in product(items, triggers or ("",)):
-        if isinstance(item, Group):
-            keys.add(f"{trigger}{item.trigger}+{item.number}")
-        elif item.starts is not None:
-            keys.update(f"{trigger}{item.tag}+{value}" for value in item.starts)
-        else:
-            start = f"{trigger}{item.tag}+"
-            conditions.append(f"K[:{len(start)}] == {start!r}")
-    if keys:
-        found = sorted(keys)
-        one = f"K == {found[0]!r}" if len(found) == 1 else f"K in {{{', '.join(map(repr, found))}}}"
-        conditions.append(one)
-    return " or ".join(conditions)
-
-
-def _in_run(group: Group) -> bool:
-    """Whether a group that does not occur in a loop can be a part of an expression."""
-    return group.limit is None and group.overflow is None and all(map(_simple, group.items))
-
-
-def _simple(item: Item) -> bool:
-    """Whether it can be a part of an expression."""
-    if not isinstance(item, SegmentTemplate):
-        return False
-    return item.kind == "plain" or (item.kind == "text" and item.starts is not None)
+def _keys(items: Iterable[SegmentTemplate | Group]) -> str:
+    """The expression of what some segments start with."""
+    found = dict.fromkeys(key(item) for item in items if isinstance(item, SegmentTemplate))
+    return f"(?:{'|'.join(found)})"
 
 
 def _told(template: SegmentTemplate, scope: Scope) -> bool:

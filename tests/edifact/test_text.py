@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from converter.edifact.atonce import plain_text
 from converter.edifact.substitutes import carried, substituted
 from converter.edifact.text import (
     COMPONENTS,
     FORMATS,
     MAX_COMPONENT,
     normal_text,
-    read_bodies,
     read_lines,
     read_text,
     write_lines,
@@ -41,8 +41,9 @@ from tests.letters_strategy import texts
 )
 def test_components_read_to_text(components: list[str], text: str) -> None:
     assert read_text([("P00", components)]) == ((("P00", text),) if text else ())
+    expected = ((("P00", text),) if text[-1:] == "\n" else None) if components else None
     if components:
-        assert read_bodies([("P00", ":".join(components))]) == read_text([("P00", components)])
+        assert plain_text("P00", ":".join(components), "", "FTX+", "++", "'", "") == expected
 
 
 def test_lines_go_on_across_segments_and_formats() -> None:
@@ -50,9 +51,41 @@ def test_lines_go_on_across_segments_and_formats() -> None:
     assert read_text(parts) == (("P00", "Resultaterne "), ("PK0", "bedes"), ("P00", " sendt\n\nHilsen\n"))
 
 
-@given(st.lists(st.tuples(st.sampled_from(["P00", "PF0"]), st.text("a.\\\\:", max_size=12)), max_size=4))
-def test_bodies_are_read_as_their_components(parts: list[tuple[str, str]]) -> None:
-    assert read_bodies(parts) == read_text([(form, body.split(":")) for form, body in parts])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["P00", "P00", "PF0"]), st.text("a.\\\\:", max_size=12)), min_size=1, max_size=4
+    ),
+    st.sampled_from(["", "S12+12'\n"]),
+)
+def test_texts_as_they_were_written_are_read_as_their_components(parts: list[tuple[str, str]], trigger: str) -> None:
+    (form, body), *others = parts
+    rest = "".join(f"{trigger}FTX+NC+{form}++{body}'\n" for form, body in others)
+    found = plain_text(form, body, rest, "FTX+NC+", "++", "'\n", trigger)
+    whole = read_text([(form, body.split(":")) for form, body in parts])
+    crowded = any(body.count(":") >= COMPONENTS for _, body in parts)
+    assert found in (whole, None)
+    assert found is None or not crowded
+    usual = all(body.strip("\\") for _, body in parts) and not crowded and parts[-1][1][-1:] != "\\"
+    assert found is not None or not usual
+
+
+def test_texts_of_which_something_is_to_be_reported_are_left_to_others() -> None:
+    whole = ("P00", "a", "FTX+NC+P00++b'", "FTX+NC+", "++", "'", "")
+    assert plain_text(*whole) == (("P00", "a\nb\n"),)
+    long = "x" * (MAX_COMPONENT + 1)
+    for form, body, more in (
+        ("X00", "a", "P00++b"),
+        ("P00", long, "P00++b"),
+        ("P00", long, "PF0++b"),
+        ("P00", "a", f"P00++{long}"),
+        ("P00", "a", f"PF0++{long}"),
+        ("P00", "a", "XF0++b"),
+        ("P00", "a", "PF0++b+c"),
+        ("P00", "a", "P00+b"),
+        ("P00", "a", "PF0++\\"),
+        ("P00", "a:a:a:a:a:a", "P00++b"),
+    ):
+        assert plain_text(form, body, f"FTX+NC+{more}'", *whole[3:]) is None, more
 
 
 @pytest.mark.parametrize(
