@@ -27,7 +27,6 @@ _UNH = re.compile(r"([^+:]*):[^+:]*:[^+:]*:[^+:]*:([^+:]*)\+([^+:]*)").fullmatch
 _MEANT = tuple(zip(STAND_INS, "?:+'", strict=True))
 """What stands meanwhile for a released character, and what it means."""
 _PARKED = {character: stand_in for stand_in, character in _MEANT}
-_ODD = re.compile(f"[{STAND_INS}]").search
 
 
 class Late(Mapping[str, object]):
@@ -138,9 +137,13 @@ def _restore(values: dict[str, Value], released: int) -> None:
     """
     for leaf, value in reversed(values.items()):
         if type(value) is tuple:
-            found = [_restored(text) if _ODD(text) else (text, 0) for _, text in value]
-            values[leaf] = tuple([(form, meant) for (form, _), (meant, _) in zip(value, found, strict=True)])
-            released -= sum([number for _, number in found])
+            runs = [*value]
+            for n, (form, text) in enumerate(value):
+                if "\x81" in text or "\x80" in text or "\x82" in text or "\x83" in text:  # an expression costs more
+                    meant, number = _restored(text)
+                    runs[n] = (form, meant)
+                    released -= number
+            values[leaf] = tuple(runs)
         elif not value.isascii():  # type: ignore[union-attr]
             values[leaf], number = _restored(value)  # type: ignore[arg-type]
             released -= number
