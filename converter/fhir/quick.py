@@ -68,21 +68,10 @@ DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in 
 # In the order in which they are asked for.
 OFTEN = (
     *("id", "meta", "text", "identifier", "status", "system", "value", "code", "coding", "display"),
-    *(
-        "name",
-        "family",
-        "given",
-        "topic",
-        "subject",
-        "encounter",
-        "recorded",
-        "activity",
-        "entry",
-        "address",
-        "telecom",
-    ),
-    *("line", "city", "postalCode", "title", "contentType", "size", "url", "focus", "custodian", "serviceProvider"),
-    *("organization", "relationship", "performer", "description", "profile", "use"),
+    *("name", "family", "given", "topic", "subject", "encounter", "recorded", "activity", "entry", "address"),
+    *("telecom", "line", "city", "postalCode", "title", "contentType", "size", "url", "focus", "custodian"),
+    *("serviceProvider", "organization", "practitioner", "relationship", "performer", "description", "reasonCode"),
+    *("profile", "use"),
 )
 SELDOM = frozenset({"extension", "implicitRules", "language", "modifierExtension"})
 

@@ -154,6 +154,7 @@ _LOWEST = {"integer": -(2**31), "unsignedInt": 0, "positiveInt": 1}
 _IS_TEXT = "v.__class__ is str and "
 FAST = {
     "string": _IS_TEXT + "v.isprintable() and v and v.strip() is v",
+    "markdown": _IS_TEXT + "v.isprintable() and v and v.strip() is v",
     "code": _IS_TEXT + "(v.isalnum() or code_match(v))",
     "date": _IS_TEXT + "(v in DATES or is_date(v))",
     "dateTime": _IS_TEXT + "(v in MOMENTS or is_moment(v))",
