@@ -216,3 +216,21 @@ def test_the_comparison_can_fail(samples: list[bytes], engine: Engine, monkeypat
 
     monkeypatch.setattr(Compiled, "read_at_once", wrong)
     assert {tuple(d) for data in samples if (d := differences(data, engine, monkeypatch)) is not None} != {()}
+
+
+def test_references_over_several_segments_are_read_quickly(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = (LETTERS / "DIS05" / "attachments" / "message.edi").read_bytes()
+    long = b"FTX+URL+P00++" + b"x" * 69 + b"\\:" + b"y" * 9 + b":https?://a.invalid/\\'\nFTX+URL+P00++b'\n"
+    assert differences(data.replace(b"UNT+", long + b"UNT+"), engine, monkeypatch) is None, "UNT counts two less"
+    counted = re.sub(rb"UNT\+(\d+)", lambda m: long + b"UNT+%d" % (int(m[1]) + 2), data)
+    assert differences(counted, engine, monkeypatch) == []
+
+
+@pytest.mark.parametrize("put", [b"S14+14'\n", b"FTX+URL+P01++a'\n", b"FTX+URL+P00++a+b'\n", b"CIN+DM+\x90'\n"])
+def test_segments_that_no_round_of_a_loop_takes_are_left_to_the_others(put: bytes, engine: Engine) -> None:
+    data = (LETTERS / "DIS05" / "attachments" / "message.edi").read_bytes()
+    counted = re.sub(rb"UNT\+(\d+)", lambda m: b"UNT+%d" % (int(m[1]) + 1), data)
+    at = counted.index(b"UNT+")
+    assert quick.read(counted[:at] + put + counted[at:], engine.definitions, "x", LIMITS) is None
+    taken = b"FTX+SUP+P00++a'\n"
+    assert quick.read(counted[:at] + taken + counted[at:], engine.definitions, "x", LIMITS) is not None
