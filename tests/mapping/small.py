@@ -48,6 +48,20 @@ not_carried:
   - {path: Bundle.type, constant: message}
   - {path: Bundle.identifier, constant: any}
 """
+SECTIONS = """slices:
+  section[first]:
+    on: code.coding.code
+    is: "1-1"
+    also: ["9-9"]
+    write: {title: One, code: {coding: [{system: "u:s", code: "1-1"}]}}
+  section[second]:
+    on: code.coding.code
+    is: "2-2"
+    write: {title: Two, code: {coding: [{system: "u:s", code: "2-2"}]}, text: {status: additional}}
+  extension[parts]: {url: u:parts}
+  extension[department]: {url: u:department}
+  extension[unit]: {url: u:unit}
+"""
 
 
 def small(resources: str, rest: str = REST) -> str:
