@@ -65,6 +65,12 @@ def message() -> Any:
     return yaml.safe_load((HERE / "rules" / "message.yaml").read_text(encoding="utf-8"))
 
 
+@pytest.fixture(scope="module")
+def letter(root: Path) -> Any:
+    """The message that a letter became, with identifiers of organisations."""
+    return json.loads((root / "fixtures" / "letters" / "DIS91" / "admitted" / "bundle.json").read_bytes())
+
+
 def care(pack: Pack) -> Profile:
     found = pack.profile(CARE)
     assert found
@@ -237,8 +243,8 @@ def test_codes_of_well_known_systems_are_remembered_if_short(code: str, kept: bo
     assert known == ({code: [own]} if kept else {})
 
 
-def test_only_identifiers_of_organisations_are_remembered(pack: Pack, message: Any) -> None:
-    found(pack, message)
+def test_only_identifiers_of_organisations_are_remembered(pack: Pack, letter: Any) -> None:
+    found(pack, letter)
     rows = [row for row in remembered(pack) if "value" in row]
     assert rows
     assert all(row.keys() == {"system", "value"} and row["system"] in identifiers.ORGANISATIONS for row in rows)
@@ -249,12 +255,14 @@ def test_only_identifiers_of_organisations_are_remembered(pack: Pack, message: A
 
 
 def test_a_number_known_in_one_system_is_judged_in_another(
-    pack: Pack, message: Any, monkeypatch: pytest.MonkeyPatch
+    pack: Pack, letter: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is remembered is the whole Identifier, of that element."""
-    assert not found(pack, message)
-    for row in [row for row in remembered(pack) if "value" in row]:
-        changed = json.loads(json.dumps(message).replace(f'"value": "{row["value"]}"', '"value": "5790000000001"', 1))
+    assert not found(pack, letter)
+    rows = [row for row in remembered(pack) if "value" in row]
+    assert rows
+    for row in rows:
+        changed = json.loads(json.dumps(letter).replace(f'"value": "{row["value"]}"', '"value": "5790000000001"', 1))
         quick = found(pack, changed)
         assert quick == found_exactly(pack, changed, monkeypatch)
 
