@@ -19,7 +19,7 @@ from converter import generated
 from converter.fhir.codes import FORMS
 from converter.fhir.elements import Site
 from converter.fhir.profiles import Pack, Profile
-from converter.fhir.rules import binding, bundles, identifiers
+from converter.fhir.rules import binding, bundles, identifiers, invariants, references
 from converter.fhir.rules.narrative import check_narrative, clean_text, clean_texts
 from converter.fhir.run import Run
 from converter.issues import Issue, IssueLog
@@ -154,6 +154,38 @@ def test_sound_message_needs_no_exact_function(pack: Pack, message: Any, monkeyp
     assert run.bare
     indexed = [(e.number, e.type, e.base, e.resource) for e in run.entries], run.by_type, list(run.by_url)
     assert plain == (*indexed, list(run.near))
+
+
+def test_references_that_lead_out_of_the_bundle(pack: Pack, message: Any) -> None:
+    """They are certain only where the exact way has nothing to say; both verdicts occur."""
+    certain = doubted = 0
+    modes, allowed = [(), ("referenced",), ("bundled",)], [{}, {"Patient": []}, {"Organization": []}]
+    texts = ["Patient/1", "Nobody/1", "https://example.dk/Patient/1", "Patient", "#1", "Patient/1/_history/2"]
+    for aggregation, types, text in itertools.product(modes, allowed, texts):
+        target = references.Target(Site("Provenance", "Provenance.target"), aggregation, types)
+        run = Run(pack, message)
+        bundles.index_entries(run)
+        run.current = run.entries[0]
+        sure = references.leads({"reference": text}, run, target)
+        references.check_reference({"reference": text}, "/target", run, target)
+        assert not (sure and run.found), (aggregation, types, text)
+        certain, doubted = certain + sure, doubted + bool(run.found)
+    assert certain == 5
+    assert doubted > 20
+
+
+def test_rules_about_entries_that_are_resources(root: Path) -> None:
+    """They hold of any Bundle, so they need not be asked; a rule about the resources of entries is none of them."""
+    rules = [
+        rule
+        for name in ("medcom.fhir.dk.hospitalnotification-3.0.2", "medcom.fhir.dk.acknowledgement-2.0.3")
+        for rule in Pack.load(root / f"mappings/profiles/{name}.json.gz").rules
+    ]
+    about = {f"{r['key']}/{r['digest']}": r["tree"] for r in rules if "conformsTo" in json.dumps(r["tree"])}
+    for name, tree in about.items():
+        entries = ["call", ["member", None, "entry"], "ofType"]
+        assert (name in invariants.OF_NO_ENTRY) == (tree[1][:3] == entries and tree[2] == "all"), name
+    assert set(about) > invariants.OF_NO_ENTRY
 
 
 def test_rules_that_plain_bundles_keep(pack: Pack, message: Any, root: Path) -> None:

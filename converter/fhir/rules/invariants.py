@@ -277,3 +277,9 @@ def always(value: Any, run: Run) -> bool:
 # Checked by structure.py (nothing empty), narrative.py (XHTML) and bundles.py (fullUrl).
 for _key in ("txt-1/dfc2861c", "txt-2/dfc2861c"):
     native(_key)(always)
+# `entry.ofType(MessageHeader).all(…)` and its like: no entry is a resource, so they are about nothing.
+OF_NO_ENTRY = frozenset(
+    {"medcom-messaging-1/fa4fe99e", "medcom-messaging-3/e82610eb", "medcom-hospitalNotification-1/df94b1d7"}
+)
+for _key in OF_NO_ENTRY:
+    native(_key)(always)

@@ -236,12 +236,18 @@ def leads(value: Any, run: Run, target: Target) -> bool:
     if entry is None:
         entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
         if entry is None:
-            return False
+            return _leads_out(reference, run, target)
     here.links.append(entry.number)
     profiles = target.types.get(entry.type)
     if profiles:
         return (len(profiles) == 1 and profiles[0] in entry.wanted) or _wanted(entry, profiles, run)
     return profiles is not None or not (target.types or target.unknown)
+
+
+def _leads_out(reference: str, run: Run, target: Target) -> bool:
+    """Whether a reference to no entry certainly may be one: it is of the form `Type/id`, and the type is allowed."""
+    relative = None if target.at_hand or reference in run.by_type_id else _RELATIVE.match(reference)
+    return relative is not None and (not target.types or relative[1] in target.types)
 
 
 def _check_unresolved(reference: str, pointer: str, run: Run, target: Target) -> None:
