@@ -61,7 +61,7 @@ class Content:
     def narratives(self) -> Narratives:
         from converter.fhir.narrative import Narratives
 
-        return Narratives.load()
+        return Narratives.load(lazily=True)  # most letters need half of them
 
     @cached_property
     def routes(self) -> Routes:

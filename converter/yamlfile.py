@@ -55,6 +55,10 @@ TOO_LARGE = declare(
 
 # The same events from libyaml, where PyYAML was built with it, ten times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Events are told by their class: to ask what each of ten thousand is an instance of takes as long as to parse them.
+_STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+_new = str.__new__
 
 
 class Str(str):
@@ -155,14 +159,26 @@ def _at(event: Any, name: str) -> Location:
 
 
 def _events(text: str, name: str) -> list[Any]:
-    events = []
+    """All events, of which none is refused."""
+    events: list[Any] = []
+    event: Any
     depth = documents = 0
     try:
         for event in yaml.parse(text, Loader=_LOADER):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            documents += isinstance(event, yaml.DocumentStartEvent)
-            _refuse(event, name, depth, documents)
+            kind = event.__class__
+            if kind is yaml.ScalarEvent:
+                wrong = event.anchor or event.tag or (event.value == "<<" and event.implicit[0])
+            elif kind in _STARTS:
+                depth += 1
+                wrong = depth > MAX_DEPTH or event.anchor or event.tag
+            elif kind in _ENDS:
+                depth -= 1
+                wrong = False
+            else:
+                documents += kind is yaml.DocumentStartEvent
+                wrong = kind is yaml.AliasEvent or documents > 1
+            if wrong:
+                raise _refused(event, name, depth, documents)
             events.append(event)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
@@ -174,52 +190,53 @@ def _events(text: str, name: str) -> list[Any]:
     return events
 
 
-def _refuse(event: Any, name: str, depth: int, documents: int) -> None:
+def _refused(event: Any, name: str, depth: int, documents: int) -> MappingError:
+    """What to raise for an event that is not allowed."""
     if depth > MAX_DEPTH:
-        raise _error(TOO_LARGE, _at(event, name), limit=MAX_DEPTH, unit="levels")
+        return _error(TOO_LARGE, _at(event, name), limit=MAX_DEPTH, unit="levels")
     if documents > 1:
-        raise _error(REFUSED, _at(event, name), construct="a second document")
-    if isinstance(event, yaml.AliasEvent):
-        raise _error(REFUSED, _at(event, name), construct="an alias")
-    if getattr(event, "anchor", None):
-        raise _error(REFUSED, _at(event, name), construct="an anchor")
-    if getattr(event, "tag", None):
-        raise _error(REFUSED, _at(event, name), construct="a tag")
-    if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
-        raise _error(REFUSED, _at(event, name), construct="a merge key")
+        construct = "a second document"
+    elif isinstance(event, yaml.AliasEvent):
+        construct = "an alias"
+    else:
+        construct = "an anchor" if event.anchor else "a tag" if event.tag else "a merge key"
+    return _error(REFUSED, _at(event, name), construct=construct)
 
 
 def _build(events: list[Any], name: str) -> Any:
+    """What is in the only document; None if there is none."""
     stream = iter(events)
 
     def value(event: Any) -> Any:
-        at = _at(event, name)
-        if isinstance(event, yaml.ScalarEvent):
-            return Str(event.value, at)
-        if isinstance(event, yaml.SequenceStartEvent):
+        mark = event.start_mark
+        at = Location(name, mark.line + 1, mark.column + 1)
+        if event.__class__ is yaml.ScalarEvent:
+            text = _new(Str, event.value)
+            text.at = at
+            return text
+        if event.__class__ is yaml.SequenceStartEvent:
             items = Seq()
             items.at = at
-            while not isinstance(event := next(stream), yaml.SequenceEndEvent):
-                items.append(value(event))
-            return items
+            for inner in stream:
+                if inner.__class__ is yaml.SequenceEndEvent:
+                    return items
+                items.append(value(inner))
         entries = Map()
         entries.at = at
-        while not isinstance(event := next(stream), yaml.MappingEndEvent):
-            _insert(entries, value(event), value(next(stream)))
+        for inner in stream:
+            if inner.__class__ is yaml.MappingEndEvent:
+                break
+            key = value(inner)
+            if key.__class__ is not Str:
+                raise _error(SYNTAX, key.at, problem="a key must be plain text")
+            item = value(next(stream))
+            if key in entries:
+                first = next(k for k in entries if k == key)
+                raise _error(DUPLICATE, key.at, key=str(key), first=first.at.line)
+            entries[key] = item
         return entries
 
-    def _insert(entries: Map, key: Any, item: Any) -> None:
-        if not isinstance(key, Str):
-            raise _error(SYNTAX, place(key), problem="a key must be plain text")
-        if key in entries:
-            first = next(k for k in entries if k == key)
-            raise _error(DUPLICATE, key.at, key=str(key), first=first.at.line)
-        entries[key] = item
-
-    for event in stream:
-        if isinstance(event, yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent):
-            return value(event)
-    return None
+    return next((value(event) for event in stream if event.__class__ in (yaml.ScalarEvent, *_STARTS)), None)
 
 
 def key_of(entries: Mapping[Any, Any], key: str) -> Str:

@@ -95,6 +95,7 @@ class Functions:
         self.functions: dict[str, str] = {}
         self._waiting: list[Node] = []
         self._lazies: dict[str, str] = {}
+        self._checked: dict[tuple[int, str], tuple[Node, list[Checked] | None]] = {}
 
     def compile(self) -> str:
         """Write everything that the root needs and load it; returns the name of the root's function."""
@@ -154,7 +155,13 @@ class Functions:
 
     def certain_checks(self, node: Node, code: str = "") -> list[Checked] | None:
         """The rules of a node with their functions; None if one of them cannot be checked and must be counted."""
-        found = self.checks(node, code)
+        known = self._checked.get((id(node), code))
+        if known is None:  # asked ten times of a node, which is held so that no other gets its id
+            known = self._checked[id(node), code] = node, self._certain(self.checks(node, code))
+        return known[1]
+
+    @staticmethod
+    def _certain(found: list[tuple[dict[str, Any], invariants.Check | None, str]]) -> list[Checked] | None:
         if any(check is None for _, check, _ in found):
             return None
         return [(rule, check, when) for rule, check, when in found if check and check is not invariants.always]

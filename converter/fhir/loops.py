@@ -167,9 +167,12 @@ class _Flat(ast.NodeTransformer):
 
 
 def _depth(tree: ast.AST) -> int:
-    """How many loops of comprehensions stand in each other."""
-    own = len(tree.generators) if isinstance(tree, ast.ListComp) else 0
-    return own + max(map(_depth, ast.iter_child_nodes(tree)), default=0)
+    """How many loops of comprehensions stand in each other. Each node is asked many times, and keeps the answer."""
+    known = vars(tree)
+    if "loops" not in known:
+        own = len(tree.generators) if isinstance(tree, ast.ListComp) else 0
+        known["loops"] = own + max(map(_depth, ast.iter_child_nodes(tree)), default=0)
+    return int(known["loops"])
 
 
 def _shadowing(tree: ast.AST, names: frozenset[str]) -> bool:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converter.errors import ConverterError
 from converter.fhir.bundle import Resource
 from converter.fhir.characters import has_control
-from converter.fhir.rendering import Filters, Telling
+from converter.fhir.rendering import MOST, Filters, Render, Telling
 from converter.fhir.wording import FILTERS, IN_LINE, LABELLED, Labels, Wording, by_url, tables
 
 if TYPE_CHECKING:
@@ -39,34 +41,64 @@ _WRONG = (AttributeError, TypeError, KeyError)
 # What XML 1.0 has no place for, not even escaped. Text from a message may hold it. Bytes say when to look closer
 # (surrogates begin with ED, U+FFFE with EF).
 _SUSPECT = (b"\xed", b"\xef")
-_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_NOT_XML = "[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # dear to compile, and rarely needed
 
 
 class Narratives:
     """The compiled templates and the Danish labels of codes."""
 
-    def __init__(self, templates: dict[str, Telling], labels: Labels) -> None:
-        self._other, self._section = templates.pop(OTHER).render, templates.pop(SECTION).render
-        self._by_size = {kind: telling.by_size for kind, telling in templates.items()}
-        self._any = {kind: telling.render for kind, telling in templates.items()}
-        self._labels = labels
+    def __init__(self, folder: Path, labels: Labels) -> None:
+        self._folder, self._labels = folder, labels
+        self._filters = Filters(FILTERS, tables(labels), Wording, IN_LINE, by_url)
+        self._by_size: dict[str, list[Render]] = {kind: [self._first] * MOST for kind in TOLD}
+        self._any: dict[str, Render] = dict.fromkeys(TOLD, self._first)
 
     @classmethod
-    def load(cls, folder: Path = FOLDER) -> Narratives:
-        """Compile the templates of a folder. Raises `ConverterError` if one is absent or wrong."""
-        from jinja2 import TemplateError
+    def load(cls, folder: Path = FOLDER, *, lazily: bool = False) -> Narratives:
+        """The templates of a folder, compiled, or `lazily`: each when something is to be told by it.
 
-        environment = template_environment(folder)
+        Raises `ConverterError` if one is absent or wrong; so does what is asked of templates that were not compiled.
+        """
         try:
             labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
             if absent := sorted(LABELLED - labels.keys()):
                 raise ValueError(f"labels.json has no {', '.join(absent)}")
-            own = Labels(labels)
-            filters = Filters(FILTERS, tables(own), Wording, IN_LINE, by_url)
-            templates = {name: _compiled(environment, name + SUFFIX, filters) for name in (*TOLD, OTHER, SECTION)}
+        except (OSError, ValueError) as error:
+            raise _not_loaded(folder, error) from error
+        narratives = cls(folder, Labels(labels))
+        if not lazily:
+            for kind in TOLD:
+                narratives._compile(kind)
+            _ = narratives._other, narratives._section
+        return narratives
+
+    def _compile(self, kind: str) -> None:
+        told = self._telling(kind)
+        self._by_size[kind], self._any[kind] = told.by_size, told.render
+
+    def _first(self, resource: Mapping[str, Any], wording: Wording) -> str:
+        self._compile(resource["resourceType"])
+        return self._any[resource["resourceType"]](resource, wording)
+
+    @cached_property
+    def _other(self) -> Render:
+        return self._telling(OTHER).render
+
+    @cached_property
+    def _section(self) -> Render:
+        return self._telling(SECTION).render
+
+    @cached_property
+    def _environment(self) -> Environment:
+        return template_environment(self._folder)
+
+    def _telling(self, name: str) -> Telling:
+        from jinja2 import TemplateError
+
+        try:
+            return _compiled(self._environment, name + SUFFIX, self._filters)
         except (TemplateError, OSError, ValueError) as error:
-            raise ConverterError(f"the narrative templates in {folder} do not load: {error}") from error
-        return cls(templates, own)
+            raise _not_loaded(self._folder, error) from error
 
     def add(self, bundle: Resource) -> None:
         """Give every resource of a Bundle its `text`, directly after `meta`; a `text` that is there is replaced.
@@ -86,7 +118,7 @@ class Narratives:
             for told in (*resources, *sections):
                 if told.get("resourceType") not in WITHOUT:
                     text = told["text"]
-                    text["div"] = _NOT_XML.sub("\ufffd", text["div"])
+                    text["div"] = re.sub(_NOT_XML, "\ufffd", text["div"])
 
     def _tell(self, resources: list[Resource], wording: Wording) -> tuple[list[str], list[Resource]]:
         """Give resources their texts. What these say, and the sections that want a text as well."""
@@ -149,6 +181,10 @@ def template_environment(folder: Path) -> Environment:
     from jinja2 import Environment, FileSystemLoader
 
     return Environment(loader=FileSystemLoader(folder), autoescape=True)
+
+
+def _not_loaded(folder: Path, error: Exception) -> ConverterError:
+    return ConverterError(f"the narrative templates in {folder} do not load: {error}")
 
 
 def _compiled(environment: Environment, name: str, filters: Filters) -> Telling:

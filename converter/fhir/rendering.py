@@ -58,7 +58,7 @@ class Telling:
         self._template, self._file, self._filters = template, file, filters
         self._seen: dict[tuple[str, ...], int] = {}
         self.render = self._compiled(_Printer(filters), "")
-        self.by_size: list[Render] = [self._learn] * _MOST
+        self.by_size: list[Render] = [self._learn] * MOST
 
     def _compiled(self, printer: _Printer, name: str) -> Render:
         said = printer.body(self._template.body, {"resource": "resource"}, {})
@@ -77,12 +77,12 @@ class Telling:
         if self._seen[keys] == _USUAL and "resourceType" in resource:
             printer = _Straight(self._filters, keys, self.render)
             self.by_size[len(keys)] = self._compiled(printer, f" with {len(keys)} properties")
-        elif len(self._seen) > _MOST:
+        elif len(self._seen) > MOST:
             self._seen.clear()
         return said
 
 
-_MOST = 32
+MOST = 32
 """The number of properties from which a resource is told without learning."""
 _USUAL = 3
 

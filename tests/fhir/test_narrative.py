@@ -279,6 +279,16 @@ def test_a_folder_that_does_not_load_says_so(tmp_path: Path, file: str, content:
         Narratives.load(tmp_path)
 
 
+def test_a_template_is_compiled_when_something_is_told_by_it(tmp_path: Path) -> None:
+    for path in FOLDER.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / f"Patient{SUFFIX}").write_text("{{ x")
+    narratives = Narratives.load(tmp_path, lazily=True)
+    narratives.add({"entry": [{"resource": {"resourceType": "Organization", "id": "o"}}]})
+    with pytest.raises(ConverterError, match="do not load"):
+        narratives.add({"entry": [{"resource": {"resourceType": "Patient", "id": "p"}}]})
+
+
 # Where narratives stand
 
 
