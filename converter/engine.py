@@ -227,7 +227,7 @@ class Engine:
 
         waiting = []
         for read, found in self._read(data, name):
-            for outcome, log in self._converted(read, to, found, joining):
+            for outcome, log in self._converted(read, to, found, joining, len(data)):
                 if self.document and outcome.bundle is not None:
                     self._as_document(outcome, outcome.bundle, log)
                 if outcome.is_partner and outcome.syntax != FHIR and partners is None:
@@ -239,13 +239,13 @@ class Engine:
             yield self._done(outcome, log)
 
     def _converted(
-        self, outcome: Outcome, to: str | None, log: IssueLog, partners: Callable[[], Partners]
+        self, outcome: Outcome, to: str | None, log: IssueLog, partners: Callable[[], Partners], size: int
     ) -> Iterable[tuple[Outcome, IssueLog]]:
         """What becomes of a message: one outcome, several where it answers or is several messages."""
         if outcome.letter is not None and not outcome.letter.refused:
             return self._letter_to(outcome, outcome.letter, to or FHIR, log, partners)
         if outcome.bundle is not None and not self.document:
-            return self._bundle_to(outcome, outcome.bundle, to or OIOXML, log)
+            return self._bundle_to(outcome, outcome.bundle, to or OIOXML, log, size)
         return ((outcome, log),)
 
     def partners(self, inputs: Iterable[tuple[bytes, str]] = ()) -> Partners:
@@ -279,7 +279,7 @@ class Engine:
             if letter is not None and not letter.refused:
                 self._check_letter(letter, log)
             elif outcome.bundle is not None:
-                self._check_bundle(outcome.bundle, log, name, profile)
+                self._check_bundle(outcome.bundle, log, name, profile, len(data))
             yield self._done(outcome, log)
 
     def letters(self, data: bytes, *, name: str = "") -> Iterator[Outcome]:
@@ -448,12 +448,12 @@ class Engine:
             outcome.fault = joined.fault
         if self.checking:
             found = IssueLog()
-            self._check_bundle(bundle, found, outcome.name, mapping.bundle)
+            self._check_bundle(bundle, found, outcome.name, mapping.bundle, len(outcome.output or b""))
             if found.issues:
                 log.extend(located(joined.tolerated(found.issues, ledger), joined.letter, ledger, outcome.name))
 
     def _bundle_to(
-        self, outcome: Outcome, bundle: dict[str, Any], to: str, log: IssueLog
+        self, outcome: Outcome, bundle: dict[str, Any], to: str, log: IssueLog, size: int
     ) -> Iterator[tuple[Outcome, IssueLog]]:
         outcome.target, outcome.suffix = to, _SUFFIX[to]
         if to == FHIR:
@@ -461,7 +461,7 @@ class Engine:
             yield outcome, log
             return
         if self.checking:
-            self._check_bundle(bundle, log, outcome.name, None)
+            self._check_bundle(bundle, log, outcome.name, None, size)
         mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
         originals = self.originals(bundle, log, name=outcome.name)
         for number in range(len(originals)):
@@ -518,7 +518,7 @@ class Engine:
         outcome.bundle = made.bundle
         self._write_bundle(outcome, made.bundle)
         if self.checking:
-            self._check_bundle(made.bundle, log, outcome.name, plan.profile)
+            self._check_bundle(made.bundle, log, outcome.name, plan.profile, len(outcome.output or b""))
 
     def _letter_of(
         self,
@@ -573,12 +573,15 @@ class Engine:
             shape = definition.check(letter, log)
             self.rules.check(definition, letter, log, shape)
 
-    def _check_bundle(self, bundle: dict[str, Any], log: IssueLog, name: str, profile: str | None) -> None:
+    def _check_bundle(
+        self, bundle: dict[str, Any], log: IssueLog, name: str, profile: str | None, size: int = 0
+    ) -> None:
+        """Judge a Bundle; `size` is that of its bytes: a large one may hold texts that FHIR holds for too long."""
         known = self.profile(profile) if profile else self.packs.choose(bundle)
         if known is None:
             log.add(NO_PACK, Location(name, 1, 1))
         else:
-            known.validate(bundle, log, file=name)
+            known.validate(bundle, log, file=name, size=size)
 
     def _done(self, outcome: Outcome, log: IssueLog) -> Outcome:
         outcome.issues = log.named(outcome.name)

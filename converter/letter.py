@@ -9,7 +9,8 @@ The envelope is the child `Envelope`. Both syntaxes give the same ids. A group e
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -54,6 +55,25 @@ class Source(Protocol):
     def locate(self, place: object) -> tuple[Location, ...]:
         """The locations in the input that make up a leaf (two code columns, text over several FTX: more than one)."""
         ...
+
+
+class Places(Mapping[str, object]):
+    """The places of a letter's leaves, looked for when somebody asks for one: few do."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def found(self) -> Mapping[str, object]:
+        """All of them, by their leaves."""
+
+    def __getitem__(self, leaf: str) -> object:
+        return self.found()[leaf]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found())
+
+    def __len__(self) -> int:
+        return len(self.found())
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ asks for one: few do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from converter.definitions import Definitions
@@ -17,7 +17,7 @@ from converter.edifact.expressions import STAND_INS
 from converter.edifact.segments import Segment
 from converter.edifact.structure import Compiled, Source, compiled
 from converter.issues import IssueLog, Location
-from converter.letter import Letter, Value
+from converter.letter import Letter, Places, Value
 from converter.limits import Limits
 
 _HEAD = re.compile(rb"(UNA:\+\.\? '(?:\r?\n|))UNB\+UNOC:3\+[^']*('(?:\r?\n|))UNH\+[^'+]*\+([^']*)'").match
@@ -29,8 +29,8 @@ _MEANT = tuple(zip(STAND_INS, "?:+'", strict=True))
 _PARKED = {character: stand_in for stand_in, character in _MEANT}
 
 
-class Late(Mapping[str, object]):
-    """The places of a letter's leaves, and what they are places of: another reader finds both when one is asked for."""
+class Late(Places):
+    """Places, and what they are places of: another reader finds both."""
 
     __slots__ = ("_data", "_file", "_limits", "_places", "_reader", "_segments")
 
@@ -47,7 +47,8 @@ class Late(Mapping[str, object]):
             self._segments = [message.interchange.header, *message.segments[:-1]]
         return self._segments
 
-    def _all(self) -> Mapping[str, object]:
+    def found(self) -> Mapping[str, object]:
+        """All of them, from the letter read again with segments."""
         if self._reader is not None:
             letter = Letter("", "", "edifact")
             self._reader.read(self._source(), letter, IssueLog(), self._limits, headless=False)
@@ -58,18 +59,9 @@ class Late(Mapping[str, object]):
         """The locations of a place, or of a list of places."""
         return Source(self._source()).locate(place)
 
-    def __getitem__(self, leaf: str) -> object:
-        return self._all()[leaf]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
-
     def __reduce__(self) -> tuple[object, ...]:
         """Pickled as what was found: a reader is a compiled function."""
-        return _found, (self._data, self._file, self._limits, dict(self._all()))
+        return _found, (self._data, self._file, self._limits, dict(self.found()))
 
 
 def _found(data: bytes, file: str, limits: Limits, places: Mapping[str, object]) -> Late:

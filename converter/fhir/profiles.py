@@ -23,9 +23,9 @@ from converter.fhir.packs import BASE, is_message, read_pack
 from converter.fhir.quick import Answer, Quick
 from converter.fhir.rules import bundles, datatypes, identifiers, resources
 from converter.fhir.rules.binding import Codes, Known
-from converter.fhir.rules.primitives import right_primitive
+from converter.fhir.rules.primitives import LONGEST, holds_long, right_primitive
 from converter.fhir.rules.slicing import Matcher, matcher_of
-from converter.fhir.run import TOO_DEEP, Run, claim_of
+from converter.fhir.run import TOO_DEEP, Exact, Run, claim_of
 from converter.issues import IssueLog
 
 NATIVE_RULES = (bundles, datatypes, identifiers)  # importing them registers their invariants
@@ -53,12 +53,14 @@ class Profile:
         """The generated Python source."""
         return self.pack.compiled(self.key).source.text()
 
-    def validate(self, resource: Any, log: IssueLog, *, file: str = "") -> None:
+    def validate(self, resource: Any, log: IssueLog, *, file: str = "", size: int = LONGEST + 1) -> None:
         """Judge a resource by this profile, by the profiles it claims, and by what references demand of its entries.
 
-        `resource` is parsed JSON with exact decimals. Findings go to `log`; nothing is raised for a faulty resource.
+        `resource` is parsed JSON with exact decimals; `size` its bytes, if they are known: in few, no text need be
+        looked for that is too long. Findings go to `log`; nothing is raised for a faulty resource.
         """
-        run = Run(self.pack, resource if isinstance(resource, dict) else {})
+        root = resource if isinstance(resource, dict) else {}
+        run = Exact(self.pack, root) if size > LONGEST and holds_long(root) else Run(self.pack, root)
         try:
             self._run(resource, run)
         except RecursionError:

@@ -345,3 +345,13 @@ class Run:
                 number=len(counts),
                 keys=", ".join(sorted(counts)),
             )
+
+
+class Exact(Run):
+    """A validation in which nothing is taken for sound at a glance: a text is longer than the short way asks for."""
+
+    __slots__ = ()
+
+    def certain(self, answer: Answer, value: Any, entry: Entry) -> bool:
+        """Never."""
+        return False

@@ -8,7 +8,7 @@ parser, once. Everything else, and everything that would be reported, is left to
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from converter.definitions import Definition, Definitions, Element
 from converter.issues import IssueLog
-from converter.letter import Letter, Text, Value
+from converter.letter import Letter, Places, Text, Value
 from converter.limits import Limits
 from converter.oioxml.document import label_of, parse
 from converter.oioxml.faults import IGNORED_ATTRIBUTES
@@ -106,7 +106,7 @@ def read(data: bytes, definitions: Definitions, file: str, limits: Limits) -> Le
             return None
     except ValueError:
         return None
-    places = Places(reader, data.count(b"\n", 0, start) + 1)
+    places = _Late(reader, data.count(b"\n", 0, start) + 1)
     source = XmlSource(file, root[1], namespace)
     return Letter(definition.type, definition.version, "oioxml", values, reader.counts, [], places, source)
 
@@ -366,8 +366,8 @@ _FAULTS = _Refusing()
 # --- places ---------------------------------------------------------------------------------------------------------
 
 
-class Places(Mapping[str, object]):
-    """The places of a letter's leaves, looked for when somebody asks for one: few do."""
+class _Late(Places):
+    """The lines of the leaves."""
 
     __slots__ = ("_found", "_line", "_reader")
 
@@ -375,7 +375,8 @@ class Places(Mapping[str, object]):
         self._reader, self._line = reader, line
         self._found: dict[str, object] = {}
 
-    def _all(self) -> dict[str, object]:
+    def found(self) -> Mapping[str, object]:
+        """All of them, from the letter read again for the sake of where things stand."""
         if not self._found:
             text, line, seen = self._reader.text, self._line, 0
             for leaf, at in _Reader(text, self._reader.form, where=True).values.items():
@@ -383,15 +384,6 @@ class Places(Mapping[str, object]):
                 self._found[leaf] = line, leaf
                 seen = at
         return self._found
-
-    def __getitem__(self, leaf: str) -> object:
-        return self._all()[leaf]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickled as what is found."""

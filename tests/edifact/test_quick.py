@@ -18,6 +18,7 @@ from converter.engine import Engine
 from converter.issues import IssueLog
 from converter.letter import Letter, plain
 from converter.limits import Limits
+from tests.alike import differing
 
 LETTERS = Path(__file__).resolve().parents[2] / "fixtures" / "letters"
 SIGNS = (
@@ -77,19 +78,7 @@ def differences(data: bytes, engine: Engine, monkeypatch: pytest.MonkeyPatch) ->
     found = quick.read(data, engine.definitions, "x", LIMITS)
     if found is None:
         return None
-    letters, log = carefully(data, engine, monkeypatch)
-    if len(letters) != 1 or len(log):
-        return [f"{len(letters)} letters, {len(log)} findings"]
-    other = letters[0]
-    same = {
-        "type": (found.type, found.version, found.syntax) == (other.type, other.version, other.syntax),
-        "values": list(found.values.items()) == list(other.values.items()),
-        "counts": found.counts == other.counts,
-        "places": found.places == other.places,
-        "locations": [found.locate(leaf) for leaf in found.places] == [other.locate(leaf) for leaf in other.places],
-        "rest": (found.extras, found.refused, found.identity) == (other.extras, other.refused, other.identity),
-    }
-    return [name for name, equal in same.items() if not equal]
+    return differing(found, *carefully(data, engine, monkeypatch))
 
 
 def altered(data: bytes, seed: int, number: int) -> Iterator[bytes]:

@@ -21,6 +21,7 @@ from converter.fhir.elements import Site
 from converter.fhir.profiles import Pack, Profile
 from converter.fhir.rules import binding, bundles, identifiers, invariants, references
 from converter.fhir.rules.narrative import check_narrative, clean_text, clean_texts
+from converter.fhir.rules.primitives import LONGEST
 from converter.fhir.run import Run
 from converter.issues import Issue, IssueLog
 from tests.fhir.test_examples import FOLDERS, pack_of, profile_of
@@ -140,6 +141,22 @@ def test_mutants_get_the_same_findings(pack: Pack, message: Any, monkeypatch: py
         sound, faulty = sound + (not quick), faulty + bool(quick)
     assert sound > 30
     assert faulty > 1000
+
+
+def test_texts_that_are_too_long_are_told(pack: Pack, message: Any) -> None:
+    """The short way does not ask for so long a one: what holds it does not go there."""
+    told = []
+    for type_, put in (
+        ("Patient", lambda resource, text: resource["name"][0].update(family=text)),
+        ("Communication", lambda resource, text: resource.update(topic={"text": text})),
+        ("MessageHeader", lambda resource, text: resource["eventCoding"].update(display=text)),
+    ):
+        mutant = copy.deepcopy(message)
+        resource = next(e["resource"] for e in mutant["entry"] if e["resource"]["resourceType"] == type_)
+        for more in (0, 1):
+            put(resource, "x" * (LONGEST + more))
+            told.append(any("longer than 1 MB" in issue.message for issue in found(pack, mutant)))
+    assert told == [False, True] * 3
 
 
 def test_sound_message_needs_no_exact_function(pack: Pack, message: Any, monkeypatch: pytest.MonkeyPatch) -> None:

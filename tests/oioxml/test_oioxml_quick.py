@@ -14,6 +14,7 @@ from converter.issues import IssueLog
 from converter.letter import Letter
 from converter.limits import Limits
 from converter.oioxml import quick
+from tests.alike import differing
 from tests.oioxml.made import DEFINITIONS, ENVELOPE, LETTER, NAMESPACE, ROOT, emessage, letter_with, read_all
 from tests.oioxml.made import text_document as text
 
@@ -75,19 +76,7 @@ def differences(data: bytes, monkeypatch: pytest.MonkeyPatch) -> list[str] | Non
     found = quickly(data)
     if found is None:
         return None
-    letters, log = carefully(data, monkeypatch)
-    if len(letters) != 1 or len(log):
-        return [f"{len(letters)} letters, {len(log)} findings"]
-    other = letters[0]
-    same = {
-        "type": (found.type, found.version, found.syntax) == (other.type, other.version, other.syntax),
-        "values": list(found.values.items()) == list(other.values.items()),
-        "counts": list(found.counts.items()) == list(other.counts.items()),
-        "places": list(found.places) == list(other.places),
-        "locations": [found.locate(leaf) for leaf in found.places] == [other.locate(leaf) for leaf in other.places],
-        "rest": (found.extras, found.refused, found.identity) == (other.extras, other.refused, other.identity),
-    }
-    return [name for name, equal in same.items() if not equal]
+    return differing(found, *carefully(data, monkeypatch))
 
 
 def altered(data: bytes, seed: int, number: int) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from converter import generated
 from converter.fhir.codes import FORMS
 from converter.fhir.elements import Site
-from converter.fhir.rules.primitives import FAST_NAMES, judge, right_primitive
+from converter.fhir.rules.primitives import FAST_NAMES, LONGEST, judge, right_primitive
 from converter.fhir.run import UNCHECKED_CODES, Run
 from converter.issues import Severity, declare
 
@@ -281,7 +281,7 @@ def _is_plain_coding(value: Any, systems: Systems) -> bool:
 
 
 def _is_plain(text: Any) -> bool:
-    return text.isprintable() and text != "" and text.strip() is text
+    return text.isprintable() and text != "" and text.strip() is text and len(text) <= LONGEST
 
 
 def right_code(value: object, bound: tuple[Codes, str]) -> bool:

@@ -44,6 +44,7 @@ SPACES = declare(
 )
 
 LONGEST = 1024 * 1024
+"""Characters of a `string`. The short way does not ask: what holds a longer one does not go there (`holds_long`)."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _WITHOUT_CONTROL = bytes(c if c >= ord(" ") or chr(c) in "\t\n\r" else ord("?") for c in range(256))
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
@@ -194,7 +195,8 @@ def emit_primitive(source: Source, code: str, pointer: str, site: Site) -> None:
     here = source.constant(site, "S")
     call = f"judge(v, {pointer}, x, {here}, {code!r})"
     if code in FAST:
-        with source.block(f"if not ({FAST[code]}):"):
+        limit = f" and len(v) <= {LONGEST}" if JUDGES.get(code) is _string else ""
+        with source.block(f"if not ({FAST[code]}{limit}):"):
             source(call)
     else:
         source(call)
@@ -205,6 +207,19 @@ def emit_length(source: Source, most: int, pointer: str, site: Site) -> None:
     here = source.constant(site, "S")
     with source.block(f"if isinstance(v, str) and len(v) > {most}:"):
         source(f"x.add(FORMAT, {pointer}, {here}, type='length', problem='more than {most} characters', value=v)")
+
+
+def holds_long(resource: dict[str, Any]) -> bool:
+    """Whether a text anywhere in a resource may be longer than a `string` can be."""
+    nodes: list[Any] = [resource]
+    for node in nodes:  # which grows
+        for value in node.values() if node.__class__ is dict else node:
+            if value.__class__ is str:
+                if len(value) > LONGEST:
+                    return True
+            elif value.__class__ is dict or value.__class__ is list:
+                nodes.append(value)
+    return False
 
 
 def are_ids(values: list[str]) -> bool:
