@@ -8,8 +8,9 @@ every property that it looked at is taken off a count, and an object with proper
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from converter.fhir.compiler import Functions, extends
@@ -65,15 +66,48 @@ PLAIN_META = (
 )
 PLACES = frozenset({"definition", "endpoint", "system"})  # URIs that say nothing of a person
 DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in each other, and a level may have two
-# In the order in which they are asked for.
+# In the order in which they are asked for: what letters make, what is nearly always there first.
 OFTEN = (
-    *("id", "meta", "text", "identifier", "status", "system", "value", "code", "coding", "display"),
-    *("name", "family", "given", "topic", "subject", "encounter", "recorded", "activity", "entry", "address"),
-    *("telecom", "line", "city", "postalCode", "title", "contentType", "size", "url", "focus", "custodian"),
-    *("serviceProvider", "organization", "practitioner", "relationship", "performer", "description", "reasonCode"),
-    *("profile", "use"),
+    *("id", "meta", "status", "system", "value", "coding", "display", "use", "name", "family", "given", "line", "city"),
+    *("postalCode", "topic", "entry", "subject", "address", "encounter", "code", "practitioner", "authoredOn"),
+    *("requester", "custodian", "contentType", "title", "size", "url", "description", "identifier", "recorded"),
+    *(
+        "activity",
+        "type",
+        "text",
+        "serviceType",
+        "diagnosis",
+        "reasonCode",
+        "supportingInfo",
+        "performer",
+        "individual",
+    ),
+    *("relationship", "organization", "specialty", "format", "focus", "serviceProvider", "extension", "telecom"),
+    *(
+        "period",
+        "start",
+        "end",
+        "basedOn",
+        "responsible",
+        "participant",
+        "recordedDate",
+        "episodeOfCare",
+        "effective[x]",
+    ),
+    *(
+        "deceased[x]",
+        "performed[x]",
+        "attester",
+        "time",
+        "orderDetail",
+        "hospitalization",
+        "priority",
+        "note",
+        "district",
+    ),
+    *("role", "assigner", "profile"),
 )
-SELDOM = frozenset({"extension", "implicitRules", "language", "modifierExtension"})
+SELDOM = frozenset({"implicitRules", "language", "modifierExtension"})
 
 
 class Quick(Functions):
@@ -94,6 +128,7 @@ class Quick(Functions):
         self.names["SYSTEMS"] = pack.systems
         self.names["CODINGS"] = pack.codings
         self._level = 0
+        self._recalled = ""  # the element of the root that is remembered whole
         self._loops = Loops(self.source)
 
     def _other(self, key: str) -> Answer:
@@ -148,6 +183,9 @@ class Quick(Functions):
                     self._child(child, node)
         else:
             self._start(looked_at, certain=looked_at > resource)  # what is no object has nothing that must be there
+        for child in needed if node is self.root else ():
+            if self._numbers_organisations(child):
+                self._recall(child)
         # Rules bear any JSON, so they can come first: then the last property of an object ends the search for more.
         if self._is_coding(node):
             self._no(f"not right_system({r}, x)")
@@ -156,7 +194,11 @@ class Quick(Functions):
             if resource:
                 source("x.ruled = True")
         for child in needed:
-            if child.name != told or not self._only_text(child):
+            if node is self.root and child.name == self._recalled:
+                with source.block("if not recalled:"):
+                    self._child(child, node)
+                    source(f"LEARN_ALL(r[{child.name!r}])")
+            elif child.name != told or not self._only_text(child):
                 self._child(child, node)
         # Run once; what is left of it is not needed as soon as no property is left.
         with source.block(f"while {n}:"):
@@ -205,7 +247,13 @@ class Quick(Functions):
             conditions += [f"not {condition}" for condition in (kept, sure) if condition]
             if not whole:
                 conditions.append(f"not {self.source.constant(check, 'RULE')}({value}, x)")
-            self._no(" and ".join(c for c in conditions if c), same=True)
+            condition = " and ".join(c for c in conditions if c)
+            if node is self.root and self._recalled and _only_about(self._recalled, condition):
+                with self.source.block("if not recalled:"):
+                    self._no(condition)
+                self._loops.forget()
+            else:
+                self._no(condition, same=True)
 
     def _once(self, line: str, written: set[str]) -> None:
         if line not in written:
@@ -241,7 +289,6 @@ class Quick(Functions):
 
     def _content(self, node: Node, parent: Node) -> None:
         if node.many:
-            self._no(f"{self._v}.__class__ is not list or not {self._v}")
             self._items(node, parent)
         else:
             self.value(node)
@@ -268,17 +315,18 @@ class Quick(Functions):
 
     def _items(self, node: Node, parent: Node) -> None:
         source, matcher, v = self.source, self._matcher(node), self._v
-        if node.min > 1:
-            self._no(f"len({v}) < {node.min}")
-        if node.max is not None:
-            self._no(f"len({v}) > {node.max}")
+        lone = node.max == 1 and _of_objects(node)
+        if not lone:
+            self._no(_no_list(node, v))
         parts = list(node.slices.values()) if matcher else []
         counters = [f"c{self._level}_{i}" if part.min or part.max is not None else "" for i, part in enumerate(parts)]
         if any(counters):
             source(" = ".join(filter(None, counters)) + " = 0")
         if self._seen(node):
             source(f"if x.bare and {self._r} is x.root: {v} = ()")
-        with source.block(f"for {v} in {v}:"):
+        if lone:
+            source(f"{v}, = {v}")  # much cheaper than a loop; if it cannot be done, Python raises ValueError
+        with nullcontext() if lone else source.block(f"for {v} in {v}:"):
             if matcher:
                 self._sliced(node, parent, matcher, counters)
             else:
@@ -332,7 +380,8 @@ class Quick(Functions):
     def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str]) -> None:
         source, v, k = self.source, self._v, f"k{self._level}"
         if matcher.property:
-            source(f"{k} = {source.constant(matcher.table, 'SLICES')}.get({v}.get({matcher.property!r}), -1)")
+            given = f"{v}['url']" if extends(node) else f"{v}.get({matcher.property!r})"
+            source(f"{k} = {source.constant(matcher.table, 'SLICES')}.get({given}, -1)")
         elif matcher.names:
             found = (" or ".join(f"{name!r} in {v}" for name in names) for names in matcher.names)
             source(f"{k} = {' '.join(f'{number} if {one} else' for number, one in enumerate(found))} -1")
@@ -459,10 +508,10 @@ class Quick(Functions):
 
     def _coded(self, node: Node, kind: Type) -> None:
         """A Coding that was found sound before is sound; so is a concept that is nothing but codings."""
-        v, c, known = self._v, f"c{self._level}", self.source.constant(binding.Known(), "KNOWN")
-        lone = f"{v} in {known}.get({v}.get('code'), ())"
+        v, c, (alike, learn) = self._v, f"c{self._level}", self._memory(binding.Known())
+        lone = f"{v} in {alike}({v}.get('code'), ())"
         if kind.code == "CodeableConcept":
-            lone = f"({c} := {v}.get('coding')) and {v} in {known}.get({c}[0].get('code'), ())"
+            lone = f"({c} := {v}.get('coding')) and {v} in {alike}({c}[0].get('code'), ())"
         plain = "plain_coding" if kind.code == "Coding" else "plain_concept"
         with self._unless(lone):
             with self._unless("" if node.children else f"{plain}({v}, CODINGS, SYSTEMS)"):
@@ -470,7 +519,12 @@ class Quick(Functions):
             self._profiles(kind)
             self._extras(node, kind)
             with self.source.block(f"if 'text' not in {v}:"):
-                self.source(f"{known}.learn({v}, SYSTEMS)")
+                self.source(f"{learn}({v}, SYSTEMS)")
+
+    def _memory(self, known: binding.Known | identifiers.Known) -> tuple[str, str]:
+        """Names for the look-up of what was found sound, and for the function that adds to it."""
+        # A method that is looked up in a class derived from dict costs half as much again.
+        return self.source.constant(known.get, "ALIKE"), self.source.constant(known.learn, "LEARN")
 
     def _names_place(self, node: Node, kind: Type) -> bool:
         said = isinstance(node.fixed, str) or isinstance(node.pattern, str)
@@ -491,13 +545,30 @@ class Quick(Functions):
 
     def _identified(self, node: Node, kind: Type) -> None:
         """An Identifier of an organisation that was found sound before is sound."""
-        v, known = self._v, self.source.constant(identifiers.Known(), "KNOWN")
-        with self._unless(f"{v} in {known}.get({v}.get('value'), ())"):
+        v, (alike, learn) = self._v, self._memory(identifiers.Known())
+        with self._unless(f"{v} in {alike}({v}.get('value'), ())"):
             self._structure(node, kind)
             self._profiles(kind)
             self._extras(node, kind)
             with self.source.block(f"if 'system' in {v}:"):
-                self.source(f"{known}.learn({v})")
+                self.source(f"{learn}({v})")
+
+    def _numbers_organisations(self, node: Node) -> bool:
+        """Whether a list has slices for organisations' numbers, and the verdict on it depends on nothing but itself."""
+        matcher, parts = self._matcher(node), (node, *node.slices.values())
+        kinds = [t for part in parts for t in part.types]
+        if not matcher or matcher.property != "system" or any(kind.code != "Identifier" for kind in kinds):
+            return False
+        trees = filter(None, (self.pack.tree(u) for t in kinds for u in (*t.profiles, self.pack.base(t.code))))
+        said = identifiers.ORGANISATIONS.intersection(matcher.table)
+        return bool(said) and not self._around(node, *trees)
+
+    def _recall(self, node: Node) -> None:
+        """Code that tells whether such a list was found sound before, and rules about nothing else with it."""
+        known = identifiers.Lists()
+        self._recalled, self.names["LEARN_ALL"] = node.name, known.learn
+        alike = self.source.constant(known.get, "ALIKE")
+        self.source(f"recalled = (v0 := r[{node.name!r}]) and v0 in {alike}(v0[0].get('value'), ())")
 
     def _asks_itself(self, node: Node, kind: Type) -> bool:
         """Whether an Identifier can be an organisation's, and the verdict on it depends on nothing but its texts."""
@@ -580,6 +651,29 @@ class Quick(Functions):
             advice = (self.pack.codes(key), strength, kind.primitive)
             self._no(f"not right_advice({v}, {self.source.constant(advice, 'ADVICE')})")
         self._rules(node, v, kind.code)
+
+
+def _only_about(name: str, condition: str) -> bool:
+    """Whether a condition about resource `r` asks for nothing but one of its lists."""
+    return re.search(r"\b[rsx]\b", condition.replace(f"r.get({name!r}, ())", "")) is None
+
+
+def _of_objects(node: Node) -> bool:
+    """Whether what is no object cannot pass for an item of a list: the look at an item then refuses it."""
+    return bool(node.types) and not any(t.primitive or t.code in RESOURCES for t in node.types)
+
+
+def _no_list(node: Node, v: str) -> str:
+    """Code that is true if a value is no list of as many items as there may be.
+
+    Keys of an object and letters of a text are no objects, so a list of objects need not be asked whether it is one.
+    """
+    wrong = "" if _of_objects(node) else f"{v}.__class__ is not list or "
+    if node.min > 1:
+        wrong += f"len({v}) < {node.min}"
+    else:
+        wrong += f"not {v}"
+    return wrong if node.max is None else f"{wrong} or len({v}) > {node.max}"
 
 
 def _must(node: Node) -> bool:

@@ -245,12 +245,12 @@ def test_official_examples_get_the_same_findings(shared: Path, monkeypatch: pyte
 
 
 def remembered(pack: Pack) -> Iterator[Any]:
-    """Codings, concepts and Identifiers that the short ways remember."""
+    """Codings, concepts, Identifiers and lists of these that the short ways remember."""
     yield from (row for alike in pack.codings.values() for row in alike)
     for answer in pack.quick_profiles.values():
         for name, rows in getattr(answer, "__globals__", {}).items():
-            if name.startswith("KNOWN"):
-                yield from (row for alike in rows.values() for row in alike)
+            if name.startswith("ALIKE"):
+                yield from (row for alike in rows.__self__.values() for row in alike)
 
 
 def test_only_what_code_systems_say_is_remembered(pack: Pack, message: Any) -> None:
@@ -266,7 +266,12 @@ def test_only_what_code_systems_say_is_remembered(pack: Pack, message: Any) -> N
         changed["entry"][1]["resource"]["category"][0]["coding"] = listed
         changed["entry"][1]["resource"]["topic"] = {"coding": listed, "text": "Anything"}
         found(pack, changed)
-    codings = [{**c} for row in remembered(pack) if "value" not in row for c in row.get("coding", [row])]
+    codings = [
+        {**c}
+        for row in remembered(pack)
+        if isinstance(row, dict) and "value" not in row
+        for c in row.get("coding", [row])
+    ]
     assert len(codings) > 2
     for coding in codings:
         if generated.texts.issuperset(coding.values()):
@@ -294,13 +299,40 @@ def test_codes_of_well_known_systems_are_remembered_if_short(code: str, kept: bo
 
 def test_only_identifiers_of_organisations_are_remembered(pack: Pack, letter: Any) -> None:
     found(pack, letter)
+    lists = [row for row in remembered(pack) if isinstance(row, list)]
     rows = [row for row in remembered(pack) if "value" in row]
-    assert rows
+    rows += [row for listed in lists for row in listed]
+    assert lists
     assert all(row.keys() == {"system", "value"} and row["system"] in identifiers.ORGANISATIONS for row in rows)
     known = identifiers.Known()
     known.learn({"system": "urn:oid:1.2.208.176.1.2", "value": "x"})
     known.learn({"system": "https://www.gs1.org/gln", "value": "x", "period": {}})
     assert not known
+    listed = [{"system": "https://www.gs1.org/gln", "value": "x"}, {"system": "urn:oid:1.2.208.176.1.2", "value": "x"}]
+    lists = identifiers.Lists()
+    lists.learn(listed)
+    assert not lists
+
+
+def test_lists_of_numbers_are_judged_once_and_only_the_same_list_passes_again(
+    pack: Pack, letter: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each Identifier of a remembered list removed, doubled or changed, and the list without order."""
+    assert not found(pack, letter)
+    at = next(i for i, e in enumerate(letter["entry"]) if e["resource"]["resourceType"] == "Organization")
+    listed = letter["entry"][at]["resource"]["identifier"]
+    assert [row for row in remembered(pack) if row == listed]
+    odd: list[Any] = [[*reversed(listed)], {}, [], listed[0], [[*listed]], {"0": listed}, "x", None]
+    for i, one in enumerate(listed):
+        odd += [listed[:i] + listed[i + 1 :], [*listed, one], [*listed[:i], {**one, "value": "x"}, *listed[i + 1 :]]]
+    faulty = 0
+    for identifier in odd:
+        changed = copy.deepcopy(letter)
+        changed["entry"][at]["resource"]["identifier"] = identifier
+        quick = found(pack, changed)
+        assert quick == found_exactly(pack, changed, monkeypatch)
+        faulty += bool(quick)
+    assert len(odd) > faulty > 8
 
 
 def test_a_number_known_in_one_system_is_judged_in_another(

@@ -69,9 +69,26 @@ class Known(dict[str, list[dict[str, Any]]]):
 
     def learn(self, value: dict[str, Any]) -> None:
         """Remember a sound Identifier, if it is nothing but the number of an organisation."""
-        if len(value) == 2 and value.get("system") in ORGANISATIONS and "value" in value:
-            if len(self) >= MOST_KNOWN:
-                self.clear()
-            alike = self.setdefault(value["value"], [])
-            if len(alike) < MOST_ALIKE:
-                alike.append({**value})
+        if _is_bare(value):
+            _keep(self, value["value"], {**value})
+
+
+class Lists(dict[str, list[list[dict[str, Any]]]]):
+    """Lists of such Identifiers that were found sound, by the first value."""
+
+    def learn(self, values: list[dict[str, Any]]) -> None:
+        """Remember a sound list, if it is nothing but numbers of organisations."""
+        if all(map(_is_bare, values)):
+            _keep(self, values[0]["value"], [{**value} for value in values])
+
+
+def _is_bare(value: dict[str, Any]) -> bool:
+    return len(value) == 2 and value.get("system") in ORGANISATIONS and "value" in value
+
+
+def _keep(known: dict[str, list[Any]], number: str, value: Any) -> None:
+    if len(known) >= MOST_KNOWN:
+        known.clear()
+    alike = known.setdefault(number, [])
+    if len(alike) < MOST_ALIKE:
+        alike.append(value)
