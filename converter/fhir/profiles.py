@@ -25,7 +25,7 @@ from converter.fhir.rules import bundles, datatypes, identifiers, resources
 from converter.fhir.rules.binding import Codes, Known
 from converter.fhir.rules.primitives import LONGEST, holds_long, right_primitive
 from converter.fhir.rules.slicing import Matcher, matcher_of
-from converter.fhir.run import TOO_DEEP, Exact, Run, claim_of
+from converter.fhir.run import TOO_DEEP, Exact, Run
 from converter.issues import IssueLog
 
 NATIVE_RULES = (bundles, datatypes, identifiers)  # importing them registers their invariants
@@ -78,9 +78,7 @@ class Profile:
             bundles.index_entries(run)
         run.want(root, self.key)
         resources.ask_claimed([root], run)
-        if run.plain:
-            run.tasks.extend(zip(run.entries, map(claim_of, run.entries), strict=True))
-        elif wanted == "Bundle":
+        if wanted == "Bundle" and not run.plain:
             resources.ask_claimed(run.entries, run)
         run.work()
         if wanted == "Bundle":
