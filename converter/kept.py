@@ -14,9 +14,9 @@ class Values(set[Any]):
 
     __slots__ = ()
 
-    def keep(self, value: Any) -> None:
-        """Remember one more."""
-        if len(self) >= MOST:
+    def keep(self, value: Any, most: int = MOST) -> None:
+        """Remember one more, of so many at most."""
+        if len(self) >= most:
             self.clear()
         self.add(value)
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache, partial
+from functools import partial
 from operator import contains, itemgetter
 
 from converter.definitions.tree import Element
-from converter.kept import Kept
+from converter.kept import Kept, Values
 from converter.letter import Value
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
@@ -22,8 +22,11 @@ SIZE = re.compile(r"\+?0*[1-9]\d*\Z", re.ASCII)
 _PLAIN = frozenset(["P00"])
 FORMATS = frozenset(font + style + place for font in "PF" for style in "0FUK" for place in "0HM")
 
-MAX_LENGTH = 1000
-"""Characters up to which the allowed numbers of characters are kept as a set."""
+MAX_TOGETHER = 64
+"""Codes of whole letters that are remembered for one shape: systems write few again and again."""
+
+_BIT = 128
+"""The highest bit of a byte: texts that may be so long are tested one by one."""
 
 Test = tuple[int, int, Callable[[Value], bool] | None]
 """Whether a value is beyond doubt: a text of so many characters at least and at most, or what the function says.
@@ -73,46 +76,76 @@ def _text_test(formats: frozenset[str]) -> Callable[[Value], bool]:
 class Shape:
     """The tests of the values of one shape, as few calls for all leaves together: a loop costs twice as much.
 
-    `texts` gets the values that only need so many characters, each as many as its own of `lengths` allows; `coded`
-    those of which each must be in its own of `lists` (or it is looked at again: the days and times in them grow).
+    `texts` gets the values that only need so many characters; `least` and `most` are the fewest and most of each, as
+    the bytes of one number with the highest bits of all set (`bits`), so that one subtraction compares all of them.
+    `coded` gets those of which each must be in its own of `lists`; they are `known` if they were all together before.
+    `kept` are days and times, each with those that were seen (if it is not there, it is looked at again).
     """
 
     texts: _Getter
-    lengths: tuple[frozenset[int], ...]
+    least: int
+    most: int
+    bits: int
     coded: _Getter
     lists: tuple[Container[Value], ...]
+    known: Values
+    kept: tuple[tuple[str, Container[Value]], ...]
     others: tuple[tuple[str, Callable[[Value], bool]], ...]
 
     @classmethod
     def of(cls, shape: Sequence[str], tests: Sequence[Test]) -> Shape:
         """Sort the leaves by their tests."""
-        texts: dict[str, frozenset[int]] = {}
+        texts: dict[str, tuple[int, int]] = {}
         coded: dict[str, Container[Value]] = {}
+        kept: list[tuple[str, Container[Value]]] = []
         others: list[tuple[str, Callable[[Value], bool]]] = []
         for leaf, (low, high, test) in zip(shape, tests, strict=True):
-            among = test.known if isinstance(test, Kept) else getattr(test, "__self__", None)
-            if isinstance(among, set | frozenset):
+            among = getattr(test, "__self__", None)
+            if isinstance(test, Kept):
+                kept.append((leaf, test.known))
+            elif isinstance(among, frozenset):
                 coded[leaf] = among
             elif test is not None:
                 others.append((leaf, test))
-            elif high <= MAX_LENGTH:
-                texts[leaf] = _between(low, high)
+            elif high < _BIT:
+                texts[leaf] = low, high
             else:
                 others.append((leaf, partial(_is_long, low, high)))
-        lengths, lists = tuple(texts.values()), tuple(coded.values())
-        return cls(_getter([*texts]), lengths, _getter([*coded]), lists, tuple(others))
+        bits = int.from_bytes([_BIT] * len(texts))
+        least, most = (
+            int.from_bytes(limits) for limits in ([x for x, _ in texts.values()], [x for _, x in texts.values()])
+        )
+        lists, remembered = tuple(coded.values()), Values()
+        return cls(
+            _getter([*texts]),
+            least,
+            most | bits,
+            bits,
+            _getter([*coded]),
+            lists,
+            remembered,
+            tuple(kept),
+            tuple(others),
+        )
 
     def is_fine(self, values: Mapping[str, Value]) -> bool:
         """Whether all values of a letter of this shape are beyond doubt."""
-        texts = self.texts(values)
+        texts, bits = self.texts(values), self.bits
         try:
             "".join(texts)  # type: ignore[arg-type]
-        except TypeError:  # one is formatted text
+            lengths = int.from_bytes(bytes(map(len, texts)))
+        except (TypeError, ValueError):  # one is formatted text, or longer than a byte can say
             return False
-        if not all(map(contains, self.lengths, map(len, texts))) or not all(
-            map(contains, self.lists, self.coded(values))
-        ):
+        if lengths & bits or (self.most - lengths) & ((lengths | bits) - self.least) & bits != bits:
             return False
+        coded = self.coded(values)
+        if coded not in self.known:
+            if not all(map(contains, self.lists, coded)):
+                return False
+            self.known.keep(coded, MAX_TOGETHER)
+        for leaf, known in self.kept:
+            if values[leaf] not in known:
+                return False
         for leaf, test in self.others:
             if not test(values[leaf]):
                 break
@@ -153,11 +186,6 @@ def _getter(leaves: list[str]) -> _Getter:
     if len(leaves) > 1:
         return itemgetter(*leaves)
     return lambda values: tuple([values[leaf] for leaf in leaves])
-
-
-@lru_cache(maxsize=256)
-def _between(low: int, high: int) -> frozenset[int]:
-    return frozenset(range(low, high + 1))
 
 
 def _is_long(low: int, high: int, value: Value) -> bool:

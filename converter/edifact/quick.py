@@ -110,16 +110,16 @@ def _named(definitions: Definitions, elements: bytes) -> tuple[str, str, Compile
 
 def _parked(text: str) -> tuple[str, int]:
     """A text with stand-ins for its released characters, and how many there are; 0 if there is a fault."""
-    first, *parts = text.split("?")
-    if "" not in parts:
-        try:
-            return "".join([first, *[_PARKED[part[0]] + part[1:] for part in parts]]), len(parts)
-        except KeyError:
+    pieces: list[str] = []
+    start, at = 0, text.find("?")  # which is rare: to split a text looks at every character
+    while at >= 0:
+        stand_in = _PARKED.get(text[at + 1 : at + 2])
+        if stand_in is None:
             return text, 0
-    parked = text
-    for stand_in, character in _MEANT:  # released release characters first: from the left, this pairs them up correctly
-        parked = parked.replace(f"?{character}", stand_in)
-    return parked, 0 if "?" in parked else len(text) - len(parked)
+        pieces += text[start:at], stand_in
+        start = at + 2
+        at = text.find("?", start)
+    return "".join([*pieces, text[start:]]), len(pieces) // 2
 
 
 def _restore(values: dict[str, Value], released: int) -> None:
@@ -148,6 +148,7 @@ def _restored(text: str) -> tuple[str, int]:
     number = 0
     for stand_in, character in _MEANT:
         if stand_in in text:
-            number += text.count(stand_in)
-            text = text.replace(stand_in, character)
+            parts = text.split(stand_in)
+            number += len(parts) - 1
+            text = character.join(parts)
     return text, number

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from converter.definitions import check
 from converter.definitions.check import is_day
+from converter.definitions.values import MAX_TOGETHER, Shape
 from converter.engine import Engine
 from converter.issues import IssueLog, Location
 from converter.letter import Letter
@@ -224,3 +227,22 @@ def test_days() -> None:
     assert is_day("2024-02-29")
     for text in ("2023-02-29", "0000-01-01", "2023-13-01", "2023-1-1", "2023-11-20 ", "२०२३-११-२०"):
         assert not is_day(text), text
+
+
+def test_lengths_that_are_compared_together_are_as_each_alone() -> None:
+    limits = [(1, 35), (0, 9), (2, 127), (3, 128)]
+    shape = Shape.of("abcd", [(low, high, None) for low, high in limits])
+    sizes = (0, 1, 2, 3, 9, 10, 35, 36, 127, 128, 129, 256, 300)
+    for together in itertools.product(sizes, repeat=4):
+        fine = all(low <= size <= high for (low, high), size in zip(limits, together, strict=True))
+        assert shape.is_fine({leaf: "x" * size for leaf, size in zip("abcd", together, strict=True)}) is fine, together
+    assert not shape.is_fine({"a": (("P00", "x"),), "b": "", "c": "xx", "d": "xxx"}), "a text that is no plain value"
+
+
+def test_codes_are_known_together_once_each_was_found() -> None:
+    lists = [frozenset(map(str, range(number))) for number in (200, 2)]
+    shape = Shape.of("ab", [(0, 0, one.__contains__) for one in lists])
+    for number in range(200):
+        for other, fine in (("1", True), ("2", False)):
+            assert [shape.is_fine({"a": str(number), "b": other}) for _ in range(2)] == [fine, fine]
+    assert 0 < len(shape.known) <= MAX_TOGETHER

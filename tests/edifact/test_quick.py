@@ -147,6 +147,23 @@ def test_letters_with_suspect_characters_are_left_to_the_others(
     assert read, "without it some are"
 
 
+@pytest.mark.parametrize(
+    ("written", "parked"),
+    [
+        ("a??b", "a\x80b"),
+        ("a???:b?'", "a\x80\x81b\x83"),
+        ("????", "\x80\x80"),
+        ("a?", None),
+        ("a?b?:", None),
+        ("???", None),
+    ],
+)
+def test_released_signs_are_parked_in_pairs_from_the_left(written: str, parked: str | None) -> None:
+    assert quick._parked(written) == (
+        (written, 0) if parked is None else (parked, written.count("?") - written.count("??"))
+    )
+
+
 def test_letters_that_are_cut_anywhere_are_left_to_the_others(samples: list[bytes], engine: Engine) -> None:
     for at in range(len(samples[0].rstrip())):
         assert quick.read(samples[0][:at], engine.definitions, "x", LIMITS) is None
