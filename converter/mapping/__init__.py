@@ -79,9 +79,9 @@ UNREADABLE = declare(
 _Said = tuple[list[tuple[str, IssueKind, str, str, str, int]], bool]
 """Leaf, kind, message, target, rule and count of each issue about losses; whether one of them refuses the message."""
 
-_Account = tuple[tuple[Raw, ...], tuple[Raw, ...], bool, _Said]
-"""What follows from the entries of a message's rules: those of all leaves, those of what was made up, whether some of
-them hold only if no value is empty, and what is said of losses."""
+_Account = tuple[tuple[Raw, ...], tuple[Raw, ...], tuple[str, ...], _Said]
+"""What follows from the entries of a message's rules: those of all leaves, those of what was made up, the leaves whose
+entries hold only if they are not empty, and what is said of losses."""
 
 _LOSS_OF = itemgetter(4)
 
@@ -202,7 +202,7 @@ class Mapping:
             return None, Ledger(len(entries), entries)
         asked = (context.sidecar, context.accept, *values, *led, *defaulted)
         account = self._accounts.get(asked)
-        if account is None or letter.extras or (account[2] and not all(values.values())):
+        if account is None or letter.extras or (account[2] and not all(map(values.get, account[2]))):
             account = self._account(letter, context, asked, led, defaulted)
         raw, made_up, _, said = account
         if said[0]:
@@ -220,9 +220,9 @@ class Mapping:
         # Not keyed by path: an element that stands twice is an extra under the path of a leaf.
         entries += [(extra.path, "lost", "", "", "C91-20") for extra in letter.extras]
         made_up: list[Raw] = [(*raw,) for raw in defaulted]
-        account = (*entries,), (*made_up,), bool(unclaimed), self._losses(Ledger(0, entries, made_up), context.accept)
-        fixed = all(values.values()) and all(self._has_one_fate(leaf, context.sidecar) for leaf in unclaimed)
-        if not letter.extras and (fixed or not unclaimed) and len(values) <= MAX_SHAPE:
+        account = (*entries,), (*made_up,), (*unclaimed,), self._losses(Ledger(0, entries, made_up), context.accept)
+        fixed = all(values[leaf] and self._has_one_fate(leaf, context.sidecar) for leaf in unclaimed)
+        if not letter.extras and fixed and len(values) <= MAX_SHAPE:
             if len(self._accounts) >= MAX_SHAPES:
                 self._accounts.clear()
             self._accounts[asked] = account
