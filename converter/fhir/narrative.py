@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from converter.errors import ConverterError
 from converter.fhir.bundle import Resource
@@ -105,11 +105,10 @@ class Narratives:
 
         Sections that only refer to resources get one too, where they have none.
         """
-        entries = bundle.get("entry")
-        if type(entries) is not list:
+        if type(bundle.get("entry")) is not list:
             return
-        resources, near = _named(entries)
-        wording = Wording(self._labels, bundle, near)
+        wording = Wording(self._labels, bundle)
+        resources = wording.resources
         divs, sections = self._tell(resources, wording)
         for section in sections:
             divs.append(div := self._div(section, wording))
@@ -152,18 +151,6 @@ class Narratives:
             return self._section(section, wording)
         except _WRONG:
             return self._other(section, wording)
-
-
-def _named(entries: list[Any]) -> tuple[list[Resource], dict[str, Resource]]:
-    """The resources of a Bundle, in order and by `Type/id`; of several with one name the first."""
-    try:
-        near = {f"{r['resourceType']}/{r['id']}": r for entry in entries for r in [entry["resource"]]}
-        if len(near) == len(entries):
-            return [*near.values()], near
-    except _WRONG:
-        pass
-    resources = [r for entry in entries if type(entry) is dict and type(r := entry.get("resource")) is dict]
-    return resources, {f"{r.get('resourceType')}/{r.get('id')}": r for r in reversed(resources)}
 
 
 def _textless(resource: Resource) -> list[Resource]:

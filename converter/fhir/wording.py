@@ -58,6 +58,8 @@ class Labels:
 
 
 _NOTHING: Mapping[str, Any] = {}
+_WRONG = (AttributeError, TypeError, KeyError)
+"""An element is not what it should be; the profiles will say which."""
 _DANISH = frozenset({":00+01:00", ":00+02:00"})
 _LONGEST = len("2031-05-17T09:41:05.123456+02:00") + 1
 _BREAK = re.compile(r"<br\b[^>]*>|</(?:p|div|li|tr|h[1-6])>(?=.)", re.DOTALL)
@@ -218,19 +220,48 @@ IN_LINE = {
 class Wording:
     """Says what codes and references mean, in one Bundle. The public methods are filters of the templates."""
 
-    __slots__ = ("_bundle", "_extensions", "_indexed", "_parted", "labels", "names", "near")
+    __slots__ = ("_bundle", "_extensions", "_indexed", "_parted", "labels", "names", "near", "resources")
 
-    def __init__(self, labels: Labels, bundle: Mapping[str, Any], near: Mapping[Any, Resource] = _NOTHING) -> None:
-        """`near` are the resources of the Bundle by `Type/id`, as nearly all references have it."""
+    def __init__(self, labels: Labels, bundle: Mapping[str, Any]) -> None:
+        """Look for what a Bundle holds: its `resources`, in order, and those `near` by `Type/id`."""
         self.labels = labels
-        self.near = near
+        self.near: dict[Any, Resource] = {}
         self.names: dict[Any, str] = {}
+        self.resources: list[Resource] = []
         self._bundle, self._indexed = bundle, _NOTHING
         self._extensions: dict[int, tuple[Any, list[tuple[str, str]]]] = {}
         self._parted: tuple[Any, list[Resource], list[Resource]] = (None, [], [])
-        for target, found in near.items():  # nearly all are asked for
+        entries = bundle.get("entry", [])
+        try:
+            self._name_all(entries)
+            if len(self.near) == len(entries):
+                return
+        except _WRONG:
+            pass
+        self.resources = [r for entry in entries if type(entry) is dict and type(r := entry.get("resource")) is dict]
+        # Of several with one name the first.
+        self.near = {f"{r.get('resourceType')}/{r.get('id')}": r for r in reversed(self.resources)}
+        self.names.clear()
+        for target, found in self.near.items():
             if target not in self.names:
                 self._name(target, found)
+
+    def _name_all(self, entries: list[Any]) -> None:
+        """Name all resources, as others ask for nearly all of them; those that name others when these have names."""
+        resources, near, names = self.resources, self.near, self.names
+        following = []
+        for entry in entries:
+            resource = entry["resource"]
+            kind = resource["resourceType"]
+            near[target := f"{kind}/{resource['id']}"] = resource
+            resources.append(resource)
+            if kind in _FOLLOWING:
+                following.append(target)
+            else:
+                names[target] = (kind in NAMES and NAMES[kind](resource, self)) or escape(target)
+        for target in following:
+            if target not in names:
+                self._name(target, near[target])
 
     def _name(self, target: str, found: Resource) -> str:
         """What a resource is called where others point to it."""
@@ -240,7 +271,7 @@ class Wording:
                 self.names[target] = escape(target)  # while we ask: references can go in circles
             tell = NAMES.get(kind)
             said = (tell and tell(found, self)) or escape(target)
-        except (AttributeError, TypeError, KeyError):  # not what it should be
+        except _WRONG:
             said = escape(target)
         self.names[target] = said
         return said

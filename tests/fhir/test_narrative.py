@@ -198,7 +198,7 @@ def straight(kind: str, *without: str) -> tuple[rendering.Telling, dict[str, Any
     """What tells of a kind of resource, with a resource and its Bundle that it has seen several times."""
     labels = Labels(json.loads((FOLDER / "labels.json").read_text(encoding="utf-8")))
     bundle = everything()
-    wording = Wording(labels, bundle, {f"{r['resourceType']}/{r['id']}": r for r in told(bundle).values()})
+    wording = Wording(labels, bundle)
     filters = rendering.Filters(FILTERS, tables(labels), Wording, IN_LINE, by_url)
     template = template_environment(FOLDER).parse((FOLDER / (kind + SUFFIX)).read_text(encoding="utf-8"))
     telling = rendering.Telling(template, f"<test {kind}>", filters)

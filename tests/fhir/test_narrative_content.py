@@ -153,6 +153,14 @@ def test_an_unexpected_shape_is_told_leaf_by_leaf(narratives: Narratives) -> Non
     assert "identifier.0.value: 0201609995" in text
 
 
+def test_of_resources_with_one_name_the_first_gives_it() -> None:
+    pair = [{"resourceType": "Organization", "id": "1", "name": name} for name in ("first", "second")]
+    for resources, names in ((pair, "first"), ([*pair, {"id": "odd"}], "first"), (pair[1:], "second")):
+        wording = Wording(Labels({}), {"entry": [{"resource": resource} for resource in resources]})
+        assert wording.names["Organization/1"] == names
+        assert wording.resources == resources
+
+
 def test_references_that_go_in_circles_come_to_an_end(narratives: Narratives) -> None:
     role = {"resourceType": "PractitionerRole", "id": "r", "practitioner": ref("PractitionerRole", "r")}
     narratives.add({"entry": [{"resource": role}]})
