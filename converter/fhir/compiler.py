@@ -83,19 +83,23 @@ class Functions:
     title = ""  # of the source in tracebacks
 
     def __init__(self, pack: Pack, key: str, names: dict[str, Any]) -> None:
-        facts = pack.profile_facts(key)
         self.pack = pack
-        self.key = key
-        self.label = f"{facts['name']}|{key.rpartition('|')[2]}"
-        self.type: str = facts["type"]
-        self.resource = facts["kind"] == "resource"
-        self.root = pack.tree(key)
+        self._speak_for(key)
         self.names = dict(names)
         self.source = Source(self.names)
         self.functions: dict[str, str] = {}
         self._waiting: list[Node] = []
         self._lazies: dict[str, str] = {}
         self._checked: dict[tuple[int, str], tuple[Node, list[Checked] | None]] = {}
+
+    def _speak_for(self, key: str) -> None:
+        """What is written is about elements of this profile."""
+        facts = self.pack.profile_facts(key)
+        self.key = key
+        self.label = f"{facts['name']}|{key.rpartition('|')[2]}"
+        self.type: str = facts["type"]
+        self.resource: bool = facts["kind"] == "resource"
+        self.root = self.pack.tree(key)
 
     def compile(self) -> str:
         """Write everything that the root needs and load it; returns the name of the root's function."""

@@ -128,6 +128,8 @@ class Quick(Functions):
         self.names["SYSTEMS"] = pack.systems
         self.names["CODINGS"] = pack.codings
         self._level = 0
+        # Whether what is judged stands in an entry, so that all that is near is near to it; a datatype may not.
+        self._in_entry = self.resource and self.type != "Bundle"
         self._recalled = ""  # the element of the root that is remembered whole
         self._loops = Loops(self.source)
 
@@ -145,11 +147,6 @@ class Quick(Functions):
     @property
     def _n(self) -> str:
         return f"n{self._level}"
-
-    @property
-    def _in_entry(self) -> bool:
-        """Whether what is judged stands in an entry, so that all that is near is near to it; a datatype may not."""
-        return self.resource and self.type != "Bundle"
 
     def _write(self, node: Node) -> None:
         head = len(self.source.lines)
@@ -290,6 +287,10 @@ class Quick(Functions):
     def _content(self, node: Node, parent: Node) -> None:
         if node.many:
             self._items(node, parent)
+        elif node.choice:
+            ((_, kind),) = node.names().items()
+            part = choices.slices_by_type(node).get(kind.code)
+            self.value(part or node, part.types[0] if part else kind)
         else:
             self.value(node)
 
@@ -443,10 +444,23 @@ class Quick(Functions):
         """Look at an extension by the definition of its URL, if that is known before."""
         place = extensions.Place(self._places(parent), self.site(node), node.name == "modifierExtension")
         if self.pack.knows_extension(url) and extensions.belongs(url, self.pack, place):
-            self._no(f"not {self._lazy(self.pack.extension_facts(url)['key'])}({self._v}, x)")
+            self._defined(self.pack.extension_facts(url)["key"], url)
             return
         here, given = self.source.constant(place, "PLACE"), f"{self._v}['url']"
         self._no(f"not ({here}.answers.get({given}) or answer_of({given}, x, {here}))({self._v}, x)")
+
+    def _defined(self, key: str, url: str) -> None:
+        """Look at an extension of a URL by its definition: here, if Python's nesting allows, else by a call."""
+        tree = self.pack.tree(key)
+        assert tree is not None
+        if self._level + max(node.id.count(".") for node in tree.walk()) >= DEEPEST:
+            self._no(f"not {self._lazy(key)}({self._v}, x)")
+            return
+        outer = (self.key, self.label, self.type, self.resource, self.root, self._recalled)
+        self._recalled = ""
+        self._speak_for(key)
+        self._inside(tree, "url" if tree.children["url"].fixed == url else "")
+        self.key, self.label, self.type, self.resource, self.root, self._recalled = outer
 
     def value(self, node: Node, kind: Type | None = None) -> None:
         """Look at the current value as the element `node`, as one of its types if it is a choice."""
@@ -682,7 +696,9 @@ def _must(node: Node) -> bool:
 
 def _lone(node: Node) -> bool:
     """Whether an element that must be there is a choice of one type only."""
-    return node.choice and bool(node.min) and len(node.names()) == 1 and not node.slicing
+    if not node.choice or not node.min or len(node.names()) != 1:
+        return False
+    return not node.slicing or choices.slices_by_type(node).keys() == {t.code for t in node.names().values()}
 
 
 def _rank(node: Node) -> int:
