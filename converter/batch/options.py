@@ -119,11 +119,12 @@ class Options:
 
 def not_across(outcome: Outcome) -> list[Issue]:
     """That a letter and its objects were looked for in one input only, where one of them was missed."""
-    missed = next((issue for issue in outcome.issues if issue.code in (ALONE.code, MISSING.code)), None)
-    log = IssueLog()
-    if missed is not None:
-        log.add(NOT_ACROSS, partial(getattr, missed, "at"))  # found only where somebody asks for it
-    return log.issues
+    for issue in outcome.issues:
+        if issue.kind is ALONE or issue.kind is MISSING:
+            log = IssueLog()
+            log.add(NOT_ACROSS, partial(getattr, issue, "at"))  # found only where somebody asks for it
+            return log.issues
+    return []
 
 
 @lru_cache(maxsize=1)
