@@ -184,7 +184,7 @@ class Functions:
         if kind in RESOURCES:
             return parent.id != "Bundle.entry"
         if node.choice:
-            return len(node.types) > choices.FEW and not choices.slices_by_type(node)
+            return len(node.types) > choices.USUAL and not choices.slices_by_type(node)
         sliced = bool(node.slicing and node.slices)
         return sliced and (slicing.in_order(node) or self._matcher(node) is None)
 

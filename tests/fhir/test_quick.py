@@ -205,6 +205,18 @@ def test_rules_about_entries_that_are_resources(root: Path) -> None:
     assert set(about) > invariants.OF_NO_ENTRY
 
 
+def test_choices_of_five_types_need_no_exact_function(root: Path) -> None:
+    pack = Pack.load(root / "mappings/profiles/medcom-fhir.draft-0.1.0.json.gz")
+    answer = pack.quick(pack.base("Procedure"))
+    sound = {"resourceType": "Procedure", "status": "completed", "subject": {"display": "Somebody"}}
+    sound |= {"text": {"status": "generated", "div": PLAIN}}
+    for value, certain in {"2026-03-18": True, "2026-13-18": False, "": False}.items():
+        given = {**sound, "performedDateTime": value}
+        assert answer(given, Run(pack, given)) is certain
+    several = {**sound, "performedDateTime": "2026-03-18", "performedString": "in March"}
+    assert not answer(several, Run(pack, several))
+
+
 def test_rules_that_plain_bundles_keep(pack: Pack, message: Any, root: Path) -> None:
     every = ["call", ["member", ["member", None, "entry"], "resource"], "all"]
     tree = [*every, ["call", ["member", ["member", None, "meta"], "profile"], "exists"]]

@@ -24,6 +24,7 @@ SEVERAL = declare(
     example='"deceasedBoolean" and "deceasedDateTime" on one Patient',
 )
 FEW = 4
+USUAL = 5  # such as Procedure.performed[x]: so many types the short way looks for
 
 
 def emit_choice(compiler: Compiler, node: Node) -> None:

@@ -208,7 +208,7 @@ def check_reference(value: Any, pointer: str, run: Run, target: Target) -> bool:
             run.add(NAMED_ONLY, pointer, target.site, element=target.site.leaf)
         return False
     here = run.current
-    entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
+    entry = (run.near.get(reference) if here.base else None) or resolve(run, reference)
     if entry is not None:
         here.links.append(entry.number)
         if target.no_entry:
@@ -234,7 +234,7 @@ def leads(value: Any, run: Run, target: Target) -> bool:
         return False
     entry = run.near.get(reference) if here.base else None
     if entry is None:
-        entry = run.by_url.get(reference) or (run.by_url.get(here.base + reference) if here.base else None)
+        entry = resolve(run, reference)
         if entry is None:
             return _leads_out(reference, run, target)
     here.links.append(entry.number)
