@@ -573,9 +573,7 @@ class Engine:
             shape = definition.check(letter, log)
             self.rules.check(definition, letter, log, shape)
 
-    def _check_bundle(
-        self, bundle: dict[str, Any], log: IssueLog, name: str, profile: str | None, size: int = 0
-    ) -> None:
+    def _check_bundle(self, bundle: dict[str, Any], log: IssueLog, name: str, profile: str | None, size: int) -> None:
         """Judge a Bundle; `size` is that of its bytes: a large one may hold texts that FHIR holds for too long."""
         known = self.profile(profile) if profile else self.packs.choose(bundle)
         if known is None:

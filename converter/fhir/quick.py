@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from converter.fhir.compiler import Functions, extends
+from converter.fhir.compiler import extends
 from converter.fhir.elements import ABSENT, RESOURCES, Node, Type, covers
 from converter.fhir.fhirpath.direct import Names
+from converter.fhir.granted import Granted, must, of_objects, of_one_type, rank
 from converter.fhir.loops import DEEPEST as LOOPS
 from converter.fhir.loops import Loops
 from converter.fhir.rules import (
@@ -64,53 +65,10 @@ NO = "return False"
 PLAIN_META = (
     "len({0}) == 1 and 'profile' in {0} and (p := {0}['profile']).__class__ is list and len(p) == 1 and p[0] in URIS"
 )
-PLACES = frozenset({"definition", "endpoint", "system"})  # URIs that say nothing of a person
 DEEPEST = 8  # levels of objects in one function: Python allows twenty loops in each other, and a level may have two
-# In the order in which they are asked for: what letters make, what is nearly always there first.
-OFTEN = (
-    *("id", "meta", "status", "system", "value", "coding", "display", "use", "name", "family", "given", "line", "city"),
-    *("postalCode", "topic", "entry", "subject", "address", "encounter", "code", "practitioner", "authoredOn"),
-    *("requester", "custodian", "contentType", "title", "size", "url", "description", "identifier", "recorded"),
-    *(
-        "activity",
-        "type",
-        "text",
-        "serviceType",
-        "diagnosis",
-        "reasonCode",
-        "supportingInfo",
-        "performer",
-        "individual",
-    ),
-    *("relationship", "organization", "specialty", "format", "focus", "serviceProvider", "extension", "telecom"),
-    *(
-        "period",
-        "start",
-        "end",
-        "basedOn",
-        "responsible",
-        "participant",
-        "recordedDate",
-        "episodeOfCare",
-        "effective[x]",
-    ),
-    *(
-        "deceased[x]",
-        "performed[x]",
-        "attester",
-        "time",
-        "orderDetail",
-        "hospitalization",
-        "priority",
-        "note",
-        "district",
-    ),
-    *("role", "assigner", "profile"),
-)
-SELDOM = frozenset({"implicitRules", "language", "modifierExtension"})
 
 
-class Quick(Functions):
+class Quick(Granted):
     """Writes and loads the short way of one profile.
 
     An element's code stands inside that of the element which holds it: a call costs as much as a handful of look-ups.
@@ -163,19 +121,19 @@ class Quick(Functions):
         """Code that goes through an object; what follows is reached only if the object is certainly sound."""
         source, r, n = self.source, self._r, self._n
         resource = self.resource and node is self.root
-        if self.certain_checks(node) is None or any(_must(c) and self.rare(c, node) for c in node.children.values()):
+        if self.certain_checks(node) is None or any(must(c) and self.rare(c, node) for c in node.children.values()):
             source(NO)
             return
-        usual = sorted(self.usual(node), key=_rank)
+        usual = sorted(self.usual(node), key=rank)
         seen = [child for child in usual if self._seen_in_index(child, node)]
         usual = [child for child in usual if child not in seen]
-        needed = [child for child in usual if _must(child)]
-        looked_at = sum(not child.choice or _lone(child) for child in needed) + resource
+        needed = [child for child in usual if must(child)]
+        looked_at = sum(not child.choice or of_one_type(child) for child in needed) + resource
         if seen:
             with source.block("if x.plain:"):
                 self._count(looked_at + len(seen))
             with source.block("else:"):
-                self._start(looked_at + sum(map(_must, seen)), certain=True)
+                self._start(looked_at + sum(map(must, seen)), certain=True)
                 for child in seen:
                     self._child(child, node)
         else:
@@ -271,11 +229,11 @@ class Quick(Functions):
 
     def _child(self, node: Node, parent: Node) -> None:
         """Code for one element. If one that must be there is not, Python raises KeyError: not certainly sound."""
-        if node.choice and not _lone(node):
+        if node.choice and not of_one_type(node):
             self._choice(node)
             return
         source, value = self.source, f"{self._r}[{next(iter(node.names()))!r}]"
-        if _must(node):
+        if must(node):
             source(f"{self._v} = {value}")
             self._content(node, parent)
             return
@@ -316,7 +274,7 @@ class Quick(Functions):
 
     def _items(self, node: Node, parent: Node) -> None:
         source, matcher, v = self.source, self._matcher(node), self._v
-        lone = node.max == 1 and _of_objects(node)
+        lone = node.max == 1 and of_objects(node)
         if not lone:
             self._no(_no_list(node, v))
         parts = list(node.slices.values()) if matcher else []
@@ -340,43 +298,6 @@ class Quick(Functions):
                 self._no(f"{counter} {'<' if most is None else '!='} {least}")
             else:
                 self._no(f"not {least} <= {counter} <= {most}" if least else f"{counter} > {most}")
-
-    def _seen(self, node: Node) -> bool:
-        """Whether a look at each entry of a bare Bundle shows no more than its index has seen."""
-        if node.id != "Bundle.entry" or node.slices or self.type != "Bundle":
-            return False
-        rules = {(rule["key"], rule["digest"]) for rule, _, _ in self.certain_checks(node) or ()}
-        return rules <= bundles.KEPT_BY_BARE and all(map(self._seen_part, node.children.values()))
-
-    def _seen_part(self, node: Node) -> bool:
-        # What is neither is not in a bare entry.
-        return self._asks_nothing(node) if node.name in ("fullUrl", "resource") else not _must(node)
-
-    def _seen_in_index(self, node: Node, parent: Node) -> bool:
-        """Whether a look at an element of an entry's resource shows no more than the index of a plain Bundle has seen.
-
-        Nobody has looked at what the Bundle that is validated has of these.
-        """
-        if not self.resource or parent is not self.root or self.type == "Bundle":
-            return False
-        if node.name == "text":
-            return self._asks_nothing(node) and all(map(self._seen_in_text, node.children.values()))
-        return node.name in ("id", "meta") and self._asks_nothing(node) and not node.children
-
-    def _seen_in_text(self, node: Node) -> bool:
-        if node.name == "status":
-            known = not node.binding or "generated" in self.pack.codes(node.binding).flat
-            said = {"generated"} >= {v for v in (node.fixed, node.pattern) if v is not ABSENT}
-            return known and said and not node.advice and node.length is None and self.certain_checks(node) == []
-        return self._asks_nothing(node) if node.name == "div" else not _must(node)
-
-    def _asks_nothing(self, node: Node) -> bool:
-        """Whether an element that is not sliced asks for no more than its type."""
-        plain = (
-            self.certain_checks(node) == [] and node.fixed is ABSENT and node.pattern is ABSENT and node.length is None
-        )
-        bound = node.binding or node.advice or values.limited(node.least, node.most)
-        return plain and not bound and node.max != 0 and not any(t.profiles for t in node.types)
 
     def _sliced(self, node: Node, parent: Node, matcher: slicing.Matcher, counters: list[str]) -> None:
         source, v, k = self.source, self._v, f"k{self._level}"
@@ -416,11 +337,6 @@ class Quick(Functions):
             self._extension(node, parent, urls[0] if len(urls) == 1 else "")
         if part.children:
             self._inside(part, "url" if len(urls) == 1 else "")
-
-    def _only_text(self, node: Node) -> bool:
-        """Whether an element asks for no more than one text."""
-        said = isinstance(node.fixed, str) != isinstance(node.pattern, str)
-        return said and self.certain_checks(node) == [] and node.length is None and not node.many
 
     def _inside(self, node: Node, told: str = "") -> None:
         """Go through the current value as an object: here, if Python's nesting allows, else by a call.
@@ -540,11 +456,6 @@ class Quick(Functions):
         # A method that is looked up in a class derived from dict costs half as much again.
         return self.source.constant(known.get, "ALIKE"), self.source.constant(known.learn, "LEARN")
 
-    def _names_place(self, node: Node, kind: Type) -> bool:
-        said = isinstance(node.fixed, str) or isinstance(node.pattern, str)
-        uri = node.name in PLACES and kind.code in ("uri", "url", "canonical")
-        return uri and not said and not self._around(node)
-
     def _place(self, node: Node, kind: Type) -> None:
         """A URI that was found sound before is sound."""
         v, known = self._v, self.source.constant(Values(), "KEPT")
@@ -552,10 +463,6 @@ class Quick(Functions):
             self._primitive(node, kind)
             self._extras(node, kind)
             self.source(f"{known}.keep({v})")
-
-    def _around(self, *nodes: Node) -> bool:
-        """Whether a rule of elements, or of what is in them, asks for more than they are."""
-        return any(invariants.looks_around(self.pack.rules[n]) for node in nodes for p in node.walk() for n in p.rules)
 
     def _identified(self, node: Node, kind: Type) -> None:
         """An Identifier of an organisation that was found sound before is sound."""
@@ -567,39 +474,12 @@ class Quick(Functions):
             with self.source.block(f"if 'system' in {v}:"):
                 self.source(f"{learn}({v})")
 
-    def _numbers_organisations(self, node: Node) -> bool:
-        """Whether a list has slices for organisations' numbers, and the verdict on it depends on nothing but itself."""
-        matcher, parts = self._matcher(node), (node, *node.slices.values())
-        kinds = [t for part in parts for t in part.types]
-        if not matcher or matcher.property != "system" or any(kind.code != "Identifier" for kind in kinds):
-            return False
-        trees = filter(None, (self.pack.tree(u) for t in kinds for u in (*t.profiles, self.pack.base(t.code))))
-        said = identifiers.ORGANISATIONS.intersection(matcher.table)
-        return bool(said) and not self._around(node, *trees)
-
     def _recall(self, node: Node) -> None:
         """Code that tells whether such a list was found sound before, and rules about nothing else with it."""
         known = identifiers.Lists()
         self._recalled, self.names["LEARN_ALL"] = node.name, known.learn
         alike = self.source.constant(known.get, "ALIKE")
         self.source(f"recalled = (v0 := r[{node.name!r}]) and v0 in {alike}(v0[0].get('value'), ())")
-
-    def _asks_itself(self, node: Node, kind: Type) -> bool:
-        """Whether an Identifier can be an organisation's, and the verdict on it depends on nothing but its texts."""
-        asked = (self.pack.tree(url) for url in (*kind.profiles, self.pack.base(kind.code)))
-        trees = [node, *(tree for tree in asked if tree)]
-        systems = (tree.children["system"] for tree in trees if "system" in tree.children)
-        said = {v for system in systems for v in (system.fixed, system.pattern) if v is not ABSENT}
-        more = {child.name for tree in trees for child in tree.children.values() if _must(child)} - {"system", "value"}
-        return said <= identifiers.ORGANISATIONS and not more and not self._around(*trees)
-
-    def _asks_texts(self, node: Node, kind: Type) -> bool:
-        """Whether the verdict on an element and what is in it depends on nothing but their own texts."""
-        base = self.pack.tree(self.pack.base(kind.code))
-        if base is None or any(n.rules for n in base.walk()) or any(self.pack.facts(p) for p in kind.profiles):
-            return False
-        texts = (n for n in node.walk() if not n.types or n.types[0].code not in ("Extension", "Reference"))
-        return all(self.certain_checks(n, kind.code if n is node else "") == [] for n in texts)
 
     def _structure(self, node: Node, kind: Type) -> None:
         if node.children:
@@ -672,37 +552,14 @@ def _only_about(name: str, condition: str) -> bool:
     return re.search(r"\b[rsx]\b", condition.replace(f"r.get({name!r}, ())", "")) is None
 
 
-def _of_objects(node: Node) -> bool:
-    """Whether what is no object cannot pass for an item of a list: the look at an item then refuses it."""
-    return bool(node.types) and not any(t.primitive or t.code in RESOURCES for t in node.types)
-
-
 def _no_list(node: Node, v: str) -> str:
     """Code that is true if a value is no list of as many items as there may be.
 
     Keys of an object and letters of a text are no objects, so a list of objects need not be asked whether it is one.
     """
-    wrong = "" if _of_objects(node) else f"{v}.__class__ is not list or "
+    wrong = "" if of_objects(node) else f"{v}.__class__ is not list or "
     if node.min > 1:
         wrong += f"len({v}) < {node.min}"
     else:
         wrong += f"not {v}"
     return wrong if node.max is None else f"{wrong} or len({v}) > {node.max}"
-
-
-def _must(node: Node) -> bool:
-    return bool(node.min) or any(part.min for part in node.slices.values())
-
-
-def _lone(node: Node) -> bool:
-    """Whether an element that must be there is a choice of one type only."""
-    if not node.choice or not node.min or len(node.names()) != 1:
-        return False
-    return not node.slicing or choices.slices_by_type(node).keys() == {t.code for t in node.names().values()}
-
-
-def _rank(node: Node) -> int:
-    """What must be there first, what is nearly never there last: the search ends with the last property."""
-    if _must(node):
-        return -1
-    return OFTEN.index(node.name) if node.name in OFTEN else len(OFTEN) + (node.name in SELDOM)
