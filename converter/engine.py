@@ -534,8 +534,9 @@ class Engine:
         """
         mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
         if mapping is None:
-            what = "the profile of this Bundle"
-            log.add(NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what=what)
+            log.add(
+                NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what="the profile of this Bundle"
+            )
             return None
         context = self._context(outcome.name, outcome.message, log)
         context.accept, context.letters = accept, len(answered)
