@@ -348,7 +348,7 @@ class Engine:
             outcome.recognised = kind == "Bundle"
             return outcome, log
         outcome.bundle = bundle
-        header = _header(bundle)
+        header = fhir.header(bundle)
         if _UUID.match(str(header.get("id", ""))):
             outcome.message = header["id"]
         return outcome, log
@@ -441,7 +441,7 @@ class Engine:
         if bundle is None:
             return
         self.narratives.add(bundle)
-        outcome.bundle, outcome.message = bundle, _header(bundle).get("id", outcome.message)
+        outcome.bundle, outcome.message = bundle, fhir.header(bundle).get("id", outcome.message)
         self._write_bundle(outcome, bundle)
         if mapping.document.answers is None:  # receipts are not receipted
             outcome.pair = letter, bundle
@@ -462,7 +462,7 @@ class Engine:
             return
         if self.checking:
             self._check_bundle(bundle, log, outcome.name, None, size)
-        mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
+        mapping = self.mappings.for_bundle(bundle, fhir.profiles(bundle))
         originals = self.originals(bundle, log, name=outcome.name)
         for number in range(len(originals)):
             one, own = (replace(outcome), IssueLog()) if number else (outcome, log)
@@ -478,11 +478,11 @@ class Engine:
 
     def originals(self, bundle: dict[str, Any], log: IssueLog, *, name: str = "") -> Sequence[Original | None]:
         """The letters that a FHIR answer answers, each of which gets a receipt; [None] where none is known."""
-        mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
+        mapping = self.mappings.for_bundle(bundle, fhir.profiles(bundle))
         spec = mapping.document.answers if mapping is not None else None
         if mapping is None or spec is None or is_letter_born(mapping.document, bundle):
             return [None]
-        return answered(spec, _header(bundle), self.store, log, file=name, strict=self.strict_receipts)
+        return answered(spec, fhir.header(bundle), self.store, log, file=name, strict=self.strict_receipts)
 
     def _split_off(self, outcome: Outcome) -> Iterator[tuple[Outcome, IssueLog]]:
         """The letters with the objects of a Bundle, each as an outcome of its own."""
@@ -532,7 +532,7 @@ class Engine:
 
         `answered` are the letters that a receipt answers; the one that is made answers the first of them.
         """
-        mapping = self.mappings.for_bundle(bundle, _profiles(bundle))
+        mapping = self.mappings.for_bundle(bundle, fhir.profiles(bundle))
         if mapping is None:
             log.add(
                 NO_MAPPING, Location(outcome.name, 1, 1), direction="to a letter", what="the profile of this Bundle"
@@ -548,7 +548,7 @@ class Engine:
         ledger.check([pointer for pointer, _, _ in leaves], log)
         outcome.ledger, outcome.kept = ledger, context.keeping
         if letter is not None:
-            mint = partial(short, header=str(_header(bundle).get("id", "")))
+            mint = partial(short, header=str(fhir.header(bundle).get("id", "")))
             marks = [] if context.born == "fhir" else marks
             splitting = Splitting(letter, self.attachments, self.definitions)
             letter, outcome.partners = splitting.split(ledger, marks, context.kept, mint, log)
@@ -587,16 +587,3 @@ class Engine:
         if outcome.ledger is not None and outcome.letter is not None and outcome.syntax != FHIR:
             outcome.ledger.in_order = partial(in_order, self.definitions, (outcome.letter, *outcome.partners))
         return outcome
-
-
-def _header(bundle: Mapping[str, Any]) -> dict[str, Any]:
-    entries = bundle.get("entry")
-    first = entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
-    resource = first.get("resource")
-    return resource if isinstance(resource, dict) else {}
-
-
-def _profiles(bundle: Mapping[str, Any]) -> list[str]:
-    meta = bundle.get("meta")
-    profiles = meta.get("profile") if isinstance(meta, dict) else None
-    return [p for p in profiles if isinstance(p, str)] if isinstance(profiles, list) else []

@@ -238,6 +238,21 @@ def _collect_list(items: list[Any], pointer: str, by_nature: bool, found: list[L
             found.append((place, item, by_nature))
 
 
+def header(bundle: Mapping[str, Any]) -> Resource:
+    """The first resource of a Bundle, which is a message's header; empty if there is none."""
+    entries = bundle.get("entry")
+    first = entries[0] if isinstance(entries, list) and entries and isinstance(entries[0], dict) else {}
+    resource = first.get("resource")
+    return resource if isinstance(resource, dict) else {}
+
+
+def profiles(bundle: Mapping[str, Any]) -> list[str]:
+    """The profiles that a Bundle says it is of."""
+    meta = bundle.get("meta")
+    said = meta.get("profile") if isinstance(meta, dict) else None
+    return [profile for profile in said if isinstance(profile, str)] if isinstance(said, list) else []
+
+
 def index(bundle: Mapping[str, Any]) -> dict[str, Resource]:
     """The resources of a Bundle by fullUrl and by `Type/id`. Of several with one name the first is found."""
     found: dict[str, Resource] = {}
