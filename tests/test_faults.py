@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from converter.issues import Issue, Severity
 from tests.cases import fault_folders
-from tests.provoked import missing
+from tests.provoked import Recorder, missing
 
 if TYPE_CHECKING:
     from converter.engine import Engine
@@ -64,3 +65,12 @@ def test_a_kind_that_nothing_provokes_is_missed() -> None:
     assert missing({"EDI001", "EDI002"}, provoked={"EDI001"}, excused=set()) == ({"EDI002"}, set())
     assert missing({"EDI001", "EDI002"}, provoked={"EDI001"}, excused={"EDI002"}) == (set(), set())
     assert missing({"EDI001"}, provoked={"EDI001"}, excused={"EDI001"}) == (set(), {"EDI001"})
+
+
+def test_negative_control_what_only_third_party_samples_provoke_does_not_count(request: pytest.FixtureRequest) -> None:
+    recorder, samples = Recorder(), SimpleNamespace(fixturenames=("tmp_path", "shared"))
+    recorder.pytest_runtest_setup(samples)  # type: ignore[arg-type]
+    recorder.note("EDI001")
+    recorder.pytest_runtest_setup(request.node)
+    recorder.note("EDI002")
+    assert recorder.codes == {"EDI002"}

@@ -136,14 +136,12 @@ def test_flows_pair_receipts_with_their_messages(tmp_path: Path) -> None:
     assert "of them 1 receipts" in done.stdout
 
 
-def test_flows_pair_attachments_with_their_letters(tmp_path: Path, shared: Path) -> None:
-    data = (shared / "samples/medcom-2014/edifact/BIN01_synthetic.edi").read_bytes()
-    (tmp_path / "object.edi").write_bytes(data)
+def test_flows_pair_attachments_with_their_letters(tmp_path: Path) -> None:
+    (tmp_path / "object.edi").write_bytes((FIXTURES / "legacy" / "BIN01" / "admitted" / "message.edi").read_bytes())
+    name = "6fb927da3be14b9f8875a6326617d20b"
+    (tmp_path / "letter.edi").write_bytes(letter(name, name[::-1]))
     assert "FLW010" in run("flows", tmp_path).stdout
-    (outcome,) = ENGINE.messages(data)
-    assert outcome.letter is not None
-    name = str(outcome.letter.values["BinaryObject[1].ObjectIdentifier"]).replace("-", "")
-    (tmp_path / "letter.edi").write_bytes(letter("6fb927da3be14b9f8875a6326617d20b", name))
+    (tmp_path / "letter.edi").write_bytes(letter(name, name))
     assert "FLW010" not in run("flows", tmp_path).stdout
 
 
