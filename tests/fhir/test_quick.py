@@ -21,7 +21,7 @@ from converter.fhir.elements import Site
 from converter.fhir.profiles import Pack, Profile
 from converter.fhir.rules import binding, bundles, identifiers, invariants, references
 from converter.fhir.rules.narrative import check_narrative, clean_text, clean_texts
-from converter.fhir.rules.primitives import LONGEST
+from converter.fhir.rules.primitives import FAST, LONGEST
 from converter.fhir.run import Run
 from converter.issues import Issue, IssueLog
 from tests.fhir.test_examples import FOLDERS, pack_of, profile_of
@@ -442,3 +442,51 @@ def test_sections_are_judged_together(root: Path, monkeypatch: pytest.MonkeyPatc
             profile.validate(document, exact)
         assert list(quick) == list(exact)
         assert any("div" in (i.target or "") for i in quick) is (texts != [PLAIN, FORMATTED])
+
+
+@pytest.mark.parametrize(("kind", "least"), [("integer", -(2**31)), ("unsignedInt", 0), ("positiveInt", 1)])
+def test_numbers_at_their_bounds(kind: str, least: int) -> None:
+    values = (least - 1, least, 2**31 - 1, 2**31, 2**31 + 1, True, float(least))
+    taken = [eval(FAST[kind], {"v": value}) for value in values]  # noqa: S307 - our own text
+    assert taken == [False, True, True, False, False, False, False]
+
+
+_SOUND = {"system": "http://example.org/codes", "code": "a-1"}
+
+
+@pytest.mark.parametrize(
+    ("concept", "plain"),
+    [
+        ({"text": "Blood"}, True),
+        ({"coding": [_SOUND]}, True),
+        ({"text": "Blood", "coding": [_SOUND]}, True),
+        ({"text": ""}, False),
+        ({"text": " Blood"}, False),
+        ({"text": "B\x07lood"}, False),
+        ({"text": " Blood", "coding": [_SOUND]}, False),
+        ({"text": "Blood", "id": "1"}, False),
+        ({"text": "Blood", "coding": [_SOUND], "id": "1"}, False),
+        ({"coding": [_SOUND], "id": "1"}, False),
+        ({"coding": [_SOUND, _SOUND]}, False),
+        ({"coding": [_SOUND | {"code": "a  1"}]}, False),
+        ({"coding": [_SOUND | {"display": ""}]}, False),
+        ({"coding": [_SOUND | {"version": "1"}]}, False),
+        ({}, False),
+    ],
+)
+def test_plain_concepts_have_nothing_else(concept: dict[str, Any], plain: bool) -> None:
+    assert binding.plain_concept(concept, binding.Known(), {}) is plain
+
+
+@pytest.mark.parametrize(
+    ("tree", "around"),
+    [
+        (["member", ["this"], "code"], False),
+        (["member", ["constant", "resource"], "id"], True),
+        (["call", ["this"], "resolve"], True),
+        (["call", ["this"], "exists"], False),
+        (["call", ["call", ["this"], "resolve"], "exists"], True),
+    ],
+)
+def test_rules_that_look_around(tree: list[Any], around: bool) -> None:
+    assert invariants.looks_around({"tree": tree}) is around
